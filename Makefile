@@ -1,0 +1,77 @@
+# Two commands do everything on a machine that has Python 3.11-3.13 and make:
+#
+#   make book    makes the environment, executes the notebooks, renders the book
+#   make test    checks the code, the notebooks and the rendered book
+
+SHELL  := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+            $$p -c '$(SUPPORTED)' 2>/dev/null && { echo $$p; break; }; done)
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+# The stamp's name carries the checksum of the lock and of this folder: the same again, nothing to do.
+HASH  := $(shell { cat requirements.lock; echo "$(CURDIR)"; } | cksum | cut -d' ' -f1)
+STAMP := $(VENV)/.stamp-$(HASH)
+
+NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.py))))
+RUNS      := _build/runs
+STAGE     := _build/stage
+RENDER    := $(BIN)/jupyter-book build -n -W --keep-going --path-output .
+OPEN_IT   = @echo; echo "The book is ready. Open  file://$(CURDIR)/_build/html/index.html"
+
+.PHONY: help env book html runs notebooks test lint unit pairs lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+env: $(STAMP)  ## make the environment in .venv (VENV=... puts it elsewhere)
+
+$(STAMP):
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or say which with 'make env PYTHON=/path/to/python'."; exit 1; }
+	@echo "Making $(VENV) with $$($(PYTHON) --version): a few GB, most of it PyTorch, some minutes the first time"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@rm -f $(VENV)/.stamp-* && touch $@
+
+book: runs  ## execute the notebooks as far as they changed, then render the book
+	@mkdir -p $(STAGE)/notebooks
+	@cp -pR _config.yml _toc.yml book $(STAGE)/
+	@for n in $(NOTEBOOKS); do cp -p $(RUNS)/$$n/$$n.ipynb $(STAGE)/notebooks/; done
+	$(RENDER) $(STAGE)
+	$(OPEN_IT)
+
+runs: env
+	@for n in $(NOTEBOOKS); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed; done
+
+html: env  ## render the book with the committed outputs, without executing anything
+	$(RENDER) .
+	$(OPEN_IT)
+
+notebooks: runs  ## (maintainers) refresh the committed notebooks/*.ipynb from the executed ones
+	@for n in $(NOTEBOOKS); do $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb; done
+
+test: env lint unit pairs  ## all checks: style, types, tests, notebooks against their outputs, the book in a browser
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: env
+	$(BIN)/python -m pytest tests
+
+pairs: env  # every notebook again, compared with its committed outputs
+	$(if $(NOTEBOOKS),$(BIN)/python -m pytest --nbval --nbval-current-env $(NOTEBOOKS:%=notebooks/%.ipynb))
+
+lock:  ## refresh requirements.lock: the newest versions that pyproject.toml allows (needs uv: pip install uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements.lock
+
+clean:  ## remove what was built, keep the environment
+	rm -rf _build .pytest_cache .mypy_cache .ruff_cache
