@@ -1,0 +1,113 @@
+"""The command `corehead`. Each command imports what it needs when it runs, so that help is instant."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from corehead_lib import __version__
+from corehead_lib.errors import CoreheadError
+
+
+class FriendlyGroup(click.Group):
+    """A group whose commands may raise `CoreheadError`: its sentence is printed, the exit status is 1."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except CoreheadError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=FriendlyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="corehead")
+def main() -> None:
+    """Find, test and use CoRe heads: the attention heads that fetch visual evidence.
+
+    \b
+    corehead params 08                               what notebook 08 lets you change
+    corehead run 08 --out my_run -p samples 50       run it with your own values
+    """
+
+
+@main.command()
+@click.argument("notebook")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for what the run leaves.")
+@click.option(
+    "-p",
+    "given",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="Set a parameter of the notebook; may be repeated.",
+)
+@click.option(
+    "--if-changed", is_flag=True, help="Do nothing when DIR already holds the results of this very run."
+)
+def run(notebook: str, out: Path, given: tuple[tuple[str, str], ...], if_changed: bool) -> None:
+    """Execute NOTEBOOK and leave OUT/NOTEBOOK.ipynb and OUT/results.json.
+
+    NOTEBOOK is a name such as 08_ablation, the start of one such as 08, or a path.
+    Names and types of all parameters are checked before anything runs.
+    """
+    from corehead_lib import runs
+    from corehead_lib.parameters import ParameterError
+
+    try:
+        planned = runs.plan(notebook, given)
+    except ParameterError as error:
+        raise click.UsageError(str(error)) from error
+    if if_changed and runs.up_to_date(planned, out):
+        click.echo(f"{planned.name}: up to date in {out}")
+        return
+    results = runs.run(planned, out)
+    click.echo(
+        f"{planned.name}: {len(results.rows)} rows and {len(results.numbers)} numbers in {out}/results.json"
+    )
+
+
+@main.command()
+@click.argument("notebook")
+def params(notebook: str) -> None:
+    """List the parameters of NOTEBOOK with type, default and meaning."""
+    from corehead_lib import notebooks
+    from corehead_lib.parameters import declared
+
+    known = declared(notebooks.read(notebooks.find(notebook))).values()
+    if not known:
+        click.echo("This notebook has no parameters.")
+        return
+    table = [(p.name, p.type, repr(p.default), p.help) for p in known]
+    widths = [max(len(row[i]) for row in table) for i in range(3)]
+    for row in table:
+        click.echo(
+            "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]).rstrip()
+        )
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of results.json."""
+    import json
+
+    from corehead_lib import results
+
+    click.echo(json.dumps(results.schema(), indent=1))
+
+
+@main.command()
+@click.argument("master", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("executed", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def pair(master: Path, executed: Path) -> None:
+    """Refresh the committed twin of MASTER (.py) from an EXECUTED copy; for maintainers."""
+    import nbformat
+
+    from corehead_lib import notebooks
+
+    target = master.with_suffix(".ipynb")
+    notebooks.write(notebooks.twin(master, nbformat.read(executed, as_version=4)), target)
+    click.echo(f"refreshed {target}")
+
+
+if __name__ == "__main__":
+    main()
