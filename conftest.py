@@ -1,0 +1,13 @@
+"""What `pytest --nbval` leaves uncompared: pictures, tables drawn as HTML, progress bars, and the results as data.
+
+Each of these has a text beside it that is compared, or a test of its own in `tests/`.
+"""
+
+from typing import Any
+
+UNCOMPARED = ("image/svg+xml", "text/html", "stderr", "application/vnd.corehead.results+json")
+
+
+def pytest_collectstart(collector: Any) -> None:
+    if hasattr(collector, "skip_compare"):
+        collector.skip_compare += UNCOMPARED
