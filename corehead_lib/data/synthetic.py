@@ -1,0 +1,204 @@
+"""Generated scenes: coloured shapes, each with a digit on it, and questions about them.
+
+Everything is drawn from a seed, so the supply is unlimited and the evidence is exact: the
+pixel box of the shape that a question asks for. Three tasks need retrieval (find the shape,
+read its digit), three do not (count, background, sum): they tell a broken model from one
+that merely lost its eyes.
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+from matplotlib import font_manager
+from PIL import Image, ImageDraw, ImageFont
+
+from corehead_lib.errors import CoreheadError
+from corehead_lib.samples import Box, Sample
+
+COLOURS = {
+    "red": (214, 39, 40),
+    "green": (44, 150, 60),
+    "blue": (40, 90, 200),
+    "yellow": (240, 200, 30),
+    "purple": (140, 80, 180),
+    "orange": (250, 130, 20),
+    "brown": (130, 80, 50),
+    "pink": (240, 130, 190),
+}
+BACKGROUNDS = {"white": (250, 250, 250), "grey": (190, 190, 190), "black": (25, 25, 25)}
+SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross", "ring", "heart", "moon", "arrow")
+DIGITS = tuple("0123456789")
+
+RETRIEVAL_TASKS = ("shape", "colour", "pair")
+CONTROL_TASKS = ("count", "background", "sum")
+SPLITS = ("train", "detection", "evaluation", "tuning")
+
+MOST_THINGS = 8
+SIZES = (96, 112, 128, 144, 160)  # pixels, for either side of a scene
+SIDE = 32  # pixels, side of a shape
+STEP = 8  # pixels; shapes stand on this lattice, the tiny models' patch size, so that they can read
+_ZOOM = 4  # sprites are drawn this much larger, then reduced, for smooth edges
+
+
+@dataclass(frozen=True)
+class Thing:
+    """One shape of a scene: what it is, its digit, and its pixel box."""
+
+    shape: str
+    colour: str
+    digit: str
+    box: Box
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A picture and everything that is in it, in reading order."""
+
+    image: Image.Image = field(repr=False)
+    things: tuple[Thing, ...]
+    background: str
+
+
+def _outline(shape: str, side: float) -> list[tuple[float, float]]:
+    """Corners of ``shape`` in a square of ``side`` pixels; round shapes are drawn apart."""
+    corners = {
+        "square": [(0.08, 0.08), (0.92, 0.08), (0.92, 0.92), (0.08, 0.92)],
+        "triangle": [(0.5, 0.0), (1.0, 1.0), (0.0, 1.0)],
+        "diamond": [(0.5, 0.0), (1.0, 0.5), (0.5, 1.0), (0.0, 0.5)],
+        "cross": [(0.3, 0), (0.7, 0), (0.7, 0.3), (1, 0.3), (1, 0.7), (0.7, 0.7)]
+        + [(0.7, 1), (0.3, 1), (0.3, 0.7), (0, 0.7), (0, 0.3), (0.3, 0.3)],
+        "arrow": [(0, 0.25), (0.55, 0.25), (0.55, 0), (1, 0.5), (0.55, 1), (0.55, 0.75), (0, 0.75)],
+    }
+    if shape == "star":
+        angles = np.pi * (np.arange(10) / 5 - 0.5)
+        radii = np.where(np.arange(10) % 2, 0.24, 0.5)
+        points = zip(0.5 + radii * np.cos(angles), 0.52 + radii * np.sin(angles), strict=True)
+    elif shape == "heart":
+        t = np.linspace(0, 2 * np.pi, 60)
+        x = np.sin(t) ** 3
+        y = (13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)) / 17
+        points = zip(0.5 + 0.5 * x, 0.42 - 0.52 * y, strict=True)
+    else:
+        points = iter(corners[shape])
+    return [(float(x) * side, float(y) * side) for x, y in points]
+
+
+@lru_cache(maxsize=None)
+def _font(pixels: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(font_manager.findfont("DejaVu Sans:bold"), pixels)
+
+
+@lru_cache(maxsize=None)
+def sprite(shape: str, colour: str, digit: str) -> Image.Image:
+    """Draw one shape with its digit on a white badge, RGBA, SIDE x SIDE pixels."""
+    big = SIDE * _ZOOM
+    image = Image.new("RGBA", (big, big), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(image)
+    paint = (*COLOURS[colour], 255)
+    if shape in ("circle", "ring", "moon"):
+        draw.ellipse((0, 0, big - 1, big - 1), fill=paint)
+        if shape == "ring":
+            draw.ellipse((0.2 * big, 0.2 * big, 0.8 * big, 0.8 * big), fill=(0, 0, 0, 0))
+        if shape == "moon":
+            draw.ellipse((0.45 * big, -0.05 * big, 1.25 * big, 0.75 * big), fill=(0, 0, 0, 0))
+    else:
+        draw.polygon(_outline(shape, big - 1), fill=paint)
+    middle, radius = big / 2, 0.28 * big
+    badge = (middle - radius, middle - radius, middle + radius, middle + radius)
+    draw.ellipse(badge, fill=(255, 255, 255, 255))
+    draw.text((middle, middle), digit, fill=(0, 0, 0, 255), font=_font(int(0.54 * big)), anchor="mm")
+    return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+
+
+def make_scene(
+    rng: np.random.Generator,
+    *,
+    unique: bool,
+    size: tuple[int, int] | None = None,
+    things: tuple[int, int] = (3, MOST_THINGS),
+) -> Scene:
+    """Draw a scene of shapes on a jittered grid.
+
+    unique: every shape and every colour occurs at most once (one attribute names a thing);
+        otherwise attributes repeat and only the pair (colour, shape) is unique.
+    size: ``(width, height)`` in pixels; drawn at random from SIZES if None.
+    things: least and most shapes, as far as there is room.
+    """
+    width, height = size or (int(rng.choice(SIZES)), int(rng.choice(SIZES)))
+    columns, rows = width // SIDE, height // SIDE
+    if columns * rows < things[0]:
+        raise CoreheadError(f"A scene of {width} x {height} pixels has no room for {things[0]} shapes.")
+    number = int(rng.integers(things[0], min(things[1], columns * rows) + 1))
+    shapes, colours = list(SHAPES), list(COLOURS)
+    if unique:
+        names = list(zip(rng.permutation(colours), rng.permutation(shapes), strict=False))[:number]
+    else:  # few colours and shapes, so that most things share one attribute with another
+        few_colours = rng.choice(colours, min(len(colours), (number + 3) // 2), replace=False)
+        few_shapes = rng.choice(shapes, min(len(shapes), (number + 3) // 2), replace=False)
+        pairs = [(colour, shape) for colour in few_colours for shape in few_shapes]
+        names = [pairs[i] for i in rng.permutation(len(pairs))[:number]]
+    background = str(rng.choice(list(BACKGROUNDS)))
+    image = Image.new("RGB", (width, height), BACKGROUNDS[background])
+    shift = np.sort(rng.integers(0, (width - columns * SIDE) // STEP + 1, columns + 1))
+    drop = np.sort(rng.integers(0, (height - rows * SIDE) // STEP + 1, rows + 1))
+    placed = []
+    for place, (colour, shape) in zip(
+        np.sort(rng.choice(columns * rows, number, replace=False)), names, strict=False
+    ):
+        row, column = divmod(int(place), columns)
+        x = column * SIDE + STEP * int(rng.integers(shift[column], shift[column + 1] + 1))
+        y = row * SIDE + STEP * int(rng.integers(drop[row], drop[row + 1] + 1))
+        digit = str(rng.choice(DIGITS))
+        drawing = sprite(str(shape), str(colour), digit)
+        image.paste(drawing, (x, y), drawing)
+        placed.append(Thing(str(shape), str(colour), digit, Box(x, y, x + SIDE, y + SIDE)))
+    return Scene(image, tuple(placed), background)
+
+
+def ask(scene: Scene, task: str, rng: np.random.Generator, thing: Thing | None = None) -> Sample:
+    """Ask one question of ``task`` about ``scene`` (about ``thing``, or a random one)."""
+    thing = thing or scene.things[rng.integers(len(scene.things))]
+    options, evidence = DIGITS, ()
+    if task in RETRIEVAL_TASKS:
+        name = {
+            "shape": thing.shape,
+            "colour": f"{thing.colour} shape",
+            "pair": f"{thing.colour} {thing.shape}",
+        }[task]
+        question, answer, evidence = f"Which digit is on the {name}?", thing.digit, (thing.box,)
+    elif task == "count":
+        question, answer = "How many shapes are there?", str(len(scene.things))
+        options = DIGITS[3 : MOST_THINGS + 1]
+    elif task == "background":
+        question, answer, options = "Which colour is the background?", scene.background, tuple(BACKGROUNDS)
+    elif task == "sum":
+        a, b = (int(n) for n in rng.integers(0, 5, 2))
+        question, answer, options = f"What is {a} plus {b}?", str(a + b), DIGITS[:9]
+    else:
+        raise CoreheadError(f"Unknown task {task!r}; scenes have {RETRIEVAL_TASKS + CONTROL_TASKS}.")
+    return Sample("", task, question, answer, (scene.image,), evidence, options)
+
+
+def scenes(split: str, samples: int, seed: int, tasks: tuple[str, ...] = RETRIEVAL_TASKS) -> list[Sample]:
+    """Make ``samples`` one-question samples of held-out scenes, the tasks taking turns.
+
+    Each split draws from its own random stream, so no scene of one split occurs in another.
+    Raises CoreheadError for an unknown split or task, or fewer than one sample.
+    """
+    if split not in SPLITS:
+        raise CoreheadError(f"Unknown split {split!r}; choose one of {SPLITS}.")
+    if samples < 1:
+        raise CoreheadError(f"samples={samples}: ask for at least one.")
+    made = []
+    for i in range(samples):
+        rng = np.random.default_rng([SPLITS.index(split), seed, i])
+        task = tasks[i % len(tasks)]
+        sample = ask(make_scene(rng, unique=task in ("shape", "colour")), task, rng)
+        made.append(
+            Sample(
+                f"scenes/{split}/{seed}/{i}",
+                *(getattr(sample, f) for f in ("task", "question", "answer", "images", "evidence", "options")),
+            )
+        )
+    return made

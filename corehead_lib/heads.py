@@ -1,0 +1,96 @@
+"""Scores of heads: rank them, take the top fraction, draw matched controls, save and load."""
+
+import json
+from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from corehead_lib.errors import CoreheadError
+
+
+class Head(NamedTuple):
+    """One query head, counted from zero."""
+
+    layer: int
+    head: int
+
+
+def how_many(fraction: float, heads: int) -> int:
+    """Number of heads in the top ``fraction``, rounded to nearest (5 % of 1152 is 58), at least one."""
+    if not 0 < fraction <= 1:
+        raise CoreheadError(f"top_fraction={fraction}: use a fraction in (0, 1], such as 0.05.")
+    return max(1, round(fraction * heads))
+
+
+@dataclass(frozen=True)
+class HeadScores:
+    """One score per head, (layers, heads), with where it came from (model, data, seed, ...)."""
+
+    score: np.ndarray
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.score.ndim != 2 or not np.isfinite(self.score).all():
+            raise CoreheadError(f"Head scores are finite numbers (layers, heads), not {self.score.shape}.")
+
+    def ranking(self) -> list[Head]:
+        """All heads, highest score first; ties go to the earlier layer and head."""
+        order = np.argsort(-self.score, axis=None, kind="stable")
+        return [Head(int(i // self.score.shape[1]), int(i % self.score.shape[1])) for i in order]
+
+    def top(self, fraction: float) -> list[Head]:
+        """The highest-scoring ``fraction`` of heads."""
+        return self.ranking()[: how_many(fraction, self.score.size)]
+
+    def bottom(self, fraction: float) -> list[Head]:
+        """The lowest-scoring ``fraction`` of heads, lowest first."""
+        return self.ranking()[::-1][: how_many(fraction, self.score.size)]
+
+    def save(self, path: Path) -> None:
+        """Write JSON: ``score`` as nested lists, and ``provenance``."""
+        path.write_text(json.dumps({"score": self.score.tolist(), "provenance": self.provenance}, indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> "HeadScores":
+        """Read what ``save`` wrote; CoreheadError if it is missing or damaged."""
+        try:
+            saved = json.loads(path.read_text())
+            return cls(np.array(saved["score"], dtype=np.float64), saved["provenance"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CoreheadError(f"{path} does not hold head scores: {error}.") from error
+
+
+def random_heads(
+    number: int, layers: int, heads: int, rng: np.random.Generator, without: Collection[Head] = ()
+) -> list[Head]:
+    """Draw ``number`` different heads from the whole model, none of them in ``without``."""
+    pool = [head for layer in range(layers) for h in range(heads) if (head := Head(layer, h)) not in without]
+    if number > len(pool):
+        raise CoreheadError(f"Cannot draw {number} random heads: only {len(pool)} are left to draw from.")
+    return [pool[i] for i in sorted(rng.choice(len(pool), number, replace=False))]
+
+
+def layer_matched_heads(selected: list[Head], heads: int, rng: np.random.Generator) -> list[Head]:
+    """Draw as many heads per layer as ``selected`` has there, from that layer's other heads.
+
+    The fair control: depth alone cannot explain a difference. Raises CoreheadError if a layer has
+    too few others.
+    """
+    drawn = []
+    for layer, number in sorted(Counter(layer for layer, _ in selected).items()):
+        others = [h for h in range(heads) if (layer, h) not in selected]
+        if number > len(others):
+            raise CoreheadError(f"Layer {layer}: {number} of {heads} heads are selected, too few others.")
+        drawn += [Head(layer, others[i]) for i in sorted(rng.choice(len(others), number, replace=False))]
+    return drawn
+
+
+def mass_concentration(score: np.ndarray, share: float = 0.5) -> float:
+    """Smallest fraction of heads that holds ``share`` of the positive score (arXiv 2605.27243's rho)."""
+    positive = np.sort(np.clip(score, 0, None).ravel())[::-1]
+    reached = np.cumsum(positive) >= share * positive.sum()
+    return float((np.argmax(reached) + 1) / positive.size)

@@ -1,0 +1,94 @@
+"""Training batches: generated scenes, several questions to a picture, as chat conversations.
+
+A step's batch depends only on (seed, step, stage), so training resumes exactly where it stopped.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import BatchFeature, ProcessorMixin
+
+from corehead_lib.data.synthetic import CONTROL_TASKS, RETRIEVAL_TASKS, SIZES, SPLITS, Scene, ask, make_scene
+
+LISTING = "List the shapes in reading order."
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Model inputs, ``labels`` (batch, length; -100 where nothing is asked), and the tasks in order."""
+
+    inputs: BatchFeature
+    labels: torch.Tensor
+    tasks: list[list[str]]  # per picture, the task of each answer
+
+
+def listing(scene: Scene) -> str:
+    """Name every thing with its digit, in reading order."""
+    return ", ".join(f"{thing.colour} {thing.shape} {thing.digit}" for thing in scene.things)
+
+
+def conversation(
+    rng: np.random.Generator, stage: dict, questions: int, listing_share: float, size: tuple[int, int]
+) -> tuple[Scene, list[tuple[str, str, str]]]:
+    """Make a scene and its turns ``(task, question, answer)``: one listing, or several questions."""
+    tasks = stage["tasks"]
+    repeated = "pair" in tasks and rng.random() < 0.6
+    scene = make_scene(rng, unique=not repeated, size=size, things=tuple(stage["things"]))
+    if rng.random() < listing_share:
+        return scene, [("listing", LISTING, listing(scene))]
+    finds = [t for t in RETRIEVAL_TASKS if t in tasks and (t == "pair") == repeated]
+    controls = [t for t in CONTROL_TASKS if t in tasks]
+    turns: dict[str, tuple[str, str, str]] = {}
+    for _ in range(questions):
+        task = str(rng.choice(finds if rng.random() < 0.8 or not controls else controls))
+        sample = ask(scene, task, rng)
+        turns[sample.question] = (task, sample.question, sample.answer)
+    return scene, list(turns.values())
+
+
+def messages(scene: Scene, turns: list[tuple[str, str, str]]) -> list[dict]:
+    """Write the turns as a chat, the picture before the first question."""
+    chat: list[dict] = []
+    for _, question, answer in turns:
+        chat.append({"role": "user", "content": [{"type": "text", "text": question}]})
+        chat.append({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+    chat[0]["content"].insert(0, {"type": "image", "image": scene.image})
+    return chat
+
+
+def answer_labels(input_ids: torch.Tensor, opening: list[int], closing: int) -> torch.Tensor:
+    """Keep the ids between each ``opening`` sequence and the next ``closing`` id; -100 elsewhere."""
+    labels = torch.full_like(input_ids, -100)
+    for row, ids in enumerate(input_ids.tolist()):
+        start = 0
+        while start < len(ids):
+            if ids[start : start + len(opening)] == opening:
+                start += len(opening)
+                stop = ids.index(closing, start) + 1
+                labels[row, start:stop] = input_ids[row, start:stop]
+                start = stop
+            start += 1
+    return labels
+
+
+def make_lesson(processor: ProcessorMixin, train: dict, stage: dict, seed: int, step: int) -> Lesson:
+    """Draw the batch of one training step; all pictures of a batch share one size."""
+    rng = np.random.default_rng([SPLITS.index("train"), seed, step])
+    sizes = stage.get("sizes", SIZES)
+    size = (int(rng.choice(sizes)), int(rng.choice(sizes)))
+    drawn = [
+        conversation(rng, stage, train["questions"], train["listing"], size) for _ in range(train["batch"])
+    ]
+    text = [processor.apply_chat_template(messages(*pair)) for pair in drawn]
+    inputs = processor(
+        text=text,
+        images=[scene.image for scene, _ in drawn],
+        padding=True,
+        padding_side="right",
+        return_tensors="pt",
+    )
+    tokenizer = processor.tokenizer
+    opening = tokenizer("<|im_start|>assistant\n")["input_ids"]
+    labels = answer_labels(inputs["input_ids"], opening, tokenizer.convert_tokens_to_ids("<|im_end|>"))
+    return Lesson(inputs, labels, [[task for task, _, _ in turns] for _, turns in drawn])

@@ -1,0 +1,180 @@
+"""Train a tiny model of the zoo from scratch: seeded, staged, resumable, with a logged curve."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import torch
+import yaml
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+
+from corehead_lib.data.synthetic import COLOURS, CONTROL_TASKS, DIGITS, RETRIEVAL_TASKS, SHAPES
+from corehead_lib.errors import CoreheadError
+from corehead_lib.zoo.build import build_model, build_processor, build_tokenizer
+from corehead_lib.zoo.lessons import LISTING, Lesson, make_lesson
+
+RECIPE = Path(__file__).with_name("recipe.yaml")
+SAVE_EVERY = 100  # steps
+
+
+def read_recipe(name: str) -> dict:
+    """Read one model's entry of recipe.yaml."""
+    recipes = yaml.safe_load(RECIPE.read_text())
+    if name not in recipes:
+        raise CoreheadError(f"No recipe for {name!r}; recipe.yaml knows {sorted(recipes)}.")
+    return recipes[name]
+
+
+def corpus() -> list[str]:
+    """Every word that the generated questions and answers use, for training the tokenizer."""
+    names = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
+    lines = [f"Which digit is on the {name}?" for name in names]
+    lines += [f"Which digit is on the {word}?" for word in SHAPES]
+    lines += [f"Which digit is on the {word} shape?" for word in COLOURS]
+    lines += [", ".join(f"{name} {digit}" for digit in DIGITS) for name in names]
+    lines += ["How many shapes are there?", "Which colour is the background?", LISTING] * 20
+    lines += [f"What is {a} plus {b}?" for a in range(5) for b in range(5)]
+    return lines + ["white grey black", "system user assistant\n"] * 20
+
+
+def split_parameters(model: torch.nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Split into hidden matrices (for Muon) and everything else (for AdamW)."""
+    matrices, others = [], []
+    for name, parameter in model.named_parameters():
+        hidden = parameter.ndim == 2 and not any(w in name for w in ("embed", "lm_head"))
+        (matrices if hidden else others).append(parameter)
+    return matrices, others
+
+
+def learning_rate(step: int, cooling_since: int | None, train: dict) -> float:
+    """Share of the peak rate: linear warm-up, constant, then linear to zero over the cooldown."""
+    rise = min(1.0, (step + 1) / train["warmup"])
+    if cooling_since is None:
+        return rise
+    return rise * max(0.0, 1 - (step - cooling_since) / train["cooldown"])
+
+
+def score(lesson: Lesson, predicted: torch.Tensor) -> dict[str, list[bool]]:
+    """Judge every answer: right if all of its tokens are predicted, teacher forced."""
+    judged: dict[str, list[bool]] = defaultdict(list)
+    asked = lesson.labels != -100
+    right = (predicted == lesson.labels) | ~asked
+    for row, tasks in enumerate(lesson.tasks):
+        edges = torch.diff(asked[row].int(), prepend=torch.zeros(1, dtype=torch.int))
+        starts = (edges == 1).nonzero().flatten().tolist()
+        stops = [*starts[1:], asked.shape[1]]
+        for task, start, stop in zip(tasks, starts, stops, strict=True):
+            judged[task].append(bool(right[row, start:stop].all()))
+    return judged
+
+
+def train_model(
+    name: str, out: Path, seed: int = 0, recipe: dict | None = None, progress: bool = True
+) -> dict:
+    """Train ``name`` into the folder ``out`` and return a summary.
+
+    Resumes from ``out/checkpoint.pt`` if that is there. Writes ``curve.jsonl`` (one line a step:
+    stage, loss, accuracy per task), and at the end the model and processor by save_pretrained.
+    """
+    recipe = recipe or read_recipe(name)
+    train = recipe["train"]
+    out.mkdir(parents=True, exist_ok=True)
+    tokenizer = build_tokenizer(corpus(), recipe["vocab_size"])
+    processor = build_processor(tokenizer, recipe)
+    model = build_model(tokenizer, recipe, seed)
+    matrices, others = split_parameters(model)
+    optimizers = [
+        torch.optim.Muon(matrices, lr=train["muon"], weight_decay=0.0),
+        torch.optim.AdamW(others, lr=train["adamw"], betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+    peaks = [train["muon"], train["adamw"]]
+    state = {"step": 0, "stage": 0, "stage_start": 0, "cooling_since": None, "average": {}}
+    checkpoint = out / "checkpoint.pt"
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True)
+        model.load_state_dict(saved["model"])
+        for optimizer, old in zip(optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(old)
+        state = saved["state"]
+    curve = out / "curve.jsonl"
+    kept = curve.read_text().splitlines()[: state["step"]] if curve.exists() else []
+    curve.write_text("".join(line + "\n" for line in kept))
+
+    model.train()
+    bar = tqdm(initial=state["step"], desc=f"{name} seed {seed}", disable=not progress, mininterval=10)
+    while state["cooling_since"] is None or state["step"] < state["cooling_since"] + train["cooldown"]:
+        stage = train["stages"][state["stage"]]
+        lesson = make_lesson(processor, train, stage, seed, state["step"])
+        loss, predicted = _step(model, lesson, optimizers, peaks, state, train)
+        judged = {task: sum(v) / len(v) for task, v in score(lesson, predicted).items()}
+        for task, accuracy in judged.items():
+            before = state["average"].get(task, accuracy)
+            state["average"][task] = 0.95 * before + 0.05 * accuracy
+        with curve.open("a") as log:
+            line = {"step": state["step"], "stage": state["stage"], "loss": round(loss, 4)}
+            log.write(json.dumps(line | {t: round(a, 3) for t, a in judged.items()}) + "\n")
+        bar.set_postfix(stage=state["stage"], **{t: f"{a:.2f}" for t, a in state["average"].items()})
+        bar.update()
+        state["step"] += 1
+        _advance(state, stage, train)
+        if state["step"] % SAVE_EVERY == 0:
+            _save_checkpoint(checkpoint, model, optimizers, state)
+    model.eval()
+    model.save_pretrained(out)
+    processor.save_pretrained(out)
+    checkpoint.unlink(missing_ok=True)
+    return {"steps": state["step"], "accuracy": state["average"]}
+
+
+def _step(
+    model: torch.nn.Module,
+    lesson: Lesson,
+    optimizers: list[torch.optim.Optimizer],
+    peaks: list[float],
+    state: dict,
+    train: dict,
+) -> tuple[float, torch.Tensor]:
+    """Take one optimiser step; return the loss and the prediction for every position."""
+    logits = model(**lesson.inputs, use_cache=False).logits
+    predicted = torch.nn.functional.pad(logits[:, :-1].argmax(-1), (1, 0))
+    loss = cross_entropy(logits[:, :-1].flatten(0, 1), lesson.labels[:, 1:].flatten())
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    share = learning_rate(state["step"], state["cooling_since"], train)
+    for optimizer, peak in zip(optimizers, peaks, strict=True):
+        optimizer.param_groups[0]["lr"] = peak * share
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return loss.item(), predicted
+
+
+def _advance(state: dict, stage: dict, train: dict) -> None:
+    """Go to the next stage, or begin the cooldown, once the stage's tasks are learned."""
+    if state["cooling_since"] is not None:
+        return
+    spent = state["step"] - state["stage_start"]
+    finds = [t for t in stage["tasks"] if t in RETRIEVAL_TASKS]
+    learned = all(state["average"].get(t, 0.0) >= stage["until"] for t in (*finds, *CONTROL_TASKS[1:]))
+    if spent < stage["least"] or not (learned or spent >= stage["most"]):
+        return
+    if state["stage"] + 1 < len(train["stages"]):
+        state["stage"], state["stage_start"] = state["stage"] + 1, state["step"]
+    else:
+        state["cooling_since"] = state["step"]
+
+
+def _save_checkpoint(
+    path: Path, model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], state: dict
+) -> None:
+    """Write the checkpoint beside its final place first, so that a kill never leaves half a file."""
+    draft = path.with_suffix(".part")
+    torch.save(
+        {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "state": state},
+        draft,
+    )
+    draft.replace(path)
+
+
+
