@@ -42,19 +42,19 @@ $(STAMP):
 book: runs  ## execute the notebooks as far as they changed, then render the book
 	@mkdir -p $(STAGE)/notebooks
 	@cp -pR _config.yml _toc.yml book $(STAGE)/
-	@for n in $(NOTEBOOKS); do cp -p $(RUNS)/$$n/$$n.ipynb $(STAGE)/notebooks/; done
+	@for n in $(NOTEBOOKS); do cp -p $(RUNS)/$$n/$$n.ipynb $(STAGE)/notebooks/ || exit 1; done
 	$(RENDER) $(STAGE)
 	$(OPEN_IT)
 
 runs: env
-	@for n in $(NOTEBOOKS); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed; done
+	@for n in $(NOTEBOOKS); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; done
 
 html: env  ## render the book with the committed outputs, without executing anything
 	$(RENDER) .
 	$(OPEN_IT)
 
 notebooks: runs  ## (maintainers) refresh the committed notebooks/*.ipynb from the executed ones
-	@for n in $(NOTEBOOKS); do $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb; done
+	@for n in $(NOTEBOOKS); do $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb || exit 1; done
 
 test: env lint unit pairs  ## all checks: style, types, tests, notebooks against their outputs, the book in a browser
 

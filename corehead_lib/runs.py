@@ -5,19 +5,18 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from hashlib import sha256
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 from nbformat import NotebookNode
 
-from corehead_lib import __version__, notebooks
+from corehead_lib import notebooks
 from corehead_lib.errors import CoreheadError
 from corehead_lib.parameters import Value, check, declared
+from corehead_lib.provenance import library_sha256, versions
 from corehead_lib.results import Results, Source, published
 
-PACKAGES = ("torch", "transformers", "numpy")
 QUIET = ["--IPKernelApp.log_level=ERROR"]
 
 
@@ -34,7 +33,7 @@ class Plan:
     def name(self) -> str:
         return self.source.stem
 
-    def provenance(self) -> dict:
+    def provenance(self) -> dict[str, Any]:
         """Return what the results depend on: text, parameters, seeds, versions and the library itself."""
         seeds = {k: v for k, v in self.parameters.items() if k == "seed" or k.endswith("_seed")}
         return {
@@ -80,6 +79,7 @@ def up_to_date(planned: Plan, out: Path) -> bool:
 def _execute(planned: Plan, target: Path) -> NotebookNode:
     """Execute into `target` cell by cell, so that a failure keeps what was done before it."""
     import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
@@ -95,6 +95,11 @@ def _execute(planned: Plan, target: Path) -> NotebookNode:
         )
     except PapermillExecutionError as error:
         raise _failure(planned, target, error) from None
+    except NoSuchKernel as error:
+        raise CoreheadError(
+            f"{planned.name} asks for the Jupyter kernel {error.name!r}, which is not installed: name python3 in"
+            " its header."
+        ) from None
     except DeadKernelError:
         raise CoreheadError(
             f"The kernel died while {planned.name} ran, as it does when memory runs out: try smaller parameters"
@@ -107,16 +112,16 @@ def _execute(planned: Plan, target: Path) -> NotebookNode:
     return executed
 
 
-def _failure(planned: Plan, target: Path, error: Exception) -> CoreheadError:
+def _failure(planned: Plan, target: Path, error: Any) -> CoreheadError:
     """Return one sentence for a cell that failed; a failure that is not ours prints its traceback too."""
-    where = f"Cell [{error.exec_count}] of {planned.name} stopped"  # type: ignore[attr-defined]
+    where = f"Cell [{error.exec_count}] of {planned.name} stopped"
     kept = f"What ran so far is in {target}."
-    source = "\n".join(f"    {line}" for line in error.source.splitlines())  # type: ignore[attr-defined]
-    trace = error.traceback  # type: ignore[attr-defined]
+    source = "\n".join(f"    {line}" for line in error.source.splitlines())
+    trace = error.traceback
     if len(trace) == 1 and trace[0].startswith("CoreheadError: "):
-        return CoreheadError(f"{where}: {error.evalue}\n\n{source}\n\n{kept}")  # type: ignore[attr-defined]
+        return CoreheadError(f"{where}: {error.evalue}\n\n{source}\n\n{kept}")
     print("\n".join(trace), file=sys.stderr)
-    return CoreheadError(f"{where} with {error.ename}: {error.evalue}\n{kept}")  # type: ignore[attr-defined]
+    return CoreheadError(f"{where} with {error.ename}: {error.evalue}\n{kept}")
 
 
 def make_writable(out: Path, source: Path) -> None:
@@ -131,24 +136,3 @@ def make_writable(out: Path, source: Path) -> None:
         raise CoreheadError(
             f"Cannot write into the folder {out} ({error.strerror}): choose another one with --out."
         ) from error
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of Python, of the packages that can change a number, and of this one."""
-    found = {"python": ".".join(map(str, sys.version_info[:3])), "corehead_lib": __version__}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def library_sha256() -> str:
-    """Return one checksum over every file of the package, its code, schemas and weights."""
-    root = Path(__file__).parent
-    files = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
-    total = sha256()
-    for path in files:
-        total.update(path.relative_to(root).as_posix().encode() + b"\0" + sha256(path.read_bytes()).digest())
-    return total.hexdigest()

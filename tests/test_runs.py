@@ -96,6 +96,24 @@ def test_a_notebook_must_publish(tmp_path: Path) -> None:
     assert "published 0 results" in result.output
 
 
+def test_a_missing_kernel_is_one_sentence(tmp_path: Path) -> None:
+    source = tmp_path / "odd.py"
+    source.write_text(
+        (FIXTURES / "03_their_error.py").read_text().replace("name: python3", "name: odd_kernel")
+    )
+    result = CliRunner().invoke(main, ["run", str(source), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "asks for the Jupyter kernel 'odd_kernel'" in result.output
+
+
+def test_a_header_without_kernel_is_one_sentence(tmp_path: Path) -> None:
+    source = tmp_path / "bare.py"
+    source.write_text("# %%\nx = 1\n")
+    result = CliRunner().invoke(main, ["run", str(source), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert "names no kernel" in result.output
+
+
 @pytest.mark.parametrize("value", [np.float32(0.5), np.int64(3), np.bool_(True), np.str_("a"), None, 2, "b"])
 def test_plain_and_numpy_scalars_are_published(value: object) -> None:
     assert Findings(inputs={}, numbers={}, rows=[{"x": _plain(value, "x")}]).model_dump_json()

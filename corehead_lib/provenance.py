@@ -1,0 +1,31 @@
+"""What a number depends on besides its notebook: versions of the libraries, and this package itself."""
+
+import sys
+from hashlib import sha256
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from corehead_lib import __version__
+
+PACKAGES = ("torch", "transformers", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python, of the packages that can change a number, and of this one."""
+    found = {"python": ".".join(map(str, sys.version_info[:3])), "corehead_lib": __version__}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def library_sha256() -> str:
+    """Return one checksum over every file of the package, its code, schemas and weights."""
+    root = Path(__file__).parent
+    files = sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    total = sha256()
+    for path in files:
+        total.update(path.relative_to(root).as_posix().encode() + b"\0" + sha256(path.read_bytes()).digest())
+    return total.hexdigest()
