@@ -67,7 +67,7 @@ class Operator:
         try:
             yield self
         finally:
-            stack.remove(self)
+            del stack[max(i for i, other in enumerate(stack) if other is self)]  # by identity, not ==
             if not stack:
                 del _STACKS[id(config)]
                 _switch(model, "sdpa")
@@ -137,5 +137,3 @@ def allowed(call: Call, rows: torch.Tensor) -> torch.Tensor:
 
 AttentionInterface.register(NAME, core_head_attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)  # without it, padding and causality are dropped silently
-
-

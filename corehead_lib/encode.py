@@ -65,12 +65,13 @@ def encode(loaded: LoadedModel, samples: Sequence[Sample]) -> Batch:
         for s, pictures in zip(samples, images, strict=True)
     ]
     flat = [image for pictures in images for image in pictures]
-    inputs = processor(
-        text=text, images=flat or None, padding=True, padding_side="left", return_tensors="pt"
-    )
+    inputs = processor(text=text, images=flat or None, padding=True, padding_side="left", return_tensors="pt")
     ids = inputs["input_ids"]
     question = torch.stack(
-        [_question_tokens(processor.tokenizer, row, t, s) for row, t, s in zip(ids, text, samples, strict=True)]
+        [
+            _question_tokens(processor.tokenizer, row, t, s)
+            for row, t, s in zip(ids, text, samples, strict=True)
+        ]
     )
     last = torch.zeros_like(question)
     last[:, -1] = True
@@ -82,7 +83,9 @@ def encode(loaded: LoadedModel, samples: Sequence[Sample]) -> Batch:
         start = stop
     answers = tuple(tuple(processor.tokenizer(s.answer)["input_ids"]) for s in samples)
     device = loaded.model.device
-    return Batch(tuple(samples), inputs.to(device), tuple(cells), question.to(device), last.to(device), answers)
+    return Batch(
+        tuple(samples), inputs.to(device), tuple(cells), question.to(device), last.to(device), answers
+    )
 
 
 def encode_all(loaded: LoadedModel, samples: Sequence[Sample], batch_size: int = 16) -> list[Batch]:

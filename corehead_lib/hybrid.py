@@ -77,7 +77,11 @@ def pick_heads(call: Call, heads: list[int]) -> HeadCall:
     group = call.query.shape[1] // call.key.shape[1]
     index = torch.tensor(heads, device=call.query.device)
     return HeadCall(
-        call.query[:, index], call.key[:, index // group], call.value[:, index // group], call.mask, call.scaling
+        call.query[:, index],
+        call.key[:, index // group],
+        call.value[:, index // group],
+        call.mask,
+        call.scaling,
     )
 
 

@@ -51,7 +51,9 @@ class RetrievalAttentionMass(Operator):
             )
         for name, mask in (("query", self.queries), ("target", self.targets)):
             if not mask.any(-1).all():
-                raise CoreheadError(f"At least one sample has no {name} token: its mass would be meaningless.")
+                raise CoreheadError(
+                    f"At least one sample has no {name} token: its mass would be meaningless."
+                )
         self._layers.clear()
 
     def attend(self, call: Call, inner: Attend) -> torch.Tensor:

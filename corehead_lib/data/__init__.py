@@ -1,6 +1,7 @@
 """Datasets: each yields ``Sample``s. ``load_samples`` finds one by name."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from hashlib import sha256
 
 from corehead_lib.data import synthetic
 from corehead_lib.errors import CoreheadError, did_you_mean
@@ -19,3 +20,13 @@ def load_samples(
     if dataset not in DATASETS:
         raise CoreheadError(f"There is no dataset {dataset!r}.{did_you_mean(dataset, DATASETS)}")
     return DATASETS[dataset](split, samples, seed, tasks)
+
+
+def samples_checksum(samples: Sequence[Sample]) -> str:
+    """sha256 over questions, answers, evidence and pixels, so that a result says what it was measured on."""
+    digest = sha256()
+    for sample in samples:
+        digest.update(repr((sample.task, sample.question, sample.answer, sample.evidence)).encode())
+        for image in sample.images:
+            digest.update(repr((image.mode, image.size)).encode() + image.tobytes())
+    return digest.hexdigest()

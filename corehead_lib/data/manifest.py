@@ -50,7 +50,9 @@ def read_manifests(kind: Literal["model", "dataset"]) -> dict[str, Manifest]:
             where = ".".join(str(part) for part in first["loc"])
             raise CoreheadError(f"data_manifests/{path.name}: {where}: {first['msg']}.") from error
         if manifest.name != path.stem:
-            raise CoreheadError(f"data_manifests/{path.name} is named {manifest.name!r} inside; use one name.")
+            raise CoreheadError(
+                f"data_manifests/{path.name} is named {manifest.name!r} inside; use one name."
+            )
         if manifest.kind == kind:
             found[manifest.name] = manifest
     return found

@@ -198,7 +198,10 @@ def scenes(split: str, samples: int, seed: int, tasks: tuple[str, ...] = RETRIEV
         made.append(
             Sample(
                 f"scenes/{split}/{seed}/{i}",
-                *(getattr(sample, f) for f in ("task", "question", "answer", "images", "evidence", "options")),
+                *(
+                    getattr(sample, f)
+                    for f in ("task", "question", "answer", "images", "evidence", "options")
+                ),
             )
         )
     return made

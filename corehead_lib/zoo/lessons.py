@@ -29,13 +29,13 @@ def listing(scene: Scene) -> str:
 
 
 def conversation(
-    rng: np.random.Generator, stage: dict, questions: int, listing_share: float, size: tuple[int, int]
+    rng: np.random.Generator, stage: dict, questions: int, size: tuple[int, int]
 ) -> tuple[Scene, list[tuple[str, str, str]]]:
     """Make a scene and its turns ``(task, question, answer)``: one listing, or several questions."""
     tasks = stage["tasks"]
     repeated = "pair" in tasks and rng.random() < 0.6
     scene = make_scene(rng, unique=not repeated, size=size, things=tuple(stage["things"]))
-    if rng.random() < listing_share:
+    if rng.random() < stage["listing"]:
         return scene, [("listing", LISTING, listing(scene))]
     finds = [t for t in RETRIEVAL_TASKS if t in tasks and (t == "pair") == repeated]
     controls = [t for t in CONTROL_TASKS if t in tasks]
@@ -77,9 +77,7 @@ def make_lesson(processor: ProcessorMixin, train: dict, stage: dict, seed: int, 
     rng = np.random.default_rng([SPLITS.index("train"), seed, step])
     sizes = stage.get("sizes", SIZES)
     size = (int(rng.choice(sizes)), int(rng.choice(sizes)))
-    drawn = [
-        conversation(rng, stage, train["questions"], train["listing"], size) for _ in range(train["batch"])
-    ]
+    drawn = [conversation(rng, stage, train["questions"], size) for _ in range(train["batch"])]
     text = [processor.apply_chat_template(messages(*pair)) for pair in drawn]
     inputs = processor(
         text=text,

@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 
-from corehead_lib.data.synthetic import COLOURS, CONTROL_TASKS, DIGITS, RETRIEVAL_TASKS, SHAPES
+from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES
 from corehead_lib.errors import CoreheadError
 from corehead_lib.zoo.build import build_model, build_processor, build_tokenizer
 from corehead_lib.zoo.lessons import LISTING, Lesson, make_lesson
@@ -155,8 +155,7 @@ def _advance(state: dict, stage: dict, train: dict) -> None:
     if state["cooling_since"] is not None:
         return
     spent = state["step"] - state["stage_start"]
-    finds = [t for t in stage["tasks"] if t in RETRIEVAL_TASKS]
-    learned = all(state["average"].get(t, 0.0) >= stage["until"] for t in (*finds, *CONTROL_TASKS[1:]))
+    learned = all(state["average"].get(task, 0.0) >= stage["until"] for task in stage["goal"])
     if spent < stage["least"] or not (learned or spent >= stage["most"]):
         return
     if state["stage"] + 1 < len(train["stages"]):
@@ -175,6 +174,3 @@ def _save_checkpoint(
         draft,
     )
     draft.replace(path)
-
-
-

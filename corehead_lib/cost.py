@@ -1,0 +1,131 @@
+"""Seconds and extra memory of a piece of work, and of the ways to get RAM out of a model."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+
+from corehead_lib.data.synthetic import make_scene
+from corehead_lib.encode import Batch, encode
+from corehead_lib.models import LoadedModel
+from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.samples import Pages, Sample
+
+SIDE = 256  # pixels, of the pictures in a long prompt
+
+
+@dataclass
+class Cost:
+    """What a block took: wall-clock seconds, and bytes beyond what was in use before it."""
+
+    seconds: float = 0.0
+    extra_bytes: int = 0
+
+
+@contextmanager
+def measured(device: torch.device) -> Iterator[Cost]:
+    """Measure the block: GPU memory by torch's counter, CPU memory by sampling the process every 2 ms."""
+    cost = Cost()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before, start = torch.cuda.memory_allocated(device), time.perf_counter()
+        yield cost
+        torch.cuda.synchronize(device)
+        cost.seconds = time.perf_counter() - start
+        cost.extra_bytes = torch.cuda.max_memory_allocated(device) - before
+        return
+    process, done = psutil.Process(), threading.Event()
+    before = peak = process.memory_info().rss
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.002):
+            peak = max(peak, process.memory_info().rss)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    start = time.perf_counter()
+    try:
+        yield cost
+    finally:
+        cost.seconds = time.perf_counter() - start
+        peak = max(peak, process.memory_info().rss)
+        done.set()
+        watcher.join()
+        cost.extra_bytes = peak - before
+
+
+def long_prompt(loaded: LoadedModel, tokens: int) -> Batch:
+    """One question after as many pictures of 256 x 256 pixels as make at least ``tokens`` tokens."""
+    image = make_scene(np.random.default_rng(0), unique=True, size=(SIDE, SIDE)).image
+
+    def prompt(pictures: int) -> Batch:
+        question = "How many shapes are there?"
+        sample = Sample("long", "count", question, "8", (image,) * pictures, (Pages((pictures - 1,)),))
+        return encode(loaded, [sample])
+
+    one = prompt(1)
+    each = len(one.cells[0])
+    return prompt(max(1, -(-(tokens - one.question.shape[1]) // each) + 1))
+
+
+def compare_capture(loaded: LoadedModel, tokens: int, rounds: int = 3) -> list[dict[str, Any]]:
+    """Compare a plain forward pass, one with the RAM operator, and eager with all weights returned.
+
+    Plain and operator take turns for ``rounds`` rounds and the fastest counts; eager runs once, and
+    not at all where its matrices (layers x heads x length^2) do not fit into free memory.
+    Returns rows of kernel, length, seconds, extra_bytes.
+    """
+    device = loaded.model.device
+    batch = long_prompt(loaded, tokens)
+    length = batch.question.shape[1]
+    targets = batch.targets()
+
+    def plain() -> None:
+        loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1)
+
+    def operator() -> None:
+        with RetrievalAttentionMass(batch.question, targets)(loaded.model):
+            plain()
+
+    def eager() -> None:
+        loaded.model.set_attn_implementation({"text_config": "eager"})
+        try:
+            loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1, output_attentions=True)
+        finally:
+            loaded.model.set_attn_implementation({"text_config": "sdpa"})
+
+    kernels: dict[str, Callable[[], None]] = {"plain": plain, "operator": operator}
+    costs: dict[str, list[Cost]] = {}
+    with torch.inference_mode():
+        plain()  # warm up
+        for _ in range(rounds):
+            for name, run in kernels.items():
+                with measured(device) as cost:
+                    run()
+                costs.setdefault(name, []).append(cost)
+        shape = loaded.backbone
+        needed = 1.5 * 4 * shape.layers * shape.heads * length**2
+        free = psutil.virtual_memory().available
+        if device.type == "cuda":
+            free = torch.cuda.mem_get_info(device)[0]
+        if needed < free:
+            with measured(device) as cost:
+                eager()
+            costs["eager"] = [cost]
+    return [
+        {
+            "kernel": name,
+            "length": length,
+            "seconds": min(c.seconds for c in runs),
+            "extra_bytes": max(c.extra_bytes for c in runs),
+        }
+        for name, runs in costs.items()
+    ]

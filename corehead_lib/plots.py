@@ -1,0 +1,99 @@
+"""Figures from plain arrays, in one style, with colours that survive colour blindness.
+
+Each function draws on the axes it is given and returns nothing; notebooks say what is shown.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+STYLE = Path(__file__).with_name("corehead.mplstyle")
+BLUE, RED, GREEN, PINK, AMBER, SKY, BLACK = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+)
+
+
+def use_style() -> None:
+    """Use the book's style for all figures that follow."""
+    plt.style.use(STYLE)
+
+
+def head_map(
+    axis: Axes,
+    score: np.ndarray,
+    marked: Collection[tuple[int, int]] = (),
+    label: str = "",
+    top: float | None = None,
+) -> None:
+    """Draw a score (layers, heads) as a map, layer 0 below; ``marked`` heads get a frame."""
+    drawn = axis.imshow(score, origin="lower", vmin=min(0.0, float(score.min())), vmax=top, aspect="auto")
+    for layer, head in marked:
+        axis.add_patch(Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, ec=RED, lw=2))
+    axis.set(xlabel="head", ylabel="layer")
+    axis.set_xticks(range(0, score.shape[1], max(1, score.shape[1] // 8)))
+    axis.set_yticks(range(0, score.shape[0], max(1, score.shape[0] // 8)))
+    assert axis.figure is not None
+    axis.figure.colorbar(drawn, ax=axis, label=label, shrink=0.9)
+
+
+def picture(axis: Axes, image: Image.Image) -> None:
+    """Show an image in its own pixels, no ticks."""
+    axis.imshow(np.asarray(image))
+    axis.set(xticks=[], yticks=[], xlim=(-0.5, image.width - 0.5), ylim=(image.height - 0.5, -0.5))
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def cells_over(
+    axis: Axes,
+    image: Image.Image,
+    boxes: np.ndarray,
+    weight: np.ndarray | None = None,
+    top: float | None = None,
+) -> None:
+    """Draw visual cells (N, 4) over their image: a grid, or shaded by ``weight`` (N,), dark where it is zero."""
+    picture(axis, image)
+    rectangles = [Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes]
+    if weight is None:
+        axis.add_collection(PatchCollection(rectangles, fc="none", ec=SKY, lw=0.7))
+        return
+    shade = 0.85 * (1 - np.clip(weight / (top or max(float(weight.max()), 1e-12)), 0, 1))
+    colours = np.stack([np.zeros_like(shade)] * 3 + [shade], axis=1)
+    axis.add_collection(PatchCollection(rectangles, facecolors=colours, ec="none"))
+
+
+def outline(axis: Axes, box: Sequence[float], colour: str = RED) -> None:
+    """Frame a pixel box (x0, y0, x1, y1)."""
+    x0, y0, x1, y1 = box
+    axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=colour, lw=2.5))
+
+
+def control_strips(axis: Axes, groups: Mapping[str, Sequence[float]], baseline: float, chance: float) -> None:
+    """Draw each group's values as points, one strip a group, with lines for baseline and chance."""
+    rng = np.random.default_rng(0)
+    colours = (RED, BLUE, AMBER, GREEN, PINK, SKY)
+    for place, (values, colour) in enumerate(zip(groups.values(), colours, strict=False)):
+        spread = rng.uniform(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
+        axis.plot(
+            place + spread, values, "o", color=colour, alpha=0.75, ms=6 if len(values) > 1 else 10, mew=0
+        )
+        if len(values) > 1:
+            axis.hlines(float(np.median(values)), place - 0.28, place + 0.28, color=colour, lw=2.5)
+    axis.axhline(baseline, color=BLACK, lw=1, ls="--")
+    axis.axhline(chance, color=BLACK, lw=1, ls=":")
+    axis.text(len(groups) - 0.45, baseline, " all heads", va="center", fontsize=9)
+    axis.text(len(groups) - 0.45, chance, " chance", va="center", fontsize=9)
+    axis.set_xticks(range(len(groups)), list(groups))
+    axis.set(xlim=(-0.5, len(groups) - 0.5), ylim=(-0.03, 1.05), ylabel="accuracy")

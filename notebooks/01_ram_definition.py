@@ -1,0 +1,356 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # What is Retrieval Attention Mass?
+#
+# **Claim.** One sum over attention weights, *Retrieval Attention Mass* ({term}`RAM`), tells the few
+# heads that fetch the visual evidence from the many that do not.
+#
+# We look at one question about one picture first, add up the attention of one head by hand, and
+# only then write down the definition of {cite:t}`sun2026core`. Everything runs on
+# `tiny-qwen3-vl`, a tiny model that we trained ourselves: a real Qwen3-VL architecture with 128 heads.
+
+# %% tags=["parameters"]
+model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
+dataset: str = "scenes"  # where the samples come from
+detection_samples: int = 96  # samples that RAM is averaged over
+seed: int = 0  # seeds the samples
+top_fraction: float = 0.05  # share of heads that are called CoRe heads
+cost_tokens: int = 4096  # prompt length at which the cost of measuring is compared
+device: str = "cpu"  # cpu or cuda
+dtype: str = "float32"  # float32, bfloat16 or float16
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown
+
+from corehead_lib import plots
+from corehead_lib.cost import compare_capture
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.encode import encode, encode_all
+from corehead_lib.heads import HeadScores
+from corehead_lib.models import load_model
+from corehead_lib.ram import RetrievalAttentionMass, measure_ram
+from corehead_lib.results import publish
+
+plots.use_style()
+loaded = load_model(model, device, dtype)
+samples = load_samples(dataset, "detection", detection_samples, seed)
+loaded.backbone
+
+# %% [markdown]
+# ## One question
+#
+# A scene holds shapes, each with a digit. The question names one of them; the answer is its digit.
+# We know where the evidence is, because we drew the picture: the frame in the figure is never shown to the model.
+
+# %% mystnb={"figure": {"name": "fig-ram-question", "caption": "A generated scene, its question, and the evidence: the pixel box of the shape that the question asks for."}, "image": {"alt": "A small picture of coloured shapes with digits. A frame marks the one shape that the question asks for."}}
+example = next(s for s in samples if s.task == "pair")
+figure, axis = plt.subplots(figsize=(4, 3.4))
+plots.picture(axis, example.images[0])
+box = example.evidence[0]
+plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
+_ = axis.set_title(f"{example.question}  ({example.answer})")
+
+# %% [markdown]
+# The real processor turns this sample into a sequence of tokens. Each {term}`visual token` stands for one
+# {term}`visual cell`, a small rectangle of the picture. Three groups of tokens matter to us:
+
+# %%
+batch = encode(loaded, [example])
+question, target, visual = batch.question[0], batch.targets()[0], batch.visual[0]
+ids = batch.inputs["input_ids"][0]
+words = [loaded.processor.tokenizer.decode(i) for i in ids]
+pd.DataFrame(
+    {
+        "group": ["all", "visual", "target", "question"],
+        "tokens": [len(ids), int(visual.sum()), int(target.sum()), int(question.sum())],
+        "what": [
+            "the whole prompt",
+            "one per cell of the picture",
+            "cells that touch the evidence box",
+            " ".join(words[i].strip() for i in question.nonzero().flatten()),
+        ],
+    }
+)
+
+# %% [markdown]
+# ## By hand
+#
+# Let us ask the model for all its attention weights, once, the expensive way: eager attention with
+# `output_attentions=True` gives one matrix per layer, (batch, heads, queries, keys). For every head we keep the
+# question's rows and the target's columns, sum over the columns, and average over the rows.
+
+# %%
+loaded.model.set_attn_implementation("eager")
+with torch.inference_mode():
+    attentions = loaded.model(**batch.inputs, output_attentions=True).attentions
+loaded.model.set_attn_implementation("sdpa")
+
+attention = torch.stack(attentions)[:, 0]  # (layers, heads, queries, keys)
+by_hand = attention[:, :, question][..., target].sum(-1).mean(-1)  # (layers, heads)
+print("attention:", tuple(attention.shape), "-> RAM of this sample:", tuple(by_hand.shape))
+
+# %% mystnb={"figure": {"name": "fig-ram-rows", "caption": "Where each question token of one head looks, over the picture (bright cells get attention; the scale is shared). The head is the one with the highest RAM on this sample."}, "image": {"alt": "A row of copies of the same scene, one for each question token, darkened except where the token looks. Once the question has named the shape, the light falls on it."}}
+layer, head = divmod(int(by_hand.argmax()), by_hand.shape[1])
+rows = question.nonzero().flatten()
+weights = attention[layer, head][rows][:, visual].float().cpu().numpy()  # (question tokens, cells)
+columns = int(np.ceil(len(rows) / 2))
+figure, axes = plt.subplots(2, columns, figsize=(1.75 * columns, 4))
+for axis in axes.flat:
+    axis.axis("off")
+for axis, row, weight in zip(axes.flat, rows, weights, strict=False):
+    plots.cells_over(axis, example.images[0], batch.cells[0].box, weight, top=float(weights.max()))
+    plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
+    axis.set_title(f"“{words[row].strip()}” {weight[target[visual].cpu().numpy()].sum():.2f}", fontsize=9)
+_ = figure.suptitle(
+    f"Layer {layer}, head {head}: each question token's attention, with its mass on the target"
+)
+
+# %% [markdown]
+# The number above each panel is that token's attention mass on the target. Words that come before the name of
+# the shape cannot know yet what to look for: their rows dilute the average. RAM is the mean of these numbers.
+#
+# ## The definition
+#
+# For head $h$, question tokens $Q$, target tokens $V^*$ and attention $A_h$ after the softmax,
+#
+# $$\mathrm{RAM}_h = \mathbb{E}_{\text{samples}}\; \frac{1}{|Q|} \sum_{q \in Q} \sum_{v \in V^*} A_h[q, v].$$
+#
+# The paper does not tell us its exact normalisation; this is our choice, in the form of
+# {cite:t}`li2026mmretheads`. A variant that stands beside it reads the **last prompt token** alone,
+# the place from which the answer is written.
+#
+# To get RAM we need no full attention matrix. The operator below looks in on every layer's queries and keys,
+# computes the question's rows alone, in float32, sums them up, and leaves the forward pass as it was: bit for bit.
+
+# %%
+with torch.inference_mode():
+    untouched = loaded.model(**batch.inputs).logits
+    with RetrievalAttentionMass(batch.question, batch.targets())(loaded.model) as ram:
+        watched = loaded.model(**batch.inputs).logits
+
+difference = float((ram.mass[0].cpu() - by_hand.float().cpu()).abs().max())
+print("operator equals the sum by hand within 1e-5:", difference < 1e-5)
+print("forward pass unchanged, bit for bit:", torch.equal(untouched, watched))
+
+# %% [markdown]
+# ## Over many samples
+#
+# One sample is an anecdote. Averaged over a detection set, the scores separate:
+
+# %%
+batches = encode_all(loaded, samples)
+scores = measure_ram(loaded, batches, progress=False)
+ranked = HeadScores(scores.ram)
+core = ranked.top(top_fraction)
+values = np.sort(scores.ram.ravel())[::-1]
+uniform = float(
+    (scores.share * np.array([float(v) for b in batches for v in b.visual.float().mean(1)])).mean()
+)
+
+# %% mystnb={"figure": {"name": "fig-ram-sorted", "caption": "RAM of every head, sorted, averaged over the detection samples. The dashed line is the mass that attention spread evenly over the whole prompt would give."}, "image": {"alt": "A falling curve of all heads. A handful on the left stand far above the rest, which lie close to the level of even attention."}}
+figure, axis = plt.subplots()
+axis.bar(np.arange(values.size), values, width=1.0, color=plots.BLUE)
+axis.bar(np.arange(len(core)), values[: len(core)], width=1.0, color=plots.RED)
+axis.axhline(uniform, color="black", ls="--", lw=1)
+axis.text(values.size, uniform, "even attention ", ha="right", va="bottom", fontsize=9)
+axis.set(xlabel="head, by rank", ylabel="RAM (attention mass)")
+_ = axis.set_title(f"The top {len(core)} of {values.size} heads stand out")
+
+# %%
+first, rest = float(values[0]), float(np.median(values))
+Markdown(
+    f"The best head gives the evidence **{first:.2f}** of its attention on average over the question's tokens, "
+    f"the median head {rest:.2f}; even attention would give {uniform:.2f}."
+)
+
+# %% [markdown]
+# ## Mass, selectivity, lift
+#
+# A head that stares at the whole picture also puts some mass on the target. Two ratios take that out:
+#
+# - **selectivity**: of the mass on the picture, the part on the target;
+# - {term}`lift`: selectivity divided by the target's share of the cells, so that 1 is what even attention gives.
+#
+# They answer another question (*where* in the picture a head looks, even if it rarely looks), and they need not agree.
+
+# %%
+last = measure_ram(loaded, batches, queries="last", progress=False)
+views = {
+    "RAM": scores.ram,
+    "RAM, last token": last.ram,
+    "selectivity": scores.selectivity,
+    "lift": scores.lift,
+}
+chosen = {name: HeadScores(view).top(top_fraction) for name, view in views.items()}
+pd.DataFrame(
+    {
+        "best head": [f"layer {c[0].layer}, head {c[0].head}" for c in chosen.values()],
+        "its score": [f"{view.max():.2f}" for view in views.values()],
+        "median score": [f"{np.median(view):.2f}" for view in views.values()],
+        f"top {len(core)} shared with RAM": [len(set(c) & set(core)) for c in chosen.values()],
+    },
+    index=list(views),
+)
+
+# %% [markdown]
+# ## A negative control: another box
+#
+# If RAM only measured "likes pictures", it would not matter which shape we call the target. So we keep the question and
+# move the box to another shape of the same scene.
+
+
+# %%
+def moved(sample, others):
+    """The same sample with the evidence of another one, if that lies inside its picture."""
+    width, height = sample.images[0].size
+    wrong = [o.evidence[0] for o in others if o.evidence[0].x1 <= width and o.evidence[0].y1 <= height]
+    own = sample.evidence[0]
+    apart = [b for b in wrong if b.x1 <= own.x0 or b.x0 >= own.x1 or b.y1 <= own.y0 or b.y0 >= own.y1]
+    return type(sample)(**{**vars(sample), "evidence": (apart[0],)})
+
+
+control = [moved(s, samples[i + 1 :] + samples[:i]) for i, s in enumerate(samples)]
+elsewhere = measure_ram(loaded, encode_all(loaded, control), progress=False)
+on_target = float(np.mean([scores.ram[h] for h in core]))
+off_target = float(np.mean([elsewhere.ram[h] for h in core]))
+Markdown(
+    f"Mean RAM of the top {len(core)} heads: **{on_target:.2f}** on the evidence, **{off_target:.2f}** on a box elsewhere."
+)
+
+# %% [markdown]
+# ## What does measuring cost?
+#
+# One long prompt of many pictures, three ways: the plain forward pass, the same with the operator, and eager
+# attention with all weights returned. The last is skipped where the machine has too little free memory for it.
+
+# %% tags=["nbval-ignore-output"]
+costs = compare_capture(loaded, cost_tokens)
+pd.DataFrame(costs).assign(
+    seconds=lambda t: t.seconds.round(2), extra_MB=lambda t: (t.extra_bytes / 1e6).round(0)
+).drop(columns="extra_bytes")
+
+# %% tags=["nbval-ignore-output"]
+cost = {row["kernel"]: row for row in costs}
+against = (
+    ""
+    if "eager" not in cost
+    else (
+        f" Eager attention takes {cost['eager']['seconds'] / cost['plain']['seconds']:.1f} times the plain forward "
+        f"pass and {cost['eager']['extra_bytes'] / 1e9:.1f} GB."
+    )
+)
+Markdown(
+    f"At {cost_tokens} tokens the operator takes {cost['operator']['seconds'] / cost['plain']['seconds']:.2f} times "
+    f"the plain forward pass and {cost['operator']['extra_bytes'] / 1e9:.2f} GB of memory beside the model "
+    f"(plain: {cost['plain']['extra_bytes'] / 1e9:.2f} GB).{against} Timings on a small machine are noisy; read them as ratios."
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise-start} The last word
+# :label: ex-ram-last
+# ```
+#
+# Difficulty: 1/5. For the head of {numref}`fig-ram-rows`, which question token puts the most mass on the target?
+# Why not the first?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ram-last
+# :class: dropdown
+# ```
+#
+# In a causal model a token knows only what stands before it. Only from the word that names the shape on
+# can a head look for it.
+
+# %%
+per_row = weights[:, target[visual].cpu().numpy()].sum(1)
+pd.DataFrame({"token": [words[r].strip() for r in rows], "mass on target": per_row.round(2)})
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Bigger targets
+# :label: ex-ram-size
+# ```
+#
+# Difficulty: 2/5. RAM grows with the size of the target. Choose the target cells by their centres instead
+# of any overlap (`overlap="centre"`). How does the number of target tokens change, and how do RAM and lift of the best head?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ram-size
+# :class: dropdown
+# ```
+
+# %%
+strict = measure_ram(loaded, batches, overlap="centre", progress=False)
+pd.DataFrame(
+    {
+        "target share of cells": [scores.share.mean().round(3), strict.share.mean().round(3)],
+        "RAM of best head": [scores.ram.max().round(2), strict.ram.max().round(2)],
+        "its lift": [s.lift[core[0]].round(1) for s in (scores, strict)],
+    },
+    index=["any overlap", "centre inside"],
+)
+
+# %% [markdown]
+# A smaller target can only lose mass; lift divides by the size, so it need not fall.
+#
+# ```{solution-end}
+# ```
+#
+# ## Limits
+#
+# Attention is not explanation: a head may look without using what it sees, and RAM cannot tell. That takes an
+# intervention, in [](08_ablation). A tiny model trained on scenes shows that the measure works where we know the
+# truth; it does not show that large models are built the same way.
+#
+# ## Where to go from here
+#
+# - How boxes become tokens: [](02_targets_image)
+# - All heads at once: [](06_head_ranking)
+# - Retrieval heads of text models: {cite:t}`wu2024retrieval`
+# - The same idea with output tokens as queries: {cite:t}`park2026vrh`
+
+# %%
+publish(
+    rows=[
+        {
+            "layer": int(la),
+            "head": int(he),
+            "ram": scores.ram[la, he],
+            "ram_last": last.ram[la, he],
+            "selectivity": scores.selectivity[la, he],
+            "lift": scores.lift[la, he],
+        }
+        for la, he in np.ndindex(scores.ram.shape)
+    ],  # fmt: skip
+    numbers={
+        "best_ram": first,
+        "median_ram": rest,
+        "uniform_ram": uniform,
+        "core_ram_on_target": on_target,
+        "core_ram_elsewhere": off_target,
+        **{f"{k}_{f}": float(r[f]) for k, r in cost.items() for f in ("seconds", "extra_bytes")},
+    },
+    inputs={
+        "model": loaded.provenance,
+        "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(samples)},
+    },
+)
