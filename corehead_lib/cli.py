@@ -109,5 +109,28 @@ def pair(master: Path, executed: Path) -> None:
     click.echo(f"refreshed {target}")
 
 
+@main.command()
+@click.argument("name")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of this run.")
+@click.option("--seed", default=0, show_default=True, help="Seeds weights and lessons.")
+def train(name: str, out: Path, seed: int) -> None:
+    """Train the tiny model NAME from scratch by its recipe, or go on where a run in OUT stopped."""
+    from corehead_lib.zoo.train import train_model
+
+    summary = train_model(name, out, seed)
+    click.echo(f"{name}: {summary['steps']} steps in {summary['minutes']} minutes; model in {out}")
+
+
+@main.command()
+@click.argument("name")
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("others", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
+def ship(name: str, run: Path, others: tuple[Path, ...]) -> None:
+    """Copy the trained RUN into the package as NAME, with its card; OTHERS are runs to list; for maintainers."""
+    from corehead_lib.zoo.card import ship as ship_run
+
+    click.echo(f"shipped {ship_run(name, run, others)}")
+
+
 if __name__ == "__main__":
     main()

@@ -340,7 +340,7 @@ publish(
             "lift": scores.lift[la, he],
         }
         for la, he in np.ndindex(scores.ram.shape)
-    ],  # fmt: skip
+    ],
     numbers={
         "best_ram": first,
         "median_ram": rest,

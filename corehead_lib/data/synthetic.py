@@ -7,7 +7,7 @@ that merely lost its eyes.
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 from matplotlib import font_manager
@@ -84,12 +84,12 @@ def _outline(shape: str, side: float) -> list[tuple[float, float]]:
     return [(float(x) * side, float(y) * side) for x, y in points]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _font(pixels: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(font_manager.findfont("DejaVu Sans:bold"), pixels)
 
 
-@lru_cache(maxsize=None)
+@cache
 def sprite(shape: str, colour: str, digit: str) -> Image.Image:
     """Draw one shape with its digit on a white badge, RGBA, SIDE x SIDE pixels."""
     big = SIDE * _ZOOM

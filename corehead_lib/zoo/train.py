@@ -1,6 +1,7 @@
 """Train a tiny model of the zoo from scratch: seeded, staged, resumable, with a logged curve."""
 
 import json
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -8,7 +9,6 @@ import torch
 import yaml
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
-
 
 from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES
 from corehead_lib.errors import CoreheadError
@@ -73,10 +73,11 @@ def score(lesson: Lesson, predicted: torch.Tensor) -> dict[str, list[bool]]:
 def train_model(
     name: str, out: Path, seed: int = 0, recipe: dict | None = None, progress: bool = True
 ) -> dict:
-    """Train ``name`` into the folder ``out`` and return a summary.
+    """Train ``name`` into the folder ``out`` and return its summary: seed, steps, minutes, accuracy.
 
     Resumes from ``out/checkpoint.pt`` if that is there. Writes ``curve.jsonl`` (one line a step:
-    stage, loss, accuracy per task), and at the end the model and processor by save_pretrained.
+    stage, loss, accuracy per task), and at the end the model and processor by save_pretrained, and
+    ``summary.json``.
     """
     recipe = recipe or read_recipe(name)
     train = recipe["train"]
@@ -90,7 +91,7 @@ def train_model(
         torch.optim.AdamW(others, lr=train["adamw"], betas=(0.9, 0.98), weight_decay=0.0),
     ]
     peaks = [train["muon"], train["adamw"]]
-    state = {"step": 0, "stage": 0, "stage_start": 0, "cooling_since": None, "average": {}}
+    state = {"step": 0, "stage": 0, "stage_start": 0, "cooling_since": None, "seconds": 0.0, "average": {}}
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -105,6 +106,7 @@ def train_model(
     model.train()
     bar = tqdm(initial=state["step"], desc=f"{name} seed {seed}", disable=not progress, mininterval=10)
     while state["cooling_since"] is None or state["step"] < state["cooling_since"] + train["cooldown"]:
+        started = time.perf_counter()
         stage = train["stages"][state["stage"]]
         lesson = make_lesson(processor, train, stage, seed, state["step"])
         loss, predicted = _step(model, lesson, optimizers, peaks, state, train)
@@ -118,6 +120,7 @@ def train_model(
         bar.set_postfix(stage=state["stage"], **{t: f"{a:.2f}" for t, a in state["average"].items()})
         bar.update()
         state["step"] += 1
+        state["seconds"] += time.perf_counter() - started
         _advance(state, stage, train)
         if state["step"] % SAVE_EVERY == 0:
             _save_checkpoint(checkpoint, model, optimizers, state)
@@ -125,7 +128,16 @@ def train_model(
     model.save_pretrained(out)
     processor.save_pretrained(out)
     checkpoint.unlink(missing_ok=True)
-    return {"steps": state["step"], "accuracy": state["average"]}
+    summary = {
+        "seed": seed,
+        "steps": state["step"],
+        "minutes": round(state["seconds"] / 60, 1),
+        "batch": train["batch"],
+        "questions": train["questions"],
+        "training_accuracy": {task: round(a, 3) for task, a in state["average"].items()},
+    }
+    (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
+    return summary
 
 
 def _step(

@@ -1,0 +1,278 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Where are they? Ranking all heads
+#
+# **Claim.** In `tiny-qwen3-vl`, retrieval attention is concentrated in a few heads: a small share of all 128 heads holds half of
+# the {term}`RAM`, and two halves of the detection set, which share no picture, agree on which heads these are.
+#
+# Notebook [](01_ram_definition) defined the score. Here we score every head, look at where the high scores sit, and ask
+# how much of the picture is luck.
+
+# %% tags=["parameters"]
+model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
+dataset: str = "scenes"  # where the samples come from
+detection_samples: int = 192  # samples that RAM is averaged over; two halves are compared
+seed: int = 0  # seeds the samples
+top_fraction: float = 0.05  # share of heads that are called CoRe heads
+device: str = "cpu"  # cpu or cuda
+dtype: str = "float32"  # float32, bfloat16 or float16
+
+# %%
+import tempfile
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+from scipy import stats
+
+from corehead_lib import plots
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.encode import encode_all
+from corehead_lib.heads import HeadScores, mass_concentration
+from corehead_lib.models import load_model
+from corehead_lib.ram import measure_ram
+from corehead_lib.results import publish
+from corehead_lib.stats import mean_interval
+
+plots.use_style()
+loaded = load_model(model, device, dtype)
+samples = load_samples(dataset, "detection", detection_samples, seed)
+batches = encode_all(loaded, samples)
+scores = measure_ram(loaded, batches, progress=False)
+scores.target.shape  # (samples, layers, heads)
+
+# %% [markdown]
+# ## The best head first
+#
+# Before the map, one head: how do its scores spread over single samples?
+
+# %%
+ranked = HeadScores(
+    scores.ram,
+    provenance={
+        "model": loaded.provenance,
+        "dataset": dataset,
+        "sha256": samples_checksum(samples),
+        "seed": seed,
+        "score": "RAM, mean over question tokens, any overlap",
+    },
+)
+core = ranked.top(top_fraction)
+best = scores.target[:, core[0].layer, core[0].head]
+low, high = mean_interval(best)
+Markdown(
+    f"Layer {core[0].layer}, head {core[0].head}: RAM **{best.mean():.3f}** "
+    f"(95 % bootstrap interval of the mean {low:.3f} to {high:.3f}); "
+    f"single samples lie between {best.min():.2f} and {best.max():.2f}."
+)
+
+# %% [markdown]
+# ## All heads
+#
+# One score per head gives a map, layers upwards. The frames mark the {term}`CoRe heads <CoRe head>`: the top fraction
+# that we fixed beforehand.
+
+# %% mystnb={"figure": {"name": "fig-ranking-map", "caption": "RAM of every head of the tiny model (the paper's figure 4, for one model). Framed: the CoRe heads. Right: the mean RAM of each layer."}, "image": {"alt": "A map of 8 layers by 16 heads. Most squares are dark. A handful of framed, bright squares stand out in a few layers. A bar chart beside it shows which layers hold the mass."}}
+figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.6), width_ratios=(3, 1))
+plots.head_map(left, scores.ram, marked=core, label="RAM")
+right.barh(range(len(scores.ram)), scores.ram.mean(1), color=plots.BLUE)
+right.set(xlabel="mean RAM of layer", yticks=range(len(scores.ram)), ylim=(-0.5, len(scores.ram) - 0.5))
+layers = sorted({h.layer for h in core})
+where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {', '.join(map(str, layers))}"
+_ = figure.suptitle(f"The top {len(core)} of {scores.ram.size} heads sit in {where}", fontweight="bold")
+
+# %%
+pd.DataFrame(
+    [
+        {
+            "rank": place + 1,
+            "layer": head.layer,
+            "head": head.head,
+            "KV group": head.head // loaded.backbone.group,
+            "RAM": round(float(scores.ram[head]), 3),
+            "lift": round(float(scores.lift[head]), 1),
+            "selectivity": round(float(scores.selectivity[head]), 2),
+        }
+        for place, head in enumerate(core)
+    ]
+).set_index("rank")
+
+# %% [markdown]
+# ## How concentrated?
+#
+# {cite:t}`li2026mmretheads` measure sparsity by the smallest share of heads that holds half of the score. A negative control
+# beside it: the same measure for a score with no retrieval in it, the mass that each head puts on the picture
+# as a whole.
+
+# %% mystnb={"figure": {"name": "fig-ranking-lorenz", "caption": "Cumulated share of a score against the share of heads, highest first. The dashed line is perfect equality; circles mark where half of the score is reached."}, "image": {"alt": "Two rising curves above the diagonal. The curve of RAM rises more steeply than the curve of the mass on the whole picture."}}
+visual = scores.visual.mean(0)
+half = {"RAM": mass_concentration(scores.ram), "mass on the picture": mass_concentration(visual)}
+figure, axis = plt.subplots(figsize=(5.5, 3.8))
+for (name, share), score in zip(half.items(), (scores.ram, visual), strict=True):
+    cumulated = np.cumsum(np.sort(score.ravel())[::-1]) / score.sum()
+    (line,) = axis.plot(
+        np.arange(1, score.size + 1) / score.size, cumulated, label=f"{name}: half in {share:.0%}"
+    )
+    axis.plot([share], [cumulated[round(share * score.size) - 1]], "o", color=line.get_color())
+axis.plot([0, 1], [0, 1], "k--", lw=1)
+axis.set(xlabel="share of heads", ylabel="share of the score", xlim=(0, 1), ylim=(0, 1.02))
+axis.legend(loc="lower right")
+_ = axis.set_title(f"Half of the RAM sits in {half['RAM']:.0%} of the heads")
+
+# %% [markdown]
+# ## Luck or structure?
+#
+# Split the detection set in two halves that share no picture, rank the heads on each, and compare. If the ranking were noise,
+# the top sets would hardly overlap.
+
+# %%
+first, second = HeadScores(scores.target[::2].mean(0)), HeadScores(scores.target[1::2].mean(0))
+shared = len(set(first.top(top_fraction)) & set(second.top(top_fraction)))
+spearman = float(stats.spearmanr(first.score.ravel(), second.score.ravel()).statistic)
+expected = len(core) ** 2 / scores.ram.size
+Markdown(
+    f"**{shared} of {len(core)}** top heads are the same in both halves (two random sets would share {expected:.1f}), "
+    f"and the Spearman correlation over all {scores.ram.size} heads is {spearman:.2f}."
+)
+
+# %% [markdown]
+# ## Does the question type matter?
+#
+# One-attribute questions name a shape or a colour, two-attribute questions both. Are these different heads?
+
+# %% mystnb={"figure": {"name": "fig-ranking-tasks", "caption": "RAM per head for the three kinds of retrieval question; each point is a head. CoRe heads (over all questions) are drawn in red."}, "image": {"alt": "Two scatter plots of RAM for one kind of question against another. Most heads lie near the origin; the red points lie far from it."}}
+tasks = np.array([s.task for s in samples])
+kinds = list(dict.fromkeys(tasks))
+by_task = {kind: scores.target[tasks == kind].mean(0) for kind in kinds}
+is_core = np.zeros(scores.ram.shape, dtype=bool)
+is_core[tuple(np.array(core).T)] = True
+figure, axes = plt.subplots(1, len(kinds) - 1, figsize=(7.5, 3.6), sharey=True)
+for axis, kind in zip(np.atleast_1d(axes), kinds[:-1], strict=True):
+    for group, colour in ((~is_core, plots.BLUE), (is_core, plots.RED)):
+        axis.plot(by_task[kind][group], by_task[kinds[-1]][group], "o", color=colour, alpha=0.7, mew=0)
+    axis.set(xlabel=f"RAM, questions by {kind}")
+np.atleast_1d(axes)[0].set_ylabel(f"RAM, questions by {kinds[-1]}")
+overlap = {
+    k: len(
+        set(HeadScores(by_task[k]).top(top_fraction)) & set(HeadScores(by_task[kinds[-1]]).top(top_fraction))
+    )
+    for k in kinds[:-1]
+}
+_ = figure.suptitle(
+    f"Top {len(core)} shared with “{kinds[-1]}”: " + ", ".join(f"{n} for “{k}”" for k, n in overlap.items()),
+    fontweight="bold",
+)
+
+# %% [markdown]
+# ## Keep the ranking
+#
+# Scores are a small file with its provenance, so that an ablation or an acceleration elsewhere can say which heads it used.
+
+# %%
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "scores.json"
+    ranked.save(path)
+    again = HeadScores.load(path)
+print("same ranking after loading:", again.ranking() == ranked.ranking())
+print("measured on:", again.provenance["dataset"], "with", again.provenance["model"]["name"])
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise-start} Another query
+# :label: ex-ranking-last
+# ```
+#
+# Difficulty: 1/5. Rank the heads by the attention of the last prompt token alone. How many of the top heads stay?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ranking-last
+# :class: dropdown
+# ```
+
+# %%
+last = HeadScores(measure_ram(loaded, batches, queries="last", progress=False).ram)
+kept = set(last.top(top_fraction)) & set(core)
+print(f"{len(kept)} of {len(core)} stay; the best by the last token is {tuple(last.ranking()[0])}")
+
+# %% [markdown]
+# The answer is written from the last token, so a head that matters there can do its work without the question's own
+# tokens ever looking. {cite:t}`park2026vrh` find the choice of queries to matter more than any other.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} How few samples are enough?
+# :label: ex-ranking-few
+# ```
+#
+# Difficulty: 2/5. Rank the heads on the first 6, 12, 24, 48 samples. When does the top set settle?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ranking-few
+# :class: dropdown
+# ```
+
+# %%
+for number in (6, 12, 24, 48, len(samples)):
+    few = HeadScores(scores.target[:number].mean(0)).top(top_fraction)
+    print(f"{number:4d} samples: {len(set(few) & set(core))} of {len(core)} as with all")
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+#
+# ## Limits
+#
+# Concentration depends on the score: a sum over the question's tokens favours heads that look from many of them. One training run
+# shows one arrangement of heads; other seeds, sizes and families may place them elsewhere. And a map of attention says nothing
+# about need: see [](08_ablation).
+#
+# ## Where to go from here
+#
+# - Are they needed? [](08_ablation)
+# - What they buy: [](10_acceleration)
+# - The same map for large models: {cite:t}`sun2026core`, {cite:t}`li2026mmretheads`
+
+# %%
+last_ram = last.score
+publish(
+    rows=[
+        {
+            "layer": layer,
+            "head": head,
+            "ram": scores.ram[layer, head],
+            "ram_last": last_ram[layer, head],
+            "selectivity": scores.selectivity[layer, head],
+            "lift": scores.lift[layer, head],
+            "visual_mass": visual[layer, head],
+            **{f"ram_{kind}": by_task[kind][layer, head] for kind in kinds},
+        }
+        for layer, head in np.ndindex(scores.ram.shape)
+    ],
+    numbers={
+        "best_ram": float(best.mean()),
+        "half_of_ram_in": half["RAM"],
+        "half_of_visual_mass_in": half["mass on the picture"],
+        "top_heads": len(core),
+        "top_shared_by_halves": shared,
+        "spearman_of_halves": spearman,
+    },
+    inputs={
+        "model": loaded.provenance,
+        "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(samples)},
+    },
+)
