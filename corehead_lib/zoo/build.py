@@ -4,6 +4,7 @@ The classes, token names and chat format are Qwen3-VL's (Qwen3-VL technical repo
 arXiv 2511.21631); only the sizes are ours. The tokenizer is trained on the project's own text.
 """
 
+import json
 from collections.abc import Iterable
 
 import torch
@@ -53,7 +54,7 @@ def build_tokenizer(text: Iterable[str], vocab_size: int) -> Qwen2Tokenizer:
         show_progress=False,
     )
     trainee.train_from_iterator(text, trainer)
-    learned = __import__("json").loads(trainee.to_str())["model"]
+    learned = json.loads(trainee.to_str())["model"]
     vocab = dict(learned["vocab"])
     for token in SPECIAL_TOKENS:  # inside the vocabulary before construction, so that ids stay put
         vocab[token] = len(vocab)
@@ -99,6 +100,11 @@ def build_model(tokenizer: Qwen2Tokenizer, recipe: dict, seed: int) -> Qwen3VLFo
     )
     torch.manual_seed(seed)
     model = Qwen3VLForConditionalGeneration(config)
+    for name, parameter in model.named_parameters():
+        # QK-norm caps attention logits at weight^2 * sqrt(head_dim): with heads this narrow, weights of
+        # one would keep attention blunt until the optimiser has slowly grown them.
+        if name.endswith(("q_norm.weight", "k_norm.weight")):
+            torch.nn.init.constant_(parameter, recipe["qk_norm"])
     model.generation_config.eos_token_id = ids["<|im_end|>"]
     model.generation_config.pad_token_id = ids["<|endoftext|>"]
     return model

@@ -1,5 +1,11 @@
 """Training batches: generated scenes, several questions to a picture, as chat conversations.
 
+Besides questions there are listings: every thing's name and digit, in random order. In a question the
+name that is looked for and the place of the answer are some tokens apart, so finding takes two steps of
+attention, neither of which pays before the other is there; models trained on questions alone, or on
+listings in reading order, learned to name any digit of the picture and stayed there. In a shuffled
+listing a digit follows its name at once, so that one step pays by itself, and questions build on it.
+
 A step's batch depends only on (seed, step, stage), so training resumes exactly where it stopped.
 """
 
@@ -9,9 +15,9 @@ import numpy as np
 import torch
 from transformers import BatchFeature, ProcessorMixin
 
-from corehead_lib.data.synthetic import CONTROL_TASKS, RETRIEVAL_TASKS, SIZES, SPLITS, Scene, ask, make_scene
+from corehead_lib.data.synthetic import CONTROL_TASKS, DIGITS, RETRIEVAL_TASKS, SIZES, SPLITS, Scene, ask, make_scene
 
-LISTING = "List the shapes in reading order."
+LISTING = "List the shapes."
 
 
 @dataclass(frozen=True)
@@ -20,12 +26,14 @@ class Lesson:
 
     inputs: BatchFeature
     labels: torch.Tensor
+    scored: torch.Tensor  # (batch, length) bool: labels that must be right for an answer to count as right
     tasks: list[list[str]]  # per picture, the task of each answer
 
 
-def listing(scene: Scene) -> str:
-    """Name every thing with its digit, in reading order."""
-    return ", ".join(f"{thing.colour} {thing.shape} {thing.digit}" for thing in scene.things)
+def listing(scene: Scene, rng: np.random.Generator) -> str:
+    """Name every thing with its digit, in random order."""
+    things = [scene.things[i] for i in rng.permutation(len(scene.things))]
+    return ", ".join(f"{thing.colour} {thing.shape} {thing.digit}" for thing in things)
 
 
 def conversation(
@@ -36,7 +44,7 @@ def conversation(
     repeated = "pair" in tasks and rng.random() < 0.6
     scene = make_scene(rng, unique=not repeated, size=size, things=tuple(stage["things"]))
     if rng.random() < stage["listing"]:
-        return scene, [("listing", LISTING, listing(scene))]
+        return scene, [("listing", LISTING, listing(scene, rng))]
     finds = [t for t in RETRIEVAL_TASKS if t in tasks and (t == "pair") == repeated]
     controls = [t for t in CONTROL_TASKS if t in tasks]
     turns: dict[str, tuple[str, str, str]] = {}
@@ -89,4 +97,10 @@ def make_lesson(processor: ProcessorMixin, train: dict, stage: dict, seed: int, 
     tokenizer = processor.tokenizer
     opening = tokenizer("<|im_start|>assistant\n")["input_ids"]
     labels = answer_labels(inputs["input_ids"], opening, tokenizer.convert_tokens_to_ids("<|im_end|>"))
-    return Lesson(inputs, labels, [[task for task, _, _ in turns] for _, turns in drawn])
+    tasks = [[task for task, _, _ in turns] for _, turns in drawn]
+    scored = labels != -100
+    digits = torch.tensor(tokenizer.convert_tokens_to_ids(list(DIGITS)))
+    for row, names in enumerate(tasks):
+        if names == ["listing"]:  # the order of the names is anyone's guess
+            scored[row] &= torch.isin(labels[row], digits)
+    return Lesson(inputs, labels, scored, tasks)

@@ -60,7 +60,7 @@ def score(lesson: Lesson, predicted: torch.Tensor) -> dict[str, list[bool]]:
     """Judge every answer: right if all of its tokens are predicted, teacher forced."""
     judged: dict[str, list[bool]] = defaultdict(list)
     asked = lesson.labels != -100
-    right = (predicted == lesson.labels) | ~asked
+    right = (predicted == lesson.labels) | ~lesson.scored
     for row, tasks in enumerate(lesson.tasks):
         edges = torch.diff(asked[row].int(), prepend=torch.zeros(1, dtype=torch.int))
         starts = (edges == 1).nonzero().flatten().tolist()
