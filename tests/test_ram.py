@@ -1,0 +1,194 @@
+"""Retrieval Attention Mass against a naive sum over the weights of eager attention."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny import SAMPLES, eager_attention, forward, generate, save_tiny
+
+from corehead_lib import ram
+from corehead_lib.encode import Batch, encode
+from corehead_lib.errors import CoreheadError
+from corehead_lib.models import LoadedModel, load_model
+from corehead_lib.ram import RamScores, RetrievalAttentionMass, measure_ram
+
+
+def naive(attention: np.ndarray, queries: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
+    """The definition, term by term: (B, layers, heads)."""
+    layers, batch, heads = attention.shape[:3]
+    mass = np.zeros((batch, layers, heads))
+    for b in range(batch):
+        rows = queries[b].nonzero().flatten().tolist()
+        columns = targets[b].nonzero().flatten().tolist()
+        for layer in range(layers):
+            for head in range(heads):
+                total = 0.0
+                for row in rows:
+                    for column in columns:
+                        total += attention[layer, b, head, row, column]
+                mass[b, layer, head] = total / len(rows)
+    return mass
+
+
+def observe(loaded: LoadedModel, batch: Batch, queries: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    with RetrievalAttentionMass(queries, targets)(loaded.model) as operator:
+        forward(loaded, batch)
+    return operator.mass
+
+
+def test_the_reference_is_far_from_even_and_groups_heads(tiny: LoadedModel, batch: Batch) -> None:
+    attention = eager_attention(tiny, batch)[:, :, :, -1]
+    assert tiny.backbone.group == 3
+    assert np.median(attention.max(-1)) > 0.1
+    assert np.ptp(naive(eager_attention(tiny, batch), batch.question, batch.targets())) > 0.2
+
+
+@pytest.mark.parametrize("rows", ["question", "last"])
+@pytest.mark.parametrize("overlap", ["any", "centre"])
+def test_a_left_padded_batch_equals_the_definition(
+    tiny: LoadedModel, batch: Batch, rows: str, overlap: str
+) -> None:
+    queries, targets = getattr(batch, rows), batch.targets(overlap)  # type: ignore[arg-type]
+    expected = naive(eager_attention(tiny, batch), queries, targets)
+    np.testing.assert_allclose(observe(tiny, batch, queries, targets).numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("index", [0, 1, 2])
+def test_a_single_sample_equals_the_definition(tiny: LoadedModel, batch: Batch, index: int) -> None:
+    alone = encode(tiny, SAMPLES[index : index + 1])
+    mass = observe(tiny, alone, alone.question, alone.targets())
+    expected = naive(eager_attention(tiny, alone), alone.question, alone.targets())
+    np.testing.assert_allclose(mass.numpy(), expected, atol=1e-5)
+    together = observe(tiny, batch, batch.question, batch.targets())
+    np.testing.assert_allclose(mass[0].numpy(), together[index].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("kv_heads", [1, 3, 6])
+def test_other_groups_of_heads(tmp_path: Path, kv_heads: int) -> None:
+    loaded = load_model(str(save_tiny(tmp_path, kv_heads)))
+    batch = encode(loaded, SAMPLES[:2])
+    mass = observe(loaded, batch, batch.question, batch.targets())
+    expected = naive(eager_attention(loaded, batch), batch.question, batch.targets())
+    np.testing.assert_allclose(mass.numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("at_once", [1, 5, 1000])
+def test_any_rows_and_columns_in_any_chunks(
+    tiny: LoadedModel, batch: Batch, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(ram, "ROWS_AT_ONCE", at_once)
+    real = batch.inputs["attention_mask"].bool()
+    random = torch.Generator().manual_seed(at_once)
+    queries = (torch.rand(real.shape, generator=random) < 0.3) & real
+    targets = (torch.rand(real.shape, generator=random) < 0.3) & real
+    expected = naive(eager_attention(tiny, batch), queries, targets)
+    np.testing.assert_allclose(observe(tiny, batch, queries, targets).numpy(), expected, atol=1e-5)
+
+
+def test_several_target_sets_at_once(tiny: LoadedModel, batch: Batch) -> None:
+    sets = [batch.targets(), batch.targets("centre"), batch.visual]
+    together = observe(tiny, batch, batch.question, torch.stack(sets))
+    apart = torch.stack([observe(tiny, batch, batch.question, targets) for targets in sets])
+    assert together.shape == (3, 3, tiny.backbone.layers, tiny.backbone.heads)
+    torch.testing.assert_close(together, apart, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_all_tokens_together_hold_all_the_mass(tiny_folder: Path, dtype: str) -> None:
+    """Also in bfloat16, because the softmax is taken in float32."""
+    loaded = load_model(str(tiny_folder), dtype=dtype)
+    batch = encode(loaded, SAMPLES)
+    mass = observe(loaded, batch, batch.question, torch.ones_like(batch.question))
+    assert mass.dtype == torch.float32
+    torch.testing.assert_close(mass, torch.ones_like(mass), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_the_forward_pass_is_bit_identical(tiny: LoadedModel, batch: Batch, several: bool) -> None:
+    given = batch if several else encode(tiny, SAMPLES[:1])
+    before = forward(tiny, given)
+    with RetrievalAttentionMass(given.question, given.targets())(tiny.model):
+        during = forward(tiny, given)
+    assert torch.equal(before, during)
+    assert torch.equal(before, forward(tiny, given))
+
+
+def test_generation_inside_measures_the_prompt_alone(tiny: LoadedModel, batch: Batch) -> None:
+    expected = observe(tiny, batch, batch.question, batch.targets())
+    with RetrievalAttentionMass(batch.question, batch.targets())(tiny.model) as operator:
+        written = generate(tiny, batch)
+    assert torch.equal(written, generate(tiny, batch))
+    torch.testing.assert_close(operator.mass, expected, atol=1e-6, rtol=0)
+
+
+def test_two_observers_nest(tiny: LoadedModel, batch: Batch) -> None:
+    outer = RetrievalAttentionMass(batch.question, batch.targets())
+    inner = RetrievalAttentionMass(batch.last, batch.visual)
+    with outer(tiny.model), inner(tiny.model):
+        forward(tiny, batch)
+    torch.testing.assert_close(outer.mass, observe(tiny, batch, batch.question, batch.targets()))
+    torch.testing.assert_close(inner.mass, observe(tiny, batch, batch.last, batch.visual))
+
+
+def test_entering_again_forgets_the_old_result(tiny: LoadedModel, batch: Batch) -> None:
+    operator = RetrievalAttentionMass(batch.question, batch.targets())
+    with operator(tiny.model):
+        forward(tiny, batch)
+    with operator(tiny.model), pytest.raises(CoreheadError, match="No forward pass"):
+        _ = operator.mass
+
+
+def test_a_result_before_any_forward_pass_is_refused(batch: Batch) -> None:
+    with pytest.raises(CoreheadError, match="No forward pass"):
+        _ = RetrievalAttentionMass(batch.question, batch.targets()).mass
+
+
+@pytest.mark.parametrize("which", ["query", "target"])
+def test_one_sample_without_queries_or_targets_is_refused(
+    tiny: LoadedModel, batch: Batch, which: str
+) -> None:
+    masks = {"query": batch.question.clone(), "target": batch.targets()}
+    masks[which][1] = False
+    operator = RetrievalAttentionMass(masks["query"], masks["target"])
+    with pytest.raises(CoreheadError, match=f"no {which} token"), operator(tiny.model):
+        pass
+
+
+def test_masks_of_different_shape_are_refused(tiny: LoadedModel, batch: Batch) -> None:
+    operator = RetrievalAttentionMass(batch.question, batch.targets()[:, 1:])
+    with pytest.raises(CoreheadError, match="batch, tokens"), operator(tiny.model):
+        pass
+
+
+def test_masks_of_another_batch_are_refused(tiny: LoadedModel, batch: Batch) -> None:
+    other = encode(tiny, SAMPLES[:2])
+    operator = RetrievalAttentionMass(other.question, other.targets())
+    with operator(tiny.model), pytest.raises(CoreheadError, match="encode the same batch"):
+        forward(tiny, batch)
+
+
+@pytest.mark.parametrize("queries", ["question", "last"])
+def test_measure_ram_puts_the_batches_together(tiny: LoadedModel, batch: Batch, queries: str) -> None:
+    batches = [encode(tiny, SAMPLES[:1]), encode(tiny, SAMPLES[1:])]
+    scores = measure_ram(tiny, batches, queries=queries, progress=False)  # type: ignore[arg-type]
+    attention, rows = eager_attention(tiny, batch), getattr(batch, queries)
+    np.testing.assert_allclose(scores.target, naive(attention, rows, batch.targets()), atol=1e-5)
+    np.testing.assert_allclose(scores.visual, naive(attention, rows, batch.visual), atol=1e-5)
+    share = [m.sum() / len(c) for m, c in zip(batch.targets().numpy(), batch.cells, strict=True)]
+    np.testing.assert_allclose(scores.share, share, rtol=1e-6)
+
+
+def test_selectivity_and_lift_by_hand() -> None:
+    target, visual = np.array([[[0.2]], [[0.1]]]), np.array([[[0.4]], [[0.8]]])
+    scores = RamScores(target, visual, share=np.array([0.25, 0.5]))
+    assert scores.ram.item() == pytest.approx(0.15)
+    assert scores.selectivity.item() == pytest.approx(0.3 / 1.2)
+    assert scores.lift.item() == pytest.approx((0.5 / 0.25 + 0.125 / 0.5) / 2)
+
+
+def test_even_attention_to_the_picture_has_lift_one() -> None:
+    visual = np.full((4, 2, 3), 0.6)
+    share = np.array([0.1, 0.2, 0.3, 0.4])
+    even = RamScores(visual * share[:, None, None], visual, share)
+    np.testing.assert_allclose(even.lift, 1)

@@ -1,0 +1,195 @@
+"""Building and training tiny models: real classes, exact labels, and a run that resumes as if never stopped."""
+
+import json
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import RECIPE, noise
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+from corehead_lib.errors import CoreheadError
+from corehead_lib.models import LoadedModel
+from corehead_lib.zoo import train
+from corehead_lib.zoo.build import SPECIAL_TOKENS, build_model, build_tokenizer
+from corehead_lib.zoo.lessons import Lesson, answer_labels, make_lesson
+from corehead_lib.zoo.train import corpus, learning_rate, read_recipe, score, split_parameters, train_model
+
+STAGE = {
+    "goal": ["shape"],
+    "until": 1.1,
+    "least": 1,
+    "most": 3,
+    "listing": 0.3,
+    "sizes": [96],
+    "things": [1, 2],
+}
+TRAIN: dict[str, Any] = {
+    "batch": 2,
+    "questions": 2,
+    "muon": 0.02,
+    "adamw": 0.002,
+    "warmup": 3,
+    "cooldown": 2,
+    "stages": [{**STAGE, "tasks": ["shape", "sum"]}, {**STAGE, "tasks": ["pair", "shape", "sum"]}],
+}
+STEPS = 3 + 3 + 2
+
+
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Two layers, eight steps, a checkpoint every three."""
+    monkeypatch.setattr(train, "SAVE_EVERY", 3)
+    small = deepcopy(RECIPE)
+    small["text"]["num_hidden_layers"] = 2
+    return {**small, "train": TRAIN}
+
+
+class Interruption(Exception):
+    pass
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(
+    recipe: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    summary = train_model("tiny", whole, seed=3, recipe=recipe, progress=False)
+    assert summary["steps"] == STEPS
+
+    def stops(*arguments: Any) -> Lesson:
+        if arguments[-1] == 5:  # two steps after the checkpoint
+            raise Interruption
+        return make_lesson(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "make_lesson", stops)
+        with pytest.raises(Interruption):
+            train_model("tiny", parts, seed=3, recipe=recipe, progress=False)
+    assert (parts / "checkpoint.pt").exists()
+    assert not (parts / "model.safetensors").exists()
+
+    train_model("tiny", parts, seed=3, recipe=recipe, progress=False)
+    curve = (whole / "curve.jsonl").read_text()
+    assert (parts / "curve.jsonl").read_text() == curve
+    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    assert not (parts / "checkpoint.pt").exists()
+
+    lines = [json.loads(line) for line in curve.splitlines()]
+    assert [line["step"] for line in lines] == list(range(STEPS))
+    assert [line["stage"] for line in lines] == [0] * 3 + [1] * 5
+    check_loads(whole)
+
+
+def check_loads(folder: Path) -> None:
+    """With transformers' own classes, without code of ours, and it writes."""
+    processor = AutoProcessor.from_pretrained(folder)
+    model = AutoModelForImageTextToText.from_pretrained(folder)
+    names = [type(part).__name__ for part in (model, processor, processor.tokenizer)]
+    assert names == ["Qwen3VLForConditionalGeneration", "Qwen3VLProcessor", "Qwen2Tokenizer"]
+    content = [{"type": "image", "image": noise(64, 96)}, {"type": "text", "text": "How many?"}]
+    inputs = processor.apply_chat_template(
+        [{"role": "user", "content": content}],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+    )
+    written = model.generate(**inputs, max_new_tokens=2, min_new_tokens=2, do_sample=False)
+    assert written.shape[1] == inputs["input_ids"].shape[1] + 2
+
+
+def test_labels_keep_the_answers_and_their_end() -> None:
+    # 8 9 opens an answer, 7 closes it
+    ids = torch.tensor([[1, 8, 9, 4, 5, 7, 2, 8, 9, 6, 7, 0], [8, 9, 7, 3, 8, 1, 9, 7, 8, 9, 8, 7]])
+    expected = torch.full_like(ids, -100)
+    expected[0, 3:6] = torch.tensor([4, 5, 7])
+    expected[0, 9:11] = torch.tensor([6, 7])
+    expected[1, 2] = 7
+    expected[1, 10:12] = torch.tensor([8, 7])
+    assert torch.equal(answer_labels(ids, [8, 9], 7), expected)
+
+
+def lesson(tiny: LoadedModel, seed: int = 0, step: int = 0) -> Lesson:
+    return make_lesson(tiny.processor, TRAIN, TRAIN["stages"][0], seed, step)
+
+
+def test_a_lesson_asks_for_answers_and_nothing_else(tiny: LoadedModel) -> None:
+    tokenizer = tiny.processor.tokenizer
+    for step in range(6):
+        made = lesson(tiny, step=step)
+        for row, tasks in zip(made.labels, made.tasks, strict=True):
+            answers = tokenizer.decode(row[row != -100]).split("<|im_end|>")
+            assert answers[-1] == ""
+            assert len(answers) - 1 == len(tasks)
+            for answer, task in zip(answers, tasks, strict=False):
+                assert answer.isdigit() or (task == "listing" and answer.split()[-1].isdigit())
+
+
+def test_of_a_listing_only_the_digits_are_scored(tiny: LoadedModel) -> None:
+    made = make_lesson(tiny.processor, TRAIN, {**TRAIN["stages"][0], "listing": 1.0}, 0, 0)
+    for ids, scored, labels in zip(made.inputs["input_ids"], made.scored, made.labels, strict=True):
+        words = tiny.processor.tokenizer.convert_ids_to_tokens(ids[labels != -100])
+        assert [w for w in words if w.isdigit()] == tiny.processor.tokenizer.convert_ids_to_tokens(
+            ids[scored]
+        )
+
+
+def test_a_lesson_depends_on_seed_and_step_alone(tiny: LoadedModel) -> None:
+    one, again = lesson(tiny, 4, 2), lesson(tiny, 4, 2)
+    assert torch.equal(one.labels, again.labels)
+    assert torch.equal(one.inputs["pixel_values"], again.inputs["pixel_values"])
+    for other in (lesson(tiny, 5, 2), lesson(tiny, 4, 3)):
+        assert not np.array_equal(one.inputs["pixel_values"], other.inputs["pixel_values"])
+
+
+def test_an_answer_is_right_if_all_of_its_tokens_are() -> None:
+    labels = torch.tensor([[-100, 5, 6, -100, -100, 7, -100], [3, 4, -100, -100, -100, -100, 2]])
+    predicted = torch.tensor([[0, 5, 6, 0, 0, 1, 0], [3, 0, 9, 9, 9, 9, 2]])
+    tasks = [["shape", "sum"], ["shape", "pair"]]
+    judged = score(Lesson({}, labels, labels != -100, tasks), predicted)
+    assert judged == {"shape": [True, False], "sum": [False], "pair": [True]}
+
+
+def test_the_learning_rate_rises_stays_and_falls() -> None:
+    shape = {"warmup": 4, "cooldown": 10}
+    assert [learning_rate(step, None, shape) for step in (0, 1, 3, 50)] == [0.25, 0.5, 1, 1]
+    assert [learning_rate(step, 50, shape) for step in (50, 55, 60, 99)] == [1, 0.5, 0, 0]
+
+
+def test_muon_takes_hidden_matrices_and_adamw_the_rest(tiny: LoadedModel) -> None:
+    matrices, others = split_parameters(tiny.model)
+    assert len(matrices) + len(others) == len(list(tiny.model.parameters()))
+    assert all(p.ndim == 2 for p in matrices)
+    embedding = tiny.model.get_input_embeddings().weight
+    assert any(p is embedding for p in others)
+    assert any(p is tiny.model.model.language_model.layers[0].self_attn.q_proj.weight for p in matrices)
+
+
+def test_the_tokenizer_keeps_text_and_special_tokens(tiny: LoadedModel) -> None:
+    tokenizer = tiny.processor.tokenizer
+    for text in (*corpus()[::50], "Ein Würfel, 42 €?", "<|im_start|>user\nWhich?<|im_end|>"):
+        assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    for token in SPECIAL_TOKENS:
+        assert tokenizer(token)["input_ids"] == [tokenizer.convert_tokens_to_ids(token)]
+    assert len(tokenizer("1234567")["input_ids"]) == 7  # as Qwen's: digit by digit
+
+
+def test_the_same_seed_builds_the_same_model() -> None:
+    tokenizer = build_tokenizer(corpus(), RECIPE["vocab_size"])
+    one, again, other = (build_model(tokenizer, RECIPE, seed).state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[name], again[name]) for name in one)
+    assert not all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_flagship_recipe_has_128_heads() -> None:
+    text = read_recipe("tiny-qwen3-vl")["text"]
+    assert text["num_hidden_layers"] * text["num_attention_heads"] == 128
+    assert sum(text["rope_parameters"]["mrope_section"]) == text["head_dim"] // 2
+
+
+def test_an_unknown_recipe_is_refused() -> None:
+    with pytest.raises(CoreheadError, match="No recipe for 'tiny'"):
+        read_recipe("tiny")

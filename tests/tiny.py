@@ -1,0 +1,145 @@
+"""A tiny, untrained Qwen3-VL with its real processor, and samples for it: a stand-in for the models of the book.
+
+Its weights are scaled up, so that attention is far from even, and three query heads share a KV head.
+conftest.py hands the fixtures to every test.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from corehead_lib.encode import Batch, encode
+from corehead_lib.models import LoadedModel, load_model
+from corehead_lib.samples import Box, Sample
+from corehead_lib.zoo.build import build_model, build_processor, build_tokenizer
+from corehead_lib.zoo.train import corpus
+
+CELL = 16  # pixels of a cell: patch_size * spatial_merge_size
+
+RECIPE: dict[str, Any] = {
+    "text": {
+        "hidden_size": 48,
+        "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "head_dim": 8,
+        "max_position_embeddings": 4096,
+        "rms_norm_eps": 1.0e-6,
+        "tie_word_embeddings": True,
+        "rope_parameters": {
+            "rope_type": "default",
+            "rope_theta": 10000.0,
+            "mrope_section": [2, 1, 1],
+            "mrope_interleaved": True,
+        },
+    },
+    "vision": {
+        "depth": 2,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_heads": 2,
+        "patch_size": 8,
+        "spatial_merge_size": 2,
+        "temporal_patch_size": 2,
+        "num_position_embeddings": 64,
+        "deepstack_visual_indexes": [0],
+    },
+    "pixels": [4096, 1048576],
+    "vocab_size": 400,
+    "qk_norm": 1.0,
+}
+
+
+def save_tiny(folder: Path, kv_heads: int = 2) -> Path:
+    """Write an untrained model and its processor into ``folder``."""
+    recipe = deepcopy(RECIPE)
+    recipe["text"]["num_key_value_heads"] = kv_heads
+    tokenizer = build_tokenizer(corpus(), recipe["vocab_size"])
+    model = build_model(tokenizer, recipe, seed=0)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                parameter *= 6
+            if "q_norm" in name:
+                parameter.copy_(torch.linspace(2, 4, len(parameter)))
+    model.save_pretrained(folder)
+    build_processor(tokenizer, recipe).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> LoadedModel:
+    return load_model(str(tiny_folder))
+
+
+def noise(width: int, height: int, seed: int = 0) -> Image.Image:
+    """A picture in which every pixel differs from its neighbours."""
+    rng = np.random.default_rng([seed, width, height])
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+SAMPLES = (
+    Sample("a", "shape", "Which digit is on the star?", "7", (noise(96, 64),), (Box(10, 10, 40, 30),)),
+    Sample("b", "colour", "How many?", "brown moon", (noise(128, 112),), (Box(64, 0, 128, 112),)),
+    Sample(
+        "c",
+        "pair",
+        "Which digit is on the red circle, and what is 3 plus 4?",
+        "4",
+        (noise(64, 64), noise(96, 80)),
+        (Box(0, 0, 20, 20, item=0), Box(50, 50, 96, 80, item=1)),
+    ),
+)
+
+
+@pytest.fixture(scope="session")
+def batch(tiny: LoadedModel) -> Batch:
+    """Three samples of different lengths, sizes and numbers of images, so two are padded on the left."""
+    encoded = encode(tiny, SAMPLES)
+    assert (encoded.inputs["attention_mask"][:, 0] == 0).sum() == 2
+    return encoded
+
+
+def forward(loaded: LoadedModel, batch: Batch) -> torch.Tensor:
+    """Logits of every prompt token, (B, T, vocabulary)."""
+    with torch.inference_mode():
+        return loaded.model(**batch.inputs).logits
+
+
+def generate(loaded: LoadedModel, batch: Batch, tokens: int = 6) -> torch.Tensor:
+    """Greedy continuation, (B, tokens) ids; it does not stop early."""
+    length = batch.inputs["input_ids"].shape[1]
+    written = loaded.model.generate(
+        **batch.inputs, do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens, use_cache=True
+    )
+    return written[:, length:]
+
+
+@contextmanager
+def eager(loaded: LoadedModel) -> Iterator[None]:
+    """Run the language model with transformers' eager attention, the independent reference."""
+    loaded.model.set_attn_implementation({"text_config": "eager"})
+    try:
+        yield
+    finally:
+        loaded.model.set_attn_implementation({"text_config": "sdpa"})
+
+
+def eager_attention(loaded: LoadedModel, batch: Batch) -> np.ndarray:
+    """Attention weights of the eager model, (layers, B, heads, T, T), float64."""
+    with eager(loaded), torch.inference_mode():
+        layers = loaded.model(**batch.inputs, output_attentions=True).attentions
+    return torch.stack(layers).double().numpy()
