@@ -57,12 +57,12 @@ class Operator:
         """Let this operator act on ``model`` within the ``with`` block."""
         self.begin(model)
         config = model.config.get_text_config()
-        stack = _STACKS.setdefault(id(config), [])
         before = config._attn_implementation
-        if not stack:
+        if id(config) not in _STACKS:
             if before != "sdpa":
                 raise CoreheadError(f"The language model runs {before!r} attention; load it with 'sdpa'.")
             _switch(model, NAME)
+        stack = _STACKS.setdefault(id(config), [])
         stack.append(self)
         try:
             yield self

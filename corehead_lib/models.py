@@ -83,7 +83,7 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded
         raise CoreheadError(f"{folder} holds no *.safetensors file: no weights to load for {name!r}.")
     checksum = weights_checksum(folder) if local else ""
     manifest = read_manifests("model").get(name)
-    if manifest and local and checksum != manifest.sha256:
+    if manifest and manifest.sha256 and local and checksum != manifest.sha256:
         raise CoreheadError(
             f"The weights in {folder} do not match data_manifests/{name}.yaml: sha256 is {checksum[:12]}..., "
             f"expected {manifest.sha256[:12]}...; restore the file."
