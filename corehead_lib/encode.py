@@ -93,7 +93,7 @@ def encode_all(loaded: LoadedModel, samples: Sequence[Sample], batch_size: int =
     return [encode(loaded, samples[i : i + batch_size]) for i in range(0, len(samples), batch_size)]
 
 
-def _question_tokens(tokenizer, ids: torch.Tensor, text: str, sample: Sample) -> torch.Tensor:  # type: ignore[no-untyped-def]
+def _question_tokens(tokenizer, ids: torch.Tensor, text: str, sample: Sample) -> torch.Tensor:
     """Find the question at the end of the sequence: (T,) bool.
 
     Everything from the question on is tokenized alone and must equal the sequence's tail, so the

@@ -80,7 +80,7 @@ def _outline(shape: str, side: float) -> list[tuple[float, float]]:
         y = (13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)) / 17
         points = zip(0.5 + 0.5 * x, 0.42 - 0.52 * y, strict=True)
     else:
-        points = iter(corners[shape])
+        return [(x * side, y * side) for x, y in corners[shape]]
     return [(float(x) * side, float(y) * side) for x, y in points]
 
 
@@ -159,7 +159,8 @@ def make_scene(
 def ask(scene: Scene, task: str, rng: np.random.Generator, thing: Thing | None = None) -> Sample:
     """Ask one question of ``task`` about ``scene`` (about ``thing``, or a random one)."""
     thing = thing or scene.things[rng.integers(len(scene.things))]
-    options, evidence = DIGITS, ()
+    options: tuple[str, ...] = DIGITS
+    evidence: tuple[Box, ...] = ()
     if task in RETRIEVAL_TASKS:
         name = {
             "shape": thing.shape,
