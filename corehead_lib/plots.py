@@ -10,7 +10,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from PIL import Image
 
 STYLE = Path(__file__).with_name("corehead.mplstyle")
@@ -78,6 +80,20 @@ def outline(axis: Axes, box: Sequence[float], colour: str = RED) -> None:
     """Frame a pixel box (x0, y0, x1, y1)."""
     x0, y0, x1, y1 = box
     axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=colour, lw=2.5))
+
+
+def mark_cells(axis: Axes, boxes: np.ndarray, colour: str = AMBER) -> None:
+    """Lay a see-through colour over visual cells (N, 4), to show which ones were taken."""
+    rectangles = [Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes]
+    axis.add_collection(PatchCollection(rectangles, fc=to_rgba(colour, 0.4), ec=colour, lw=1.2))
+
+
+def label_cells(axis: Axes, boxes: np.ndarray, labels: Sequence[object]) -> None:
+    """Write a short label into the middle of each visual cell (N, 4), legible on any picture."""
+    halo = [withStroke(linewidth=2, foreground="white")]
+    for (x0, y0, x1, y1), label in zip(boxes, labels, strict=True):
+        place = ((x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2)
+        axis.text(*place, str(label), ha="center", va="center", fontsize=8, path_effects=halo)
 
 
 def control_strips(axis: Axes, groups: Mapping[str, Sequence[float]], baseline: float, chance: float) -> None:

@@ -1,0 +1,652 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # From a box to tokens
+#
+# **Claim.** Every {term}`visual token` sees one known rectangle of its picture, so a box in pixels becomes an exact set of
+# tokens; the usual ways to get this wrong raise no error, and the score alone does not always notice.
+#
+# {term}`RAM` asks how much attention falls on *the evidence*. Evidence comes in pixels, attention in tokens.
+# Everything that this book measures rests on the step between the two, and it is only geometry: we can draw it, and check it by eye.
+
+# %% tags=["parameters"]
+model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
+dataset: str = "scenes"  # where the samples come from
+detection_samples: int = 96  # samples that RAM is averaged over
+seed: int = 0  # seeds the samples
+top_fraction: float = 0.05  # share of heads that are called CoRe heads
+device: str = "cpu"  # cpu or cuda
+dtype: str = "float32"  # float32, bfloat16 or float16
+
+# %%
+from dataclasses import replace
+from math import ceil, floor
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import Markdown
+from matplotlib.cbook import get_sample_data
+from PIL import Image
+
+from corehead_lib import plots
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.data.synthetic import ask, make_scene
+from corehead_lib.encode import encode, encode_all
+from corehead_lib.errors import CoreheadError
+from corehead_lib.heads import HeadScores
+from corehead_lib.models import load_model
+from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.results import publish
+from corehead_lib.samples import Box, Sample
+from corehead_lib.targets import target_cells
+
+plots.use_style()
+loaded = load_model(model, device, dtype)
+samples = load_samples(dataset, "detection", detection_samples, seed)
+batches = encode_all(loaded, samples)
+settings = loaded.processor.image_processor
+side = settings.patch_size * settings.merge_size  # pixels of a cell, after the processor's resize
+print(f"one cell: {settings.merge_size} x {settings.merge_size} patches of {settings.patch_size} pixels")
+
+# %% [markdown]
+# ## One picture
+#
+# Qwen3-VL stretches a picture to whole cells, never crops or pads it, and writes one token per cell, row by row.
+# The table of {term}`cells <visual cell>` keeps, for each visual token, its place in the sequence, the picture that it belongs to,
+# and the rectangle that it sees, in pixels of the picture *as it was handed over*:
+
+
+# %%
+def off_lattice(number=0):
+    """A question about a shape in the lower right of a wide picture, that ends where no cell ends."""
+    rng = np.random.default_rng([seed, number])
+    scene = make_scene(rng, unique=True, size=(9 * side, 7 * side))
+    for thing in scene.things:
+        x, y = thing.box.x0 / side, thing.box.y0 / side
+        if scene.background == "white" and x % 1 and y % 1 and x > 5 and y > 3:
+            return ask(scene, "shape", rng, thing)
+    return off_lattice(number + 1)
+
+
+example = off_lattice()
+batch = encode(loaded, [example])
+cells, box = batch.cells[0], example.evidence[0]
+table = pd.DataFrame(cells.box.astype(int), columns=["x0", "y0", "x1", "y1"])
+table.insert(0, "position", cells.position)
+table.insert(1, "item", cells.item)
+table.assign(view=cells.view).iloc[[0, 1, 2, -1]]
+
+# %% [markdown]
+# The {term}`target` is the set of cells that share some area with the evidence box:
+
+# %% mystnb={"figure": {"name": "fig-image-cells", "caption": "Left: a scene with the evidence box of its question. Right: its cells, each with the position of its token in the sequence; filled: the target."}, "image": {"alt": "Two copies of a picture of coloured shapes. The left one has a frame around one shape. The right one is divided by a grid with a number in every cell, counting up row by row; the cells that touch the frame are filled."}}
+taken = target_cells(example.evidence, cells)
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.9))
+plots.picture(left, example.images[0])
+left.set_title(example.question)
+plots.cells_over(right, example.images[0], cells.box)
+plots.mark_cells(right, cells.box[taken])
+plots.label_cells(right, cells.box, cells.position)
+right.set_title(f"{taken.sum()} of {len(cells)} visual tokens are the target")
+for axis in (left, right):
+    plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
+
+# %% [markdown]
+# ## How much of a cell must the box cover?
+#
+# A box seldom ends where a cell ends. Three policies are common: take every cell that the box touches (*any*,
+# used in this book unless said otherwise), those whose *centre* it covers, or those that it covers by *at least half*.
+
+# %% mystnb={"figure": {"name": "fig-image-overlap", "caption": "The same box under three policies. The box ends where no cell ends, as boxes of real data do."}, "image": {"alt": "Three copies of a picture with the same framed shape. Under the first policy all touched cells are filled, under the second four of them, under the third a cross of five."}}
+policies = {"any overlap": "any", "centre inside": "centre", "at least half": 0.5}
+figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.1))
+for axis, (name, overlap) in zip(axes, policies.items(), strict=True):
+    chosen = target_cells(example.evidence, cells, overlap)
+    plots.cells_over(axis, example.images[0], cells.box)
+    plots.mark_cells(axis, cells.box[chosen])
+    plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
+    axis.set_title(f"{name}: {chosen.sum()} tokens")
+
+# %% [markdown]
+# Over the detection set, with the head that has the highest RAM under each policy. The operator of [](01_ram_definition)
+# takes several targets at once, so that one forward pass serves all policies:
+
+
+# %%
+def mass_on(batch, targets, queries=None):
+    """Mean attention from the queries to K target sets (K, batch, tokens): (K, batch, layers, heads)."""
+    queries = batch.question if queries is None else queries
+    with torch.inference_mode(), RetrievalAttentionMass(queries, targets)(loaded.model) as ram:
+        loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1)
+    return ram.mass.cpu().numpy()
+
+
+targets = [torch.stack([*map(b.targets, policies.values()), b.visual]) for b in batches]
+masses = np.concatenate([mass_on(b, t) for b, t in zip(batches, targets, strict=True)], axis=1).mean(1)
+by_policy, on_picture = masses[:-1], masses[-1]  # (policies, layers, heads), (layers, heads)
+tokens = torch.cat([t.sum(-1) for t in targets], dim=1).cpu().numpy()[:-1]  # (policies, samples)
+scores = by_policy[0]
+core = HeadScores(scores).top(top_fraction)
+best, bottom = core[0], HeadScores(scores).bottom(top_fraction)[0]
+pd.DataFrame(
+    {
+        "target tokens, fewest": tokens.min(1),
+        "mean": tokens.mean(1).round(1),
+        "most": tokens.max(1),
+        "RAM of the best head": by_policy.max((1, 2)).round(2),
+        f"top {len(core)} shared": [len({*HeadScores(m).top(top_fraction)} & {*core}) for m in by_policy],
+    },
+    index=list(policies),
+)
+
+# %%
+mean_any, mean_centre = tokens[0].mean(), tokens[1].mean()
+Markdown(
+    f"*Any* takes {mean_any:.1f} tokens on average, *centre* {mean_centre:.1f}. The policy moves the value of RAM, so it belongs to "
+    f"every number that is reported; whether it moves the *ranking* is read off the last column."
+)
+
+# %% [markdown]
+# ## A negative control: wrong in silence
+#
+# Three mistakes that are easily made and hardly noticed, because each of them still yields a target of a sensible size:
+#
+# - **width and height swapped**: the processor reports rows before columns, PIL width before height;
+# - **column by column**: the right grid, read in the wrong order;
+# - **resize forgotten**: dividing pixels by the cell size as if the picture had been in whole cells.
+#
+# Our scenes come in whole cells, so that the last one would do no harm. We therefore hand every scene over 7 pixels larger in
+# both directions, box included; the processor stretches it back. Then each mistake is a wrong table for the same tokens:
+
+
+# %%
+def enlarged(sample, pixels=7):
+    """The sample with its picture stretched by some pixels, and its box with it, to whole pixels inside."""
+    image, b = sample.images[0], sample.evidence[0]
+    width, height = image.width + pixels, image.height + pixels
+    x, y = width / image.width, height / image.height
+    moved = Box(ceil(b.x0 * x), ceil(b.y0 * y), floor(b.x1 * x), floor(b.y1 * y))
+    return replace(
+        sample, images=(image.resize((width, height), Image.Resampling.LANCZOS),), evidence=(moved,)
+    )
+
+
+def grid_table(cells, column, row, cell_width, cell_height):
+    """A table with the same tokens, but with these cells, all of one size."""
+    box = [column * cell_width, row * cell_height, (column + 1) * cell_width, (row + 1) * cell_height]
+    return replace(cells, box=np.stack(box, axis=1).astype(float))
+
+
+def shape_of(cells):
+    """(rows, columns) of the one picture in the table."""
+    return len(np.unique(cells.box[:, 1])), len(np.unique(cells.box[:, 0]))
+
+
+# %%
+def swapped(cells):
+    (rows, columns), (width, height) = shape_of(cells), cells.sizes[0]
+    row, column = divmod(np.arange(len(cells)), rows)  # right: divided by the number of columns
+    return grid_table(cells, column, row, width / rows, height / columns)
+
+
+def by_column(cells):
+    (rows, columns), (width, height) = shape_of(cells), cells.sizes[0]
+    column, row = divmod(np.arange(len(cells)), rows)  # right: row first
+    return grid_table(cells, column, row, width / columns, height / rows)
+
+
+def no_resize(cells):
+    row, column = divmod(np.arange(len(cells)), shape_of(cells)[1])
+    return grid_table(cells, column, row, side, side)  # right: width / columns, height / rows
+
+
+tables = {
+    "right": lambda cells: cells,
+    "width and height swapped": swapped,
+    "column by column": by_column,
+    "resize forgotten": no_resize,
+}
+rng = np.random.default_rng(seed)
+baseline = {"cells at random": lambda cells: replace(cells, box=rng.permutation(cells.box))}
+
+# %% [markdown]
+# Each table gives its own target; a last one takes as many cells
+# drawn at random: the baseline of a target that has nothing to do with the question.
+
+
+# %%
+def compare_tables(batches, tables):
+    """Target tokens and the wrong ones among them (tables, samples), mass (tables, samples, layers, heads)."""
+    number, wrong, mass = [], [], []
+    for batch in batches:
+        targets = torch.stack(
+            [replace(batch, cells=tuple(map(make, batch.cells))).targets() for make in tables.values()]
+        )
+        number.append(targets.sum(-1).cpu().numpy())
+        wrong.append((targets & ~targets[0]).sum(-1).cpu().numpy())
+        mass.append(mass_on(batch, targets))
+    return tuple(np.concatenate(part, axis=1) for part in (number, wrong, mass))
+
+
+odd = [enlarged(s) for s in samples]
+number, wrong, mass = compare_tables(encode_all(loaded, odd), tables | baseline)
+share = wrong / number  # (tables, samples)
+best_mass = mass[:, :, best.layer, best.head]  # (tables, samples)
+seen, per_token = best_mass.mean(1), (best_mass / number).mean(1)
+true_top = {*HeadScores(mass[0].mean(0)).top(top_fraction)}
+pd.DataFrame(
+    {
+        "target tokens": number.mean(1).round(1),
+        "wrong": [f"{w:.0%}" for w in share.mean(1)],
+        "samples without a wrong one": [f"{w:.0%}" for w in (wrong == 0).mean(1)],
+        "RAM of the best head": seen.round(2),
+        "... per target token": per_token.round(3),
+        f"top {len(core)} still found": [
+            len({*HeadScores(m).top(top_fraction)} & true_top) for m in mass.mean(1)
+        ],
+    },
+    index=list(tables | baseline),
+)
+
+# %% mystnb={"figure": {"name": "fig-image-mistakes", "caption": "Where the tokens that each table takes for the evidence really are, in the sample of the detection set where all three mistakes show most. The title above is about the whole set."}, "image": {"alt": "Four copies of one picture with a framed shape. With the right table the filled cells cover the frame. With width and height swapped, or read column by column, they are scattered over other places. With the resize forgotten they are off by a column or a row of cells."}}
+bright = np.array([np.median(s.images[0]) > 100 for s in odd])  # colours show on light pictures
+worst = int((share[1:4].min(0) + bright).argmax())
+image, evidence, truth = odd[worst].images[0], odd[worst].evidence, encode(loaded, [odd[worst]]).cells[0]
+figure, axes = plt.subplots(1, 4, figsize=(11, 3))
+for axis, (name, make), off in zip(axes, tables.items(), wrong[:, worst], strict=False):
+    chosen = target_cells(evidence, make(truth))
+    plots.cells_over(axis, image, truth.box)
+    plots.mark_cells(axis, truth.box[chosen])
+    plots.outline(axis, (evidence[0].x0, evidence[0].y0, evidence[0].x1, evidence[0].y1))
+    axis.set_title(f"{name}\n{off} of {chosen.sum()} tokens wrong", fontsize=10)
+_ = figure.suptitle(
+    f"No mistake raises an error: the best head's RAM just reads {seen[1]:.2f}, {seen[2]:.2f} or {seen[3]:.2f} "
+    f"instead of {seen[0]:.2f}",
+    fontweight="bold",
+)
+
+# %%
+Markdown(
+    f"With the right table the best head has a RAM of **{seen[0]:.2f}**, with cells drawn at random {seen[4]:.2f}. Swapping width and "
+    f"height gives **{seen[1]:.2f}**, reading by column {seen[2]:.2f}: nothing complains, and a low score looks just like a model "
+    f"without such heads. The forgotten resize is the most treacherous. Its cells are a little too small, so that a box "
+    f"takes {number[3].mean():.1f} of them instead of {number[0].mean():.1f}, and a larger target collects more mass: RAM reads "
+    f"**{seen[3]:.2f}**. Divided by the number of target tokens it is {per_token[3]:.3f} instead of {per_token[0]:.3f}."
+)
+
+# %% [markdown]
+# ## A real photograph
+#
+# Matplotlib ships a photograph of Grace Hopper, 512 x 600 pixels. 600 is no whole number of cells, so it really is stretched.
+# We looked at it and wrote down the box of her name plate. The tiny model has never seen a photograph and
+# could not read this one: *only the geometry is real here*, from the same processor class that Qwen3-VL uses.
+
+# %%
+photo = Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False))
+plate = Box(79, 484, 168, 518)
+hopper = Sample("hopper", "photo", "Which name is on the plate?", "Hopper", (photo,), (plate,))
+
+
+def twice(sample):
+    """The sample with its picture and box at twice the size, as a better camera would deliver it."""
+    b, (width, height) = sample.evidence[0], sample.images[0].size
+    return replace(
+        sample,
+        images=(sample.images[0].resize((2 * width, 2 * height)),),
+        evidence=(Box(2 * b.x0, 2 * b.y0, 2 * b.x1, 2 * b.y1),),
+    )
+
+
+shots = {"as shipped": hopper, "twice the size": twice(hopper)}
+photo_cells = {name: encode(loaded, [shot]).cells[0] for name, shot in shots.items()}
+photo_rows = []
+for name, shot in shots.items():
+    c = photo_cells[name]
+    right, careless = (target_cells(shot.evidence, t) for t in (c, no_resize(c)))
+    rows, columns = shape_of(c)
+    photo_rows.append(
+        {
+            "picture": name,
+            "pixels": "{} x {}".format(*c.sizes[0]),
+            "after the resize": f"{columns * side} x {rows * side}",
+            "tokens": len(c),
+            "on the plate": int(right.sum()),
+            "wrong, if the resize is forgotten": f"{1 - (right & careless).sum() / careless.sum():.0%}",
+        }
+    )
+pd.DataFrame(photo_rows).set_index("picture")
+
+# %% mystnb={"figure": {"name": "fig-image-photo", "caption": "A real photograph through the real processor. Left: all cells and the hand-drawn box of the name plate. Middle: the tokens that show it. Right: the same at twice the size, where the processor has to shrink the picture; blue are the tokens that are taken if that is forgotten. Photograph: Grace Hopper, US Navy, public domain."}, "image": {"alt": "A portrait of Grace Hopper in uniform under a fine grid, with a small frame around the name plate on her chest. Two enlarged views of the plate: filled cells cover it; in the second view blue cells lie below it, on her jacket."}}
+figure, axes = plt.subplots(1, 3, figsize=(10, 3.9), width_ratios=(0.8, 1, 1))
+views = ("as shipped", "as shipped", "twice the size")
+for axis, name, zoom in zip(axes, views, (False, True, True), strict=True):
+    shot, c = shots[name], photo_cells[name]
+    b = shot.evidence[0]
+    plots.cells_over(axis, shot.images[0], c.box)
+    plots.mark_cells(axis, c.box[target_cells(shot.evidence, c)])
+    plots.outline(axis, (b.x0, b.y0, b.x1, b.y1))
+    if zoom:
+        scale = shot.images[0].width / 512
+        axis.set(xlim=(60 * scale, 190 * scale), ylim=(590 * scale, 450 * scale))
+careless = target_cells(shot.evidence, no_resize(c))
+plots.mark_cells(axes[2], c.box[careless], plots.SKY)
+axes[0].set_title(f"{len(photo_cells['as shipped'])} tokens")
+axes[1].set_title(f"{photo_rows[0]['on the plate']} of them show the plate")
+_ = axes[2].set_title("Resize forgotten: her jacket")
+
+# %% [markdown]
+# The smaller the evidence and the stronger the resize, the farther off is the careless target. A full-size scan
+# has to be shrunk several times over; there it has nothing left to do with the evidence.
+#
+# ## Where heads look
+#
+# Now that tokens have places, attention can be drawn over the picture. A heat map is nothing new: it is RAM with *every
+# token as a target of its own*, again in a single forward pass.
+
+
+# %%
+def attention_maps(batch, queries):
+    """Attention from the query tokens to every token, averaged over queries: (tokens, batch, layers, heads)."""
+    size, tokens = queries.shape
+    every = torch.eye(tokens, dtype=torch.bool, device=queries.device)[:, None].expand(-1, size, -1)
+    return mass_on(batch, every, queries)
+
+
+# %% [markdown]
+# We look at three heads: the best and the worst by RAM, which is a mean over the question's tokens, and the best by what the *last
+# prompt token* alone sees. That one has read the whole question and must write the answer next.
+
+# %%
+by_last = np.concatenate([mass_on(b, b.targets()[None], b.last)[0] for b in batches]).mean(0)
+best_last = HeadScores(by_last).ranking()[0]
+light = [s for s in samples if np.median(s.images[0]) > 100] or samples  # shading shows on light pictures
+shown = [next(s for s in light if s.task == task) for task in dict.fromkeys(s.task for s in light)]
+group = encode(loaded, shown)
+maps = {rows: attention_maps(group, getattr(group, rows)) for rows in ("question", "last")}
+print("attention adds up to 1 for every head:", np.allclose(maps["last"].sum(0), 1, atol=1e-4))
+
+# %% mystnb={"figure": {"name": "fig-image-heads", "caption": "Where heads look (the paper's figures 1 and 8), for one scene of each kind of question. Second column: the head with the highest RAM on the detection set, attention averaged over the question's tokens. Third: the head that gives the evidence most from the last prompt token, at that token. Fourth: the head with the lowest RAM, averaged like the second. Bright cells get attention; each panel is scaled to its own maximum. The number is the mass on the framed evidence."}, "image": {"alt": "A table of pictures, one scene to a row. First the scene, with a frame around the shape that the question names. Then the scene three times, darkened except where a head looks. In the third column the light falls on the framed shape or near it; in the last it is spread over other places."}}
+columns = [
+    ("highest RAM", best, "question"),
+    ("highest, last token", best_last, "last"),
+    ("lowest RAM", bottom, "question"),
+]
+figure, axes = plt.subplots(len(shown), 4, figsize=(9.5, 2.35 * len(shown)), squeeze=False)
+for row, sample in enumerate(shown):
+    c, b = group.cells[row], sample.evidence[0]
+    inside = target_cells(sample.evidence, c)
+    plots.picture(axes[row, 0], sample.images[0])
+    axes[row, 0].set_title(sample.question.removeprefix("Which digit is on ").rstrip("?"))
+    for axis, (title, head, rows) in zip(axes[row, 1:], columns, strict=True):
+        weight = maps[rows][c.position, row, head.layer, head.head]
+        plots.cells_over(axis, sample.images[0], c.box, weight)
+        heading = f"{title}\nlayer {head.layer}, head {head.head}\n" if row == 0 else ""
+        axis.set_title(f"{heading}mass {weight[inside].sum():.2f}", fontsize=10)
+    for axis in axes[row]:
+        plots.outline(axis, (b.x0, b.y0, b.x1, b.y1))
+_ = figure.suptitle(
+    f"On the evidence: {scores[best]:.2f} for the best head by RAM, {by_last[best_last]:.2f} from the last token, "
+    f"{scores[bottom]:.2f} for the lowest",
+    fontweight="bold",
+)
+
+# %%
+Markdown(
+    f"Over the whole detection set the best head (layer {best.layer}, head {best.head}) puts {on_picture[best]:.2f} of its "
+    f"attention on the picture and **{scores[best]:.2f}** on the evidence; the lowest (layer {bottom.layer}, head {bottom.head}) "
+    f"{on_picture[bottom]:.2f} and **{scores[bottom]:.3f}**. From the last prompt token, layer {best_last.layer}, head "
+    f"{best_last.head} puts **{by_last[best_last]:.2f}** on the evidence: a mean over the question also counts words that cannot know "
+    f"yet what to look for."
+)
+
+# %% [markdown]
+# ## Two pictures in one prompt
+#
+# A box belongs to a picture. With two pictures in the prompt, the table has two items, with text tokens between them,
+# and the same coordinates mean other tokens.
+
+
+# %%
+def two_pictures(number):
+    """A question about the second of two pictures; the first has no such shape. Box 0 is in the wrong one."""
+    rng = np.random.default_rng([seed, number])
+    first, second = (make_scene(rng, unique=True, size=(128, 112)) for _ in range(2))
+    others = {thing.shape for thing in first.things}
+    new = [thing for thing in second.things if thing.shape not in others]
+    if not new:
+        return two_pictures(number + 1000)
+    asked = ask(second, "shape", rng, new[0])
+    return replace(
+        asked, id=f"two/{number}", images=(first.image, second.image), evidence=(replace(new[0].box, item=1),)
+    )
+
+
+def in_the_other(sample):
+    """The same sample, its box in the other picture: same coordinates, wrong item."""
+    return replace(sample, evidence=tuple(replace(b, item=1 - b.item) for b in sample.evidence))
+
+
+pair = two_pictures(0)
+both = encode(loaded, [pair])
+items, positions = both.cells[0].item, both.cells[0].position
+for item in (0, 1):
+    print(f"item {item}: positions {positions[items == item].min()} to {positions[items == item].max()}")
+print("its target:", both.targets()[0].nonzero().flatten().tolist())
+print(
+    "the same box in item 0:", encode(loaded, [in_the_other(pair)]).targets()[0].nonzero().flatten().tolist()
+)
+
+# %% mystnb={"figure": {"name": "fig-image-two", "caption": "Two pictures in one prompt, with the cells of each, and the sequence that the model reads. The question is about a shape of the second picture; the frame in the first has the same coordinates and is not the target."}, "image": {"alt": "Two pictures side by side under a grid. In the right one the cells of a framed shape are filled; in the left one only an empty frame stands at the same place. Below, a strip of tokens: text, the first picture, the second picture with the target inside it, and the question."}}
+kinds = {
+    "text": "#DDDDDD",
+    "item 0": plots.SKY,
+    "item 1": plots.BLUE,
+    "target": plots.AMBER,
+    "question": plots.BLACK,
+}
+kind = np.zeros(both.question.shape[1], dtype=int)
+kind[positions] = 1 + items
+kind[both.targets()[0].cpu().numpy()] = 3
+kind[both.question[0].cpu().numpy()] = 4
+figure, panels = plt.subplot_mosaic("01;ss", figsize=(8, 4.6), height_ratios=(5, 1))
+for item in (0, 1):
+    axis, b, own = panels[str(item)], pair.evidence[0], both.cells[0].box[items == item]
+    plots.cells_over(axis, pair.images[item], own)
+    plots.mark_cells(axis, own[target_cells(pair.evidence, both.cells[0])[items == item]])
+    plots.outline(axis, (b.x0, b.y0, b.x1, b.y1), plots.RED if item == b.item else plots.BLUE)
+    axis.set_title(f"item {item}: {(kind[positions][items == item] == 3).sum()} target tokens")
+for name, value in zip(kinds, range(len(kinds)), strict=True):
+    panels["s"].bar(np.flatnonzero(kind == value), 1, width=1, color=kinds[name], label=name)
+panels["s"].set(yticks=[], xlim=(-0.5, len(kind) - 0.5), xlabel="position in the sequence")
+panels["s"].spines["left"].set_visible(False)
+panels["s"].legend(ncols=len(kinds), loc="lower center", bbox_to_anchor=(0.5, 1), fontsize=9)
+_ = figure.suptitle(f"{pair.question} The target lies in item 1 alone", fontweight="bold")
+
+# %% [markdown]
+# The table also makes a sharper control than before: same coordinates, same size, other picture. The tiny model was trained with one
+# picture at a time, so that whether its best head looks into the right one is an open question; we ask it.
+
+# %%
+pairs = [two_pictures(number) for number in range(max(1, detection_samples // 4))]
+found = []
+for b, o in zip(encode_all(loaded, pairs), encode_all(loaded, list(map(in_the_other, pairs))), strict=True):
+    found.append(mass_on(b, torch.stack([b.targets(), o.targets()]))[..., best.layer, best.head])
+right_item, wrong_item = np.concatenate(found, axis=1)
+more = float((right_item > wrong_item).mean())
+Markdown(
+    f"Over {len(pairs)} pairs of pictures the best head gives **{right_item.mean():.2f}** to the evidence, and "
+    f"**{wrong_item.mean():.2f}** to the same box in the other picture; it prefers the right picture in {more:.0%} of them."
+)
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise-start} The test that passed
+# :label: ex-image-square
+# ```
+#
+# Difficulty: 1/5. Your colleague tested the swap of width and height on pictures of 128 x 128 pixels and found nothing wrong.
+# Split the share of wrong tokens by whether the picture is square.
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-image-square
+# :class: dropdown
+# ```
+
+# %%
+per_sample = pd.DataFrame(dict(zip(tables, share, strict=False)))
+per_sample["picture"] = ["square" if s.images[0].width == s.images[0].height else "not square" for s in odd]
+per_sample.groupby("picture").mean().round(2)
+
+# %% [markdown]
+# On a square picture the swapped grid *is* the right grid. Test geometry on pictures that are not square, whose sides are no
+# multiples of the cell, and that differ within a batch.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} The padding forgotten
+# :label: ex-image-padding
+# ```
+#
+# Difficulty: 2/5. Prompts in a batch are padded on the left to the same length. Suppose the positions were computed for each
+# sample alone. How many target tokens are wrong, and what is left of the best head's RAM?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-image-padding
+# :class: dropdown
+# ```
+#
+# Alone, every prompt has its first visual token at the same position, that of our first example:
+
+
+# %%
+def unpadded(table):
+    return replace(table, position=table.position - table.position[0] + cells.position[0])
+
+
+shifted, shifted_wrong, shifted_mass = compare_tables(
+    batches, {"right": tables["right"], "padding forgotten": unpadded}
+)
+pd.DataFrame(
+    {
+        "wrong tokens": [f"{w:.0%}" for w in (shifted_wrong / shifted).mean(1)],
+        "RAM of the best head": shifted_mass.mean(1)[:, best.layer, best.head].round(2),
+    },
+    index=["right", "padding forgotten"],
+)
+
+# %% [markdown]
+# Only the longest prompt of each batch, which has no padding, comes out right. With a batch size of one the mistake disappears,
+# so a small test does not find it.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Too small to be seen
+# :label: ex-image-small
+# ```
+#
+# Difficulty: 2/5. Slide square boxes of 6, 12 and 24 pixels over a cell in steps of one pixel. How often does each policy find *no*
+# cell at all? Which policy would you take for small print?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-image-small
+# :class: dropdown
+# ```
+
+
+# %%
+def empty(size, overlap):
+    """Share of places in which a box of this size has no cell."""
+    misses = 0
+    for x, y in np.ndindex(side, side):
+        try:
+            target_cells((Box(x, y, x + size, y + size),), cells, overlap)
+        except CoreheadError:  # an empty target is an error here: it would give every head a silent zero
+            misses += 1
+    return misses / side**2
+
+
+pd.DataFrame(
+    {name: [f"{empty(size, o):.0%}" for size in (6, 12, 24)] for name, o in policies.items()},
+    index=["6 pixels", "12 pixels", "24 pixels"],
+)
+
+# %% [markdown]
+# *Any* always finds a cell, the other two lose small boxes, and with them the samples. That is why it is the default here.
+#
+# ```{solution-end}
+# ```
+#
+# ## Limits
+#
+# The table says which pixels a token was *made from*, not what it knows: the vision encoder mixes all cells of a picture before
+# the language model sees them, and its tokens may carry news from anywhere. A box is a coarse answer to "where is the evidence";
+# outlines, or two pieces of evidence, would need more. This chapter knows one family, Qwen3-VL, and pictures alone;
+# others cut a picture into tiles and add a thumbnail.
+#
+# ## Where to go from here
+#
+# - What is done with the target: [](01_ram_definition)
+# - All heads at once: [](06_head_ranking)
+# - The model's own account of its pictures: {cite:t}`bai2025qwen3vl`
+# - Attention over pictures, and how far to trust it: {cite:t}`jain2019attention`
+# - The figures that {numref}`fig-image-heads` follows: {cite:t}`sun2026core`
+
+# %%
+publish(
+    rows=[
+        {
+            "table": name,
+            "sample": i,
+            "task": sample.task,
+            "width": sample.images[0].width,
+            "height": sample.images[0].height,
+            "target_tokens": number[t, i],
+            "wrong_tokens": wrong[t, i],
+            "mass_best_head": best_mass[t, i],
+        }
+        for t, name in enumerate(tables | baseline)
+        for i, sample in enumerate(odd)
+    ],
+    numbers={
+        "tokens_any": mean_any,
+        "tokens_centre": mean_centre,
+        **{f"ram_{n.replace(' ', '_')}": r for n, r in zip(tables | baseline, seen, strict=True)},
+        **{f"wrong_{n.replace(' ', '_')}": w for n, w in zip(tables | baseline, share.mean(1), strict=True)},
+        "tokens_right": number[0].mean(),
+        "tokens_resize_forgotten": number[3].mean(),
+        "per_token_right": per_token[0],
+        "per_token_resize_forgotten": per_token[3],
+        "photo_tokens": photo_rows[0]["tokens"],
+        "photo_target_tokens": photo_rows[0]["on the plate"],
+        "best_ram": scores[best],
+        "best_on_picture": on_picture[best],
+        "bottom_ram": scores[bottom],
+        "bottom_on_picture": on_picture[bottom],
+        "best_last_ram": by_last[best_last],
+        "two_right_item": right_item.mean(),
+        "two_wrong_item": wrong_item.mean(),
+        "two_prefers_right_item": more,
+    },
+    inputs={
+        "model": loaded.provenance,
+        "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(samples)},
+        "photo": {"name": "grace_hopper.jpg, shipped with matplotlib", "sha256": samples_checksum([hopper])},
+    },
+)
