@@ -144,6 +144,13 @@ def test_padded_rows_are_finite(window: int) -> None:
     assert case.run().isfinite().all()
 
 
+def test_padded_rows_of_streaming_heads_are_zero() -> None:
+    case = make_case(2, 2, 2, 20, 0, window=3, sinks=2, dense=[0], padding=[0, 12])
+    output = case.run()[:, :, 1:]
+    assert (output[~case.real] == 0).all()
+    assert (output[case.real] != 0).all()
+
+
 def test_a_decoding_step_ignores_dense_rows() -> None:
     """One new token is not the question: it streams, as the rest of the answer will."""
     case = make_case(1, 1, 2, 1, 30, window=5, sinks=2, dense=[0], padding=[0], dense_rows=4)

@@ -123,11 +123,12 @@ def test_a_box_may_reach_the_pictures_edges() -> None:
 
 
 def test_a_full_cell_of_uneven_size_counts_as_covered() -> None:
-    """77 pixels in 5 columns: the cells' edges are not whole numbers, and rounding must not matter."""
-    edges = np.arange(6) * (77 / 5)
-    box = np.stack([edges[:-1], np.zeros(5), edges[1:], np.full(5, 10.0)], axis=1)
-    cells = Cells(np.arange(5), np.zeros(5, dtype=int), box, np.full(5, "main"), ((77, 10),))
-    assert target_cells((Box(0, 0, 77, 10),), cells, 1.0).all()
+    """58 pixels in 7 columns: the last edge is 58.000000000000007, which must not matter."""
+    edges = np.arange(8) * (58 / 7)
+    assert edges[-1] > 58
+    box = np.stack([edges[:-1], np.zeros(7), edges[1:], np.full(7, 10.0)], axis=1)
+    cells = Cells(np.arange(7), np.zeros(7, dtype=int), box, np.full(7, "main"), ((58, 10),))
+    assert target_cells((Box(0, 0, 58, 10),), cells, 1.0).all()
 
 
 @pytest.mark.parametrize(
