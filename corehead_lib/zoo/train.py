@@ -4,6 +4,7 @@ import json
 import time
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES
 from corehead_lib.errors import CoreheadError
+from corehead_lib.ram import RetrievalAttentionMass
 from corehead_lib.zoo.build import build_model, build_processor, build_tokenizer
 from corehead_lib.zoo.lessons import LISTING, Lesson, make_lesson
 
@@ -41,7 +43,8 @@ def corpus() -> list[str]:
 
 def split_parameters(model: torch.nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
     """Split into hidden matrices (for Muon) and everything else (for AdamW)."""
-    matrices, others = [], []
+    matrices: list[torch.Tensor] = []
+    others: list[torch.Tensor] = []
     for name, parameter in model.named_parameters():
         hidden = parameter.ndim == 2 and not any(w in name for w in ("embed", "lm_head"))
         (matrices if hidden else others).append(parameter)
@@ -91,7 +94,14 @@ def train_model(
         torch.optim.AdamW(others, lr=train["adamw"], betas=(0.9, 0.98), weight_decay=0.0),
     ]
     peaks = [train["muon"], train["adamw"]]
-    state = {"step": 0, "stage": 0, "stage_start": 0, "cooling_since": None, "seconds": 0.0, "average": {}}
+    state: dict[str, Any] = {
+        "step": 0,
+        "stage": 0,
+        "stage_start": 0,
+        "cooling_since": None,
+        "seconds": 0.0,
+        "average": {},
+    }
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -109,7 +119,9 @@ def train_model(
         started = time.perf_counter()
         stage = train["stages"][state["stage"]]
         lesson = make_lesson(processor, train, stage, seed, state["step"])
-        loss, predicted = _step(model, lesson, optimizers, peaks, state, train)
+        loss, predicted = _step(
+            model, lesson, optimizers, peaks, state, train, stage.get("price", 0.0)
+        )
         judged = {task: sum(v) / len(v) for task, v in score(lesson, predicted).items()}
         for task, accuracy in judged.items():
             before = state["average"].get(task, accuracy)
@@ -117,7 +129,7 @@ def train_model(
         with curve.open("a") as log:
             line = {"step": state["step"], "stage": state["stage"], "loss": round(loss, 4)}
             log.write(json.dumps(line | {t: round(a, 3) for t, a in judged.items()}) + "\n")
-        bar.set_postfix(stage=state["stage"], **{t: f"{a:.2f}" for t, a in state["average"].items()})
+        bar.set_postfix({"stage": state["stage"]} | {t: f"{a:.2f}" for t, a in state["average"].items()})
         bar.update()
         state["step"] += 1
         state["seconds"] += time.perf_counter() - started
@@ -147,12 +159,21 @@ def _step(
     peaks: list[float],
     state: dict,
     train: dict,
+    price: float,
 ) -> tuple[float, torch.Tensor]:
-    """Take one optimiser step; return the loss and the prediction for every position."""
-    logits = model(**lesson.inputs, use_cache=False).logits
+    """Take one optimiser step; return the loss and the prediction for every position.
+
+    ``price`` is what looking costs: nats per head that gives all of its attention to the picture.
+    """
+    if price:
+        with RetrievalAttentionMass(lesson.looks, lesson.visual)(model) as looking:
+            logits = model(**lesson.inputs, use_cache=False).logits
+        cost = price * looking.mass.sum((1, 2)).mean()
+    else:
+        logits, cost = model(**lesson.inputs, use_cache=False).logits, torch.zeros(())
     predicted = torch.nn.functional.pad(logits[:, :-1].argmax(-1), (1, 0))
     loss = cross_entropy(logits[:, :-1].flatten(0, 1), lesson.labels[:, 1:].flatten())
-    loss.backward()
+    (loss + cost).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     share = learning_rate(state["step"], state["cooling_since"], train)
     for optimizer, peak in zip(optimizers, peaks, strict=True):
