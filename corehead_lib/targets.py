@@ -62,7 +62,8 @@ def _(evidence: Box, cells: Cells, overlap: Overlap) -> np.ndarray:
         wide = np.clip(np.minimum(x1, evidence.x1) - np.maximum(x0, evidence.x0), 0, None)
         high = np.clip(np.minimum(y1, evidence.y1) - np.maximum(y0, evidence.y0), 0, None)
         share = wide * high / ((x1 - x0) * (y1 - y0))
-        inside = share > 0 if overlap == "any" else share >= float(overlap) - 1e-9
+        rounding = 1e-9  # a shared edge is no overlap
+        inside = share > rounding if overlap == "any" else share >= float(overlap) - rounding
     return inside & (cells.item == evidence.item)
 
 

@@ -237,6 +237,8 @@ for number in (6, 12, 24, 48, len(samples)):
 #
 # ## Limits
 #
+# That the heads are few is partly our doing: in training, looking at the picture costs a small price (see the model card in
+# `corehead_lib/zoo/tiny-qwen3-vl`). The map tests whether RAM finds them, not whether nature makes them rare.
 # Concentration depends on the score: a sum over the question's tokens favours heads that look from many of them. One training run
 # shows one arrangement of heads; other seeds, sizes and families may place them elsewhere. And a map of attention says nothing
 # about need: see [](08_ablation).

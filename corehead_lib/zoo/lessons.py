@@ -15,9 +15,19 @@ import numpy as np
 import torch
 from transformers import BatchFeature, ProcessorMixin
 
-from corehead_lib.data.synthetic import CONTROL_TASKS, DIGITS, RETRIEVAL_TASKS, SIZES, SPLITS, Scene, ask, make_scene
+from corehead_lib.data.synthetic import (
+    CONTROL_TASKS,
+    DIGITS,
+    RETRIEVAL_TASKS,
+    SIZES,
+    SPLITS,
+    Scene,
+    ask,
+    make_scene,
+)
 
 LISTING = "List the shapes."
+HEADER_PRICE = 4.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,8 @@ class Lesson:
     labels: torch.Tensor
     scored: torch.Tensor  # (batch, length) bool: labels that must be right for an answer to count as right
     tasks: list[list[str]]  # per picture, the task of each answer
+    visual: torch.Tensor  # (batch, length) bool: visual tokens
+    looks: torch.Tensor  # (batch, length) float: what looking costs there, 1 in user turns, more after them
 
 
 def listing(scene: Scene, rng: np.random.Generator) -> str:
@@ -103,4 +115,11 @@ def make_lesson(processor: ProcessorMixin, train: dict, stage: dict, seed: int, 
     for row, names in enumerate(tasks):
         if names == ["listing"]:  # the order of the names is anyone's guess
             scored[row] &= torch.isin(labels[row], digits)
-    return Lesson(inputs, labels, scored, tasks)
+    visual = inputs["input_ids"] == processor.image_token_id
+    ids, text = inputs["input_ids"], inputs["attention_mask"].bool() & (visual.cumsum(1) > 0) & ~visual
+    turn = (ids == tokenizer.convert_tokens_to_ids("<|im_start|>")).cumsum(1)
+    ended = (ids == tokenizer.convert_tokens_to_ids("<|im_end|>")).cumsum(1)
+    after = (turn == ended) | (turn % 2 == 0)  # between turns, and in the assistant's
+    listed = torch.tensor([names == ["listing"] for names in tasks])[:, None]
+    looks = text * torch.where(after & ~listed, HEADER_PRICE, 1.0)
+    return Lesson(inputs, labels, scored, tasks, visual, looks)

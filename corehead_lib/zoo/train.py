@@ -119,9 +119,7 @@ def train_model(
         started = time.perf_counter()
         stage = train["stages"][state["stage"]]
         lesson = make_lesson(processor, train, stage, seed, state["step"])
-        loss, predicted = _step(
-            model, lesson, optimizers, peaks, state, train, stage.get("price", 0.0)
-        )
+        loss, predicted = _step(model, lesson, optimizers, peaks, state, train, stage.get("price", 0.0))
         judged = {task: sum(v) / len(v) for task, v in score(lesson, predicted).items()}
         for task, accuracy in judged.items():
             before = state["average"].get(task, accuracy)
