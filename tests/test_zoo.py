@@ -2,6 +2,7 @@
 
 import json
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +146,11 @@ def test_a_lesson_depends_on_seed_and_step_alone(tiny: LoadedModel) -> None:
         assert not np.array_equal(one.inputs["pixel_values"], other.inputs["pixel_values"])
 
 
-def test_an_answer_is_right_if_all_of_its_tokens_are() -> None:
+def test_an_answer_is_right_if_all_of_its_tokens_are(tiny: LoadedModel) -> None:
     labels = torch.tensor([[-100, 5, 6, -100, -100, 7, -100], [3, 4, -100, -100, -100, -100, 2]])
     predicted = torch.tensor([[0, 5, 6, 0, 0, 1, 0], [3, 0, 9, 9, 9, 9, 2]])
     tasks = [["shape", "sum"], ["shape", "pair"]]
-    judged = score(Lesson({}, labels, labels != -100, tasks), predicted)
+    judged = score(replace(lesson(tiny), labels=labels, scored=labels != -100, tasks=tasks), predicted)
     assert judged == {"shape": [True, False], "sum": [False], "pair": [True]}
 
 
