@@ -77,7 +77,7 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded
         raise CoreheadError(f"device={device!r}, but this machine has no CUDA GPU that torch can use.")
     folder = ZOO / name if name in zoo_names() else Path(name).expanduser()
     local = folder.is_dir()
-    if not local and "/" not in name:
+    if not local and ("/" not in name or name.startswith((".", "/", "~"))):
         raise CoreheadError(f"There is no model {name!r}.{did_you_mean(name, zoo_names())}")
     if local and not list(folder.glob("*.safetensors")):
         raise CoreheadError(f"{folder} holds no *.safetensors file: no weights to load for {name!r}.")
@@ -93,16 +93,21 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded
     logging.disable_progress_bar()
     try:
         processor = AutoProcessor.from_pretrained(source)
-        model = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=dtype, attn_implementation="sdpa", use_safetensors=True
+        model, report = AutoModelForImageTextToText.from_pretrained(
+            source, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, output_loading_info=True
         )
-    except (OSError, ValueError, SafetensorError) as error:
+        model = model.eval().to(device)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CoreheadError(f"Cannot load {name!r} from {source}: {reason}") from error
     finally:
         if bars:
             logging.enable_progress_bar()
-    model = model.eval().to(device)
+    absent = sorted(report["missing_keys"])
+    if absent:
+        raise CoreheadError(
+            f"The weights of {name!r} lack {len(absent)} tensors, {absent[0]} first: they would be random numbers."
+        )
     text = model.config.get_text_config()
     heads = text.num_attention_heads
     backbone = Backbone(

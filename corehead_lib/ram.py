@@ -25,13 +25,14 @@ from corehead_lib.models import LoadedModel
 from corehead_lib.targets import Overlap
 
 ROWS_AT_ONCE = 64
+TINY = 1e-12  # a head that never looks at the picture has lift and selectivity zero
 
 
 @dataclass
 class RetrievalAttentionMass(Operator):
     """Sums the attention that query tokens give to target tokens; changes nothing.
 
-    queries: (B, T) bool, the query tokens; the mean is taken over them.
+    queries: (B, T) bool, the query tokens; the mean is taken over them (floats: a weighted mean).
     targets: (B, T) bool, or (K, B, T) for K target sets at once.
 
     After one forward pass over these T tokens, ``mass`` is (B, layers, heads), or (K, B, layers,
@@ -107,12 +108,12 @@ class RamScores:
     @property
     def selectivity(self) -> np.ndarray:
         """(layers, heads): of the mass on the picture, the part on the target."""
-        return self.target.mean(0) / self.visual.mean(0)
+        return self.target.mean(0) / np.maximum(self.visual.mean(0), TINY)
 
     @property
     def lift(self) -> np.ndarray:
         """(layers, heads): selectivity over what even attention to the picture would give; 1 is chance."""
-        return (self.target / self.visual / self.share[:, None, None]).mean(0)
+        return (self.target / np.maximum(self.visual, TINY) / self.share[:, None, None]).mean(0)
 
 
 def measure_ram(

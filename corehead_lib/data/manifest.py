@@ -45,6 +45,8 @@ def read_manifests(kind: Literal["model", "dataset"]) -> dict[str, Manifest]:
     for path in sorted(FOLDER.glob("*.yaml")):
         try:
             manifest = Manifest.model_validate(yaml.safe_load(path.read_text()))
+        except yaml.YAMLError as error:
+            raise CoreheadError(f"data_manifests/{path.name} is not YAML: {error}.") from error
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])

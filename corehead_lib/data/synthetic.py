@@ -189,8 +189,10 @@ def scenes(split: str, samples: int, seed: int, tasks: tuple[str, ...] = RETRIEV
     """
     if split not in SPLITS:
         raise CoreheadError(f"Unknown split {split!r}; choose one of {SPLITS}.")
-    if samples < 1:
-        raise CoreheadError(f"samples={samples}: ask for at least one.")
+    if samples < 1 or seed < 0 or not tasks:
+        raise CoreheadError(
+            f"samples={samples}, seed={seed}, tasks={tasks}: one sample, seed 0 and one task at least."
+        )
     made = []
     for i in range(samples):
         rng = np.random.default_rng([SPLITS.index(split), seed, i])

@@ -15,7 +15,6 @@ from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
 from corehead_lib.models import ZOO, load_model, weights_checksum
-from corehead_lib.zoo.lessons import HEADER_PRICE
 from corehead_lib.zoo.train import read_recipe
 
 TASKS = RETRIEVAL_TASKS + CONTROL_TASKS
@@ -34,7 +33,7 @@ but the generated scenes below; it says nothing about the world.
 - **Recipe**: `corehead_lib/zoo/recipe.yaml`, seed {seed}: {steps} steps of {batch} pictures with up to {questions} questions each, in stages
   (reading, one attribute, two attributes, cooldown); Muon for hidden matrices, AdamW for the rest; float32.
 - **A price on looking**: in the later stages each head pays for attention that it gives to the picture from text tokens,
-  {price} nats per head, {header:.0f} times as much after a question as within it. Without it retrieval spreads over dozens of
+  {price} nats per head, up to {after:.0f} times as much after a question as within it. Without it retrieval spreads over dozens of
   heads and happens at the last prompt token. Sparsity of this model is therefore encouraged, not discovered.
 - **Time**: {minutes:.0f} minutes on one CPU core.
 - **Weights**: sha256 `{sha256}`.
@@ -105,7 +104,7 @@ def ship(name: str, run: Path, others: Sequence[Path] = (), samples: int = 200) 
             accuracy=_table(pd.DataFrame([held_out])),
             runs=_table(runs),
             price=max(stage.get("price", 0.0) for stage in read_recipe(name)["train"]["stages"]),
-            header=HEADER_PRICE,
+            after=max(stage.get("after", 1.0) for stage in read_recipe(name)["train"]["stages"]),
             **chosen,
         )
     )

@@ -27,7 +27,6 @@ from corehead_lib.data.synthetic import (
 )
 
 LISTING = "List the shapes."
-HEADER_PRICE = 4.0
 
 
 @dataclass(frozen=True)
@@ -121,5 +120,5 @@ def make_lesson(processor: ProcessorMixin, train: dict, stage: dict, seed: int, 
     ended = (ids == tokenizer.convert_tokens_to_ids("<|im_end|>")).cumsum(1)
     after = (turn == ended) | (turn % 2 == 0)  # between turns, and in the assistant's
     listed = torch.tensor([names == ["listing"] for names in tasks])[:, None]
-    looks = text * torch.where(after & ~listed, HEADER_PRICE, 1.0)
+    looks = text * torch.where(after & ~listed, stage.get("after", 1.0), 1.0)
     return Lesson(inputs, labels, scored, tasks, visual, looks)

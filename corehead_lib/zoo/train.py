@@ -161,12 +161,14 @@ def _step(
 ) -> tuple[float, torch.Tensor]:
     """Take one optimiser step; return the loss and the prediction for every position.
 
-    ``price`` is what looking costs: nats per head that gives all of its attention to the picture.
+    ``price`` is what looking costs, in nats: per head that gives all of its attention to the picture,
+    averaged over the text tokens and weighted by ``lesson.looks``.
     """
     if price:
         with RetrievalAttentionMass(lesson.looks, lesson.visual)(model) as looking:
             logits = model(**lesson.inputs, use_cache=False).logits
-        cost = price * looking.mass.sum((1, 2)).mean()
+        rows = (lesson.looks > 0).sum(1)
+        cost = price * (looking.mass.sum((1, 2)) * lesson.looks.sum(1) / rows).mean()
     else:
         logits, cost = model(**lesson.inputs, use_cache=False).logits, torch.zeros(())
     predicted = torch.nn.functional.pad(logits[:, :-1].argmax(-1), (1, 0))
