@@ -12,12 +12,12 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
-from corehead_lib.attention import Attend, Call, Operator, plain
+from corehead_lib.attention import Attend, Call, Operator, allowed, plain
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head
 from corehead_lib.interventions import check_heads, heads_of_layer
 
-BLOCK = 256  # queries that share one block of keys
+BLOCK = 64  # queries that share one block of keys
 
 
 @dataclass
@@ -49,106 +49,94 @@ class HybridAttention(Operator):
         dense = heads_of_layer(self.dense, call.layer)
         if len(dense) == heads or keys <= self.window:
             return plain(call)
-        output = call.query.new_empty(call.query.shape).transpose(1, 2)  # (B, Tq, H, D)
-        streaming = [h for h in range(heads) if h not in dense]
+        output = stream(call, self.window, self.sinks)
         if dense:
             output[:, :, dense] = plain_heads(call, dense)
-        first = first_real_token(call)
-        output[:, :, streaming] = stream(pick_heads(call, streaming), first, self.window, self.sinks)
         if self.dense_rows and call.query.shape[2] > 1:
             rows = min(self.dense_rows, call.query.shape[2])
-            output[:, -rows:, streaming] = last_rows_dense(pick_heads(call, streaming), rows)
+            output[:, -rows:] = last_rows_dense(call, rows)
         return output
 
 
-@dataclass(frozen=True)
-class HeadCall:
-    """Query, key and value of some heads alone, KV repeated per query head: (B, H, T, D)."""
-
-    query: torch.Tensor
-    key: torch.Tensor
-    value: torch.Tensor
-    mask: torch.Tensor | None
-    scaling: float
-
-
-def pick_heads(call: Call, heads: list[int]) -> HeadCall:
-    """Take ``heads`` out of a call; each brings its group's keys and values."""
+def plain_heads(call: Call, heads: list[int]) -> torch.Tensor:
+    """Dense attention of some heads, each with its group's keys and values: (B, Tq, len(heads), D)."""
+    queries, keys = call.query.shape[2], call.key.shape[2]
     group = call.query.shape[1] // call.key.shape[1]
     index = torch.tensor(heads, device=call.query.device)
-    return HeadCall(
+    is_causal = call.mask is None and queries == keys > 1
+    output = scaled_dot_product_attention(
         call.query[:, index],
         call.key[:, index // group],
         call.value[:, index // group],
-        call.mask,
-        call.scaling,
-    )
-
-
-def plain_heads(call: Call, heads: list[int]) -> torch.Tensor:
-    """Dense attention of some heads: (B, Tq, len(heads), D)."""
-    part = pick_heads(call, heads)
-    return last_rows_dense(part, part.query.shape[2])
-
-
-def last_rows_dense(part: HeadCall, rows: int) -> torch.Tensor:
-    """Dense causal attention of the last ``rows`` queries: (B, rows, H, D)."""
-    query = part.query[:, :, -rows:]
-    queries, keys = query.shape[2], part.key.shape[2]
-    mask = None if part.mask is None else part.mask[:, :, -rows:, :keys]
-    if mask is None and 1 < queries < keys:
-        place = torch.arange(keys - queries, keys, device=query.device)
-        mask = torch.arange(keys, device=query.device) <= place[:, None]
-    output = scaled_dot_product_attention(
-        query,
-        part.key,
-        part.value,
-        attn_mask=mask,
-        is_causal=mask is None and queries == keys > 1,
-        scale=part.scaling,
+        attn_mask=None if is_causal else causal_mask(call, queries),
+        is_causal=is_causal,
+        scale=call.scaling,
     )
     return output.transpose(1, 2)
 
 
-def first_real_token(call: Call) -> torch.Tensor | None:
-    """(B,) place of each sample's first token that is not padding; None if nothing is padded."""
+def last_rows_dense(call: Call, rows: int) -> torch.Tensor:
+    """Dense attention of the last ``rows`` queries in every head: (B, rows, H, D)."""
+    return grouped(call.query[:, :, -rows:], call.key, call.value, causal_mask(call, rows), call.scaling)
+
+
+def causal_mask(call: Call, rows: int) -> torch.Tensor:
+    """What the last ``rows`` queries may see: bool (B or 1, 1, rows, Tk)."""
+    queries = call.query.shape[2]
+    return allowed(call, torch.arange(queries - rows, queries, device=call.query.device))
+
+
+def grouped(
+    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, scaling: float
+) -> torch.Tensor:
+    """Attention with the heads of a KV group stacked as rows, so that K and V are not repeated: (B, T, H, D)."""
+    batch, heads, rows, width = query.shape
+    groups = key.shape[1]
+    output = scaled_dot_product_attention(
+        query.reshape(batch, groups, -1, width),
+        key,
+        value,
+        attn_mask=mask.repeat(1, 1, heads // groups, 1),
+        scale=scaling,
+    )
+    return output.reshape(batch, heads, rows, width).transpose(1, 2)
+
+
+def first_real_token(call: Call) -> torch.Tensor:
+    """(B or 1,) place of each sample's first token that is not padding."""
     if call.mask is None:
-        return None
-    first = call.mask[:, 0, -1].int().argmax(-1)  # the last query sees every real token
-    return first if bool(first.any()) else None
+        return torch.zeros(1, dtype=torch.long, device=call.query.device)
+    return call.mask[:, 0, -1].int().argmax(-1)  # the last query sees every real token
 
 
-def stream(part: HeadCall, first: torch.Tensor | None, window: int, sinks: int) -> torch.Tensor:
-    """Sinks and causal window for every head, in blocks of queries: (B, Tq, H, D).
+def stream(call: Call, window: int, sinks: int) -> torch.Tensor:
+    """Sinks and causal window in every head, in blocks of queries: (B, Tq, H, D).
 
     Each block attends to the sinks and to the one slice of keys that its windows cover, so no
     (Tq, Tk) matrix is ever made. Padded rows come out as zero.
     """
-    batch, _, queries, _ = part.query.shape
-    keys, device = part.key.shape[2], part.query.device
+    queries, keys, device = call.query.shape[2], call.key.shape[2], call.query.device
     offset = keys - queries  # keys that the cache held already
-    begin = torch.zeros(batch, dtype=torch.long, device=device) if first is None else first
-    output = torch.empty_like(part.query)
-    sink = begin[:, None] + torch.arange(min(sinks, keys), device=device)  # (B, S) places
-    take = sink.clamp(max=keys - 1)[:, None, :, None].expand(-1, part.key.shape[1], -1, part.key.shape[3])
-    sink_key, sink_value = part.key.gather(2, take), part.value.gather(2, take)
+    output = call.query.new_empty(call.query.transpose(1, 2).shape)
+    begin = first_real_token(call)[:, None]
+    sink = begin + torch.arange(min(sinks, keys), device=device)  # (B or 1, S) places
+    batch, groups, _, width = call.key.shape
+    take = sink.clamp(max=keys - 1)[:, None, :, None].expand(batch, groups, -1, width)
+    sink_key, sink_value = call.key.gather(2, take), call.value.gather(2, take)
     for start in range(0, queries, BLOCK):
         stop = min(start + BLOCK, queries)
-        left = max(0, start + offset - window + 1)
-        right = stop + offset
+        left, right = max(0, start + offset - window + 1), stop + offset
         place = torch.arange(start + offset, right, device=device)[None, :, None]  # of the queries
         near = torch.arange(left, right, device=device)[None, None]
-        in_window = (near <= place) & (place - near < window) & (near >= (begin + sinks)[:, None, None])
+        in_window = (near <= place) & (place - near < window) & (near >= (begin + sinks)[..., None])
         in_sinks = (sink[:, None] <= place) & (sink < keys)[:, None]
         mask = torch.cat([in_sinks, in_window], dim=-1)[:, None]
-        mask = mask | ~mask.any(-1, keepdim=True)  # padded rows: attend anywhere, then set to zero
-        block = scaled_dot_product_attention(
-            part.query[:, :, start:stop],
-            torch.cat([sink_key, part.key[:, :, left:right]], dim=2),
-            torch.cat([sink_value, part.value[:, :, left:right]], dim=2),
-            attn_mask=mask,
-            scale=part.scaling,
+        block = grouped(
+            call.query[:, :, start:stop],
+            torch.cat([sink_key, call.key[:, :, left:right]], dim=2),
+            torch.cat([sink_value, call.value[:, :, left:right]], dim=2),
+            mask | ~mask.any(-1, keepdim=True),  # padded rows: attend anywhere, then set to zero
+            call.scaling,
         )
-        real = (place[..., 0] >= begin[:, None])[:, None, :, None]
-        output[:, :, start:stop] = block * real
-    return output.transpose(1, 2)
+        output[:, start:stop] = block * (place >= begin[:, None])[..., None]
+    return output

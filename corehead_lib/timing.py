@@ -1,0 +1,61 @@
+"""Attention alone, dense against hybrid: what it takes on random tensors, and what arithmetic allows."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from corehead_lib.attention import Call, plain
+from corehead_lib.cost import Cost, measured
+from corehead_lib.hybrid import HybridAttention
+from corehead_lib.models import Backbone
+
+
+def random_call(shape: Backbone, length: int, device: str = "cpu", dtype: str = "float32") -> Call:
+    """One causal prefill of ``length`` tokens as an attention layer asks for it, in random numbers."""
+    random = torch.Generator().manual_seed(length)
+    query, key, value = (
+        torch.randn(1, heads, length, shape.head_dim, generator=random).to(device, getattr(torch, dtype))
+        for heads in (shape.heads, shape.kv_heads, shape.kv_heads)
+    )
+    module: Any = SimpleNamespace(num_key_value_groups=shape.group, is_causal=True, training=False)
+    return Call(0, query, key, value, None, shape.head_dim**-0.5, module, {})
+
+
+def compare_attention(
+    shape: Backbone,
+    lengths: Sequence[int],
+    operator: HybridAttention,
+    device: str = "cpu",
+    dtype: str = "float32",
+    rounds: int = 3,
+) -> list[dict[str, Any]]:
+    """Run one layer's attention densely and by ``operator``, taking turns, ``rounds`` times after a warm-up.
+
+    Returns rows of kernel, length, seconds (the fastest round), peak_bytes (the highest, beyond
+    queries, keys and values).
+    """
+    rows = []
+    for length in lengths:
+        call = random_call(shape, length, device, dtype)
+        kernels = {"dense": plain, "hybrid": lambda c: operator.attend(c, plain)}
+        costs: dict[str, list[Cost]] = {name: [] for name in kernels}
+        with torch.inference_mode():
+            for _ in range(rounds + 1):
+                for name, kernel in kernels.items():
+                    with measured(call.query.device) as cost:
+                        kernel(call)
+                    costs[name].append(cost)
+        for name, (_, *runs) in costs.items():
+            seconds, peak = min(c.seconds for c in runs), max(c.extra_bytes for c in runs)
+            rows.append({"kernel": name, "length": length, "seconds": seconds, "peak_bytes": peak})
+    return rows
+
+
+def arithmetic_limit(length: int, heads: int, dense: int, window: int, sinks: int) -> float:
+    """How many times fewer query-key pairs there are if all but ``dense`` of ``heads`` heads stream."""
+    seen = np.arange(1, length + 1)  # keys up to each query
+    streaming = np.minimum(seen, window) + np.clip(seen - window, 0, sinks)
+    return float(heads * seen.sum() / (dense * seen.sum() + (heads - dense) * streaming.sum()))
