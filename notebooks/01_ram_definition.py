@@ -10,7 +10,7 @@
 # # What is Retrieval Attention Mass?
 #
 # **Claim.** One sum over attention weights, *Retrieval Attention Mass* ({term}`RAM`), tells the few
-# heads that fetch the visual evidence from the many that do not.
+# heads that fetch the visual evidence from the many that do not, if it is read at the right tokens.
 #
 # We look at one question about one picture first, add up the attention of one head by hand, and
 # only then write down the definition of {cite:t}`sun2026core`. Everything runs on
@@ -100,25 +100,27 @@ attention = torch.stack(attentions)[:, 0]  # (layers, heads, queries, keys)
 by_hand = attention[:, :, question][..., target].sum(-1).mean(-1)  # (layers, heads)
 print("attention:", tuple(attention.shape), "-> RAM of this sample:", tuple(by_hand.shape))
 
-# %% mystnb={"figure": {"name": "fig-ram-rows", "caption": "Where each question token of one head looks, over the picture (bright cells get attention; the scale is shared). The head is the one with the highest RAM on this sample."}, "image": {"alt": "A row of copies of the same scene, one for each question token, darkened except where the token looks. Once the question has named the shape, the light falls on it."}}
-layer, head = divmod(int(by_hand.argmax()), by_hand.shape[1])
-rows = question.nonzero().flatten()
-weights = attention[layer, head][rows][:, visual].float().cpu().numpy()  # (question tokens, cells)
+# %% mystnb={"figure": {"name": "fig-ram-rows", "caption": "Where each question token, and the last prompt token, of one head look over the picture: bright cells get attention, the scale is shared. The number is the mass on the target. The head is the one whose attention to the target is highest in any of these rows."}, "image": {"alt": "Copies of the same scene, one for each token, darkened except where the token looks. Most tokens look nowhere in the picture; a few put their light on the framed shape."}}
+rows = [*question.nonzero().flatten().tolist(), len(ids) - 1]
+on_target = attention[:, :, rows][..., target].sum(-1)  # (layers, heads, rows)
+layer, head = divmod(int(on_target.amax(-1).argmax()), by_hand.shape[1])
+weights = attention[layer, head][rows][:, visual].float().cpu().numpy()  # (rows, cells)
 columns = int(np.ceil(len(rows) / 2))
-figure, axes = plt.subplots(2, columns, figsize=(1.75 * columns, 4))
+figure, axes = plt.subplots(2, columns, figsize=(1.6 * columns, 3.9))
 for axis in axes.flat:
     axis.axis("off")
-for axis, row, weight in zip(axes.flat, rows, weights, strict=False):
+for axis, row, weight, mass in zip(axes.flat, rows, weights, on_target[layer, head].tolist(), strict=False):
     plots.cells_over(axis, example.images[0], batch.cells[0].box, weight, top=float(weights.max()))
     plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
-    axis.set_title(f"“{words[row].strip()}” {weight[target[visual].cpu().numpy()].sum():.2f}", fontsize=9)
-_ = figure.suptitle(
-    f"Layer {layer}, head {head}: each question token's attention, with its mass on the target"
-)
+    name = "last token" if row == rows[-1] else f"“{words[row].strip()}”"
+    axis.set_title(f"{name} {mass:.2f}", fontsize=9)
+_ = figure.suptitle(f"Layer {layer}, head {head}: few tokens look, and they look at the target")
 
 # %% [markdown]
-# The number above each panel is that token's attention mass on the target. Words that come before the name of
-# the shape cannot know yet what to look for: their rows dilute the average. RAM is the mean of these numbers.
+# The number above each panel is that token's attention mass on the target; RAM is the mean of these numbers over the
+# question's tokens. Words that come before the name of the shape cannot know yet what to look for, and many that
+# come after it do not look: such rows dilute the average. The last panel is no part of the question: it is the last token of the
+# prompt, from which the answer is written.
 #
 # ## The definition
 #
@@ -153,25 +155,28 @@ batches = encode_all(loaded, samples)
 scores = measure_ram(loaded, batches, progress=False)
 ranked = HeadScores(scores.ram)
 core = ranked.top(top_fraction)
-values = np.sort(scores.ram.ravel())[::-1]
+last = measure_ram(loaded, batches, queries="last", progress=False)
 uniform = float(
     (scores.share * np.array([float(v) for b in batches for v in b.visual.float().mean(1)])).mean()
 )
 
-# %% mystnb={"figure": {"name": "fig-ram-sorted", "caption": "RAM of every head, sorted, averaged over the detection samples. The dashed line is the mass that attention spread evenly over the whole prompt would give."}, "image": {"alt": "A falling curve of all heads. A handful on the left stand far above the rest, which lie close to the level of even attention."}}
-figure, axis = plt.subplots()
-axis.bar(np.arange(values.size), values, width=1.0, color=plots.BLUE)
-axis.bar(np.arange(len(core)), values[: len(core)], width=1.0, color=plots.RED)
-axis.axhline(uniform, color="black", ls="--", lw=1)
-axis.text(values.size, uniform, "even attention ", ha="right", va="bottom", fontsize=9)
-axis.set(xlabel="head, by rank", ylabel="RAM (attention mass)")
-_ = axis.set_title(f"The top {len(core)} of {values.size} heads stand out")
+# %% mystnb={"figure": {"name": "fig-ram-sorted", "caption": "RAM of every head, sorted, averaged over the detection samples: over the question's tokens, and at the last prompt token. In red, the top heads of each. The dashed line is the mass that attention spread evenly over the whole prompt would give."}, "image": {"alt": "Two falling bar charts of all heads. On each a handful on the left stand above the rest; the chart of the last prompt token starts several times higher."}}
+figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
+for axis, view, rows_read in ((axes[0], scores, "question tokens"), (axes[1], last, "last prompt token")):
+    values = np.sort(view.ram.ravel())[::-1]
+    axis.bar(np.arange(values.size), values, width=1.0, color=plots.BLUE)
+    axis.bar(np.arange(len(core)), values[: len(core)], width=1.0, color=plots.RED)
+    axis.axhline(uniform, color="black", ls="--", lw=1)
+    share = values[: len(core)].sum() / values.sum()
+    axis.set(xlabel="head, by rank", title=f"{rows_read}: {share:.0%} in the top {len(core)}")
+axes[0].text(values.size, uniform, "even attention ", ha="right", va="bottom", fontsize=9)
+_ = axes[0].set_ylabel("RAM (attention mass)")
 
 # %%
-first, rest = float(values[0]), float(np.median(values))
+first, rest, first_last = float(scores.ram.max()), float(np.median(scores.ram)), float(last.ram.max())
 Markdown(
-    f"The best head gives the evidence **{first:.2f}** of its attention on average over the question's tokens, "
-    f"the median head {rest:.2f}; even attention would give {uniform:.2f}."
+    f"Averaged over the question's tokens, the best head gives the evidence **{first:.2f}** of its attention, the median head "
+    f"{rest:.3f}; even attention would give {uniform:.2f}. At the last prompt token the best head gives **{first_last:.2f}**."
 )
 
 # %% [markdown]
@@ -185,7 +190,6 @@ Markdown(
 # They answer another question (*where* in the picture a head looks, even if it rarely looks), and they need not agree.
 
 # %%
-last = measure_ram(loaded, batches, queries="last", progress=False)
 views = {
     "RAM": scores.ram,
     "RAM, last token": last.ram,
@@ -222,10 +226,10 @@ def moved(sample, others):
 
 control = [moved(s, samples[i + 1 :] + samples[:i]) for i, s in enumerate(samples)]
 elsewhere = measure_ram(loaded, encode_all(loaded, control), progress=False)
-on_target = float(np.mean([scores.ram[h] for h in core]))
-off_target = float(np.mean([elsewhere.ram[h] for h in core]))
+on_evidence = float(np.mean([scores.ram[h] for h in core]))
+off_evidence = float(np.mean([elsewhere.ram[h] for h in core]))
 Markdown(
-    f"Mean RAM of the top {len(core)} heads: **{on_target:.2f}** on the evidence, **{off_target:.2f}** on a box elsewhere."
+    f"Mean RAM of the top {len(core)} heads: **{on_evidence:.3f}** on the evidence, **{off_evidence:.3f}** on a box elsewhere."
 )
 
 # %% [markdown]
@@ -263,8 +267,8 @@ Markdown(
 # :label: ex-ram-last
 # ```
 #
-# Difficulty: 1/5. For the head of {numref}`fig-ram-rows`, which question token puts the most mass on the target?
-# Why not the first?
+# Difficulty: 1/5. For the head of {numref}`fig-ram-rows`, which token puts the most mass on the target?
+# Why can it not be the first?
 #
 # ```{exercise-end}
 # ```
@@ -277,7 +281,7 @@ Markdown(
 # can a head look for it.
 
 # %%
-per_row = weights[:, target[visual].cpu().numpy()].sum(1)
+per_row = on_target[layer, head].float().cpu().numpy()
 pd.DataFrame({"token": [words[r].strip() for r in rows], "mass on target": per_row.round(2)})
 
 # %% [markdown]
@@ -345,8 +349,9 @@ publish(
         "best_ram": first,
         "median_ram": rest,
         "uniform_ram": uniform,
-        "core_ram_on_target": on_target,
-        "core_ram_elsewhere": off_target,
+        "best_ram_last": first_last,
+        "core_ram_on_target": on_evidence,
+        "core_ram_elsewhere": off_evidence,
         **{f"{k}_{f}": float(r[f]) for k, r in cost.items() for f in ("seconds", "extra_bytes")},
     },
     inputs={

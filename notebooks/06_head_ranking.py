@@ -10,7 +10,8 @@
 # # Where are they? Ranking all heads
 #
 # **Claim.** In `tiny-qwen3-vl`, retrieval attention is concentrated in a few heads: a small share of all 128 heads holds half of
-# the {term}`RAM`, and two halves of the detection set, which share no picture, agree on which heads these are.
+# the {term}`RAM`, and two halves of the detection set, which share no picture, agree on which heads these are. But *which* heads
+# come first depends on whose attention is read: the question's tokens or the last prompt token.
 #
 # Notebook [](01_ram_definition) defined the score. Here we score every head, look at where the high scores sit, and ask
 # how much of the picture is luck.
@@ -21,6 +22,9 @@ dataset: str = "scenes"  # where the samples come from
 detection_samples: int = 192  # samples that RAM is averaged over; two halves are compared
 seed: int = 0  # seeds the samples
 top_fraction: float = 0.05  # share of heads that are called CoRe heads
+queries: str = (
+    "last"  # rows of RAM that rank the heads: last (prompt token) or question; the other is shown beside it
+)
 device: str = "cpu"  # cpu or cuda
 dtype: str = "float32"  # float32, bfloat16 or float16
 
@@ -47,7 +51,9 @@ plots.use_style()
 loaded = load_model(model, device, dtype)
 samples = load_samples(dataset, "detection", detection_samples, seed)
 batches = encode_all(loaded, samples)
-scores = measure_ram(loaded, batches, progress=False)
+other = {"last": "question", "question": "last"}[queries]
+scores = measure_ram(loaded, batches, queries, progress=False)
+beside = measure_ram(loaded, batches, other, progress=False)
 scores.target.shape  # (samples, layers, heads)
 
 # %% [markdown]
@@ -63,7 +69,7 @@ ranked = HeadScores(
         "dataset": dataset,
         "sha256": samples_checksum(samples),
         "seed": seed,
-        "score": "RAM, mean over question tokens, any overlap",
+        "score": f"RAM, rows: {queries}, any overlap",
     },
 )
 core = ranked.top(top_fraction)
@@ -81,14 +87,15 @@ Markdown(
 # One score per head gives a map, layers upwards. The frames mark the {term}`CoRe heads <CoRe head>`: the top fraction
 # that we fixed beforehand.
 
-# %% mystnb={"figure": {"name": "fig-ranking-map", "caption": "RAM of every head of the tiny model (the paper's figure 4, for one model). Framed: the CoRe heads. Right: the mean RAM of each layer."}, "image": {"alt": "A map of 8 layers by 16 heads. Most squares are dark. A handful of framed, bright squares stand out in a few layers. A bar chart beside it shows which layers hold the mass."}}
-figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3.6), width_ratios=(3, 1))
-plots.head_map(left, scores.ram, marked=core, label="RAM")
-right.barh(range(len(scores.ram)), scores.ram.mean(1), color=plots.BLUE)
-right.set(xlabel="mean RAM of layer", yticks=range(len(scores.ram)), ylim=(-0.5, len(scores.ram) - 0.5))
-layers = sorted({h.layer for h in core})
-where = f"layer {layers[0]}" if len(layers) == 1 else f"layers {', '.join(map(str, layers))}"
-_ = figure.suptitle(f"The top {len(core)} of {scores.ram.size} heads sit in {where}", fontweight="bold")
+# %% mystnb={"figure": {"name": "fig-ranking-map", "caption": "RAM of every head of the tiny model (the paper's figure 4, for one model), by the rows that rank the heads and by the other choice. Framed: the top heads of each map."}, "image": {"alt": "Two maps of 8 layers by 16 heads. Most squares are dark. In each map a handful of framed, bright squares stand out; the two handfuls are not the same heads."}}
+figure, axes = plt.subplots(2, 1, figsize=(7, 6.2))
+for axis, view, rows in ((axes[0], scores, queries), (axes[1], beside, other)):
+    top = HeadScores(view.ram).top(top_fraction)
+    plots.head_map(axis, view.ram, marked=top, label="RAM")
+    layers = sorted({h.layer for h in top})
+    axis.set_title(
+        f"Rows “{rows}”: the top {len(top)} of {view.ram.size} heads sit in layers {', '.join(map(str, layers))}"
+    )
 
 # %%
 pd.DataFrame(
@@ -99,6 +106,7 @@ pd.DataFrame(
             "head": head.head,
             "KV group": head.head // loaded.backbone.group,
             "RAM": round(float(scores.ram[head]), 3),
+            f"RAM ({other})": round(float(beside.ram[head]), 3),
             "lift": round(float(scores.lift[head]), 1),
             "selectivity": round(float(scores.selectivity[head]), 2),
         }
@@ -192,7 +200,7 @@ print("measured on:", again.provenance["dataset"], "with", again.provenance["mod
 # :label: ex-ranking-last
 # ```
 #
-# Difficulty: 1/5. Rank the heads by the attention of the last prompt token alone. How many of the top heads stay?
+# Difficulty: 1/5. How many of the top heads do the two choices of rows share? And how well do the two scores correlate over all heads?
 #
 # ```{exercise-end}
 # ```
@@ -202,9 +210,9 @@ print("measured on:", again.provenance["dataset"], "with", again.provenance["mod
 # ```
 
 # %%
-last = HeadScores(measure_ram(loaded, batches, queries="last", progress=False).ram)
-kept = set(last.top(top_fraction)) & set(core)
-print(f"{len(kept)} of {len(core)} stay; the best by the last token is {tuple(last.ranking()[0])}")
+kept = set(HeadScores(beside.ram).top(top_fraction)) & set(core)
+correlation = stats.spearmanr(scores.ram.ravel(), beside.ram.ravel()).statistic
+print(f"{len(kept)} of {len(core)} shared, Spearman correlation {correlation:.2f}")
 
 # %% [markdown]
 # The answer is written from the last token, so a head that matters there can do its work without the question's own
@@ -250,14 +258,13 @@ for number in (6, 12, 24, 48, len(samples)):
 # - The same map for large models: {cite:t}`sun2026core`, {cite:t}`li2026mmretheads`
 
 # %%
-last_ram = last.score
 publish(
     rows=[
         {
             "layer": layer,
             "head": head,
             "ram": scores.ram[layer, head],
-            "ram_last": last_ram[layer, head],
+            f"ram_{other}": beside.ram[layer, head],
             "selectivity": scores.selectivity[layer, head],
             "lift": scores.lift[layer, head],
             "visual_mass": visual[layer, head],
@@ -267,6 +274,7 @@ publish(
     ],
     numbers={
         "best_ram": float(best.mean()),
+        "top_shared_by_rows": len(kept),
         "half_of_ram_in": half["RAM"],
         "half_of_visual_mass_in": half["mass on the picture"],
         "top_heads": len(core),
