@@ -125,11 +125,12 @@ def train(name: str, out: Path, seed: int) -> None:
 @click.argument("name")
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("others", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
-def ship(name: str, run: Path, others: tuple[Path, ...]) -> None:
+@click.option("--note", default="None.", help="Anything in which RUN differs from the recipe.")
+def ship(name: str, run: Path, others: tuple[Path, ...], note: str) -> None:
     """Copy the trained RUN into the package as NAME, with its card; OTHERS are runs to list; for maintainers."""
     from corehead_lib.zoo.card import ship as ship_run
 
-    click.echo(f"shipped {ship_run(name, run, others)}")
+    click.echo(f"shipped {ship_run(name, run, others, note)}")
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ but the generated scenes below; it says nothing about the world.
 - **A price on looking**: in the later stages each head pays for attention that it gives to the picture from text tokens,
   {price} nats per head, up to {after:.0f} times as much after a question as within it. Without it retrieval spreads over dozens of
   heads and happens at the last prompt token. Sparsity of this model is therefore encouraged, not discovered.
-- **Time**: {minutes:.0f} minutes on one CPU core.
+- **Time**: {minutes:.0f} minutes on one to two CPU cores.
 - **Weights**: sha256 `{sha256}`.
 - **Licence**: Apache-2.0.
 
@@ -48,6 +48,10 @@ but the generated scenes below; it says nothing about the world.
 A run counts as a success if every retrieval task reaches 95 %.
 
 {runs}
+
+## Notes
+
+{note}
 
 ## Training curve
 
@@ -66,10 +70,11 @@ def judge(folder: Path, samples: int = 200) -> dict[str, float]:
     }
 
 
-def ship(name: str, run: Path, others: Sequence[Path] = (), samples: int = 200) -> Path:
+def ship(name: str, run: Path, others: Sequence[Path] = (), note: str = "None.", samples: int = 200) -> Path:
     """Copy a finished run into the package as ``name``, with card, curve and manifest; return its folder.
 
     others: further runs of the same recipe, listed in the card with their accuracy, failures included.
+    note: anything in which this run differs from the recipe.
     """
     if not (run / "summary.json").exists():
         raise CoreheadError(f"{run} holds no summary.json: the training there is not finished.")
@@ -103,6 +108,7 @@ def ship(name: str, run: Path, others: Sequence[Path] = (), samples: int = 200) 
             samples=samples,
             accuracy=_table(pd.DataFrame([held_out])),
             runs=_table(runs),
+            note=note,
             price=max(stage.get("price", 0.0) for stage in read_recipe(name)["train"]["stages"]),
             after=max(stage.get("after", 1.0) for stage in read_recipe(name)["train"]["stages"]),
             **chosen,
