@@ -22,9 +22,7 @@ dataset: str = "scenes"  # where the samples come from
 detection_samples: int = 192  # samples that RAM is averaged over; two halves are compared
 seed: int = 0  # seeds the samples
 top_fraction: float = 0.05  # share of heads that are called CoRe heads
-queries: str = (
-    "last"  # rows of RAM that rank the heads: last (prompt token) or question; the other is shown beside it
-)
+queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
 device: str = "cpu"  # cpu or cuda
 dtype: str = "float32"  # float32, bfloat16 or float16
 

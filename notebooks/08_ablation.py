@@ -25,9 +25,7 @@ samples: int = 90  # other samples, that ablated models are tested on; as many a
 seed: int = 0  # seeds samples and random heads
 top_fraction: float = 0.05  # share of heads that is ablated; fixed before looking
 draws: int = 20  # random sets of each kind
-queries: str = (
-    "last"  # rows of RAM that rank the heads: last (prompt token) or question; the other is shown beside it
-)
+queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
 device: str = "cpu"  # cpu or cuda
 dtype: str = "float32"  # float32, bfloat16 or float16
 

@@ -25,9 +25,7 @@ samples: int = 48  # other samples, that the hybrids are tested on; as many agai
 seed: int = 0  # seeds samples and random heads
 top_fraction: float = 0.05  # share of heads that stays dense; fixed before looking
 draws: int = 20  # random sets of each kind
-queries: str = (
-    "last"  # rows of RAM that rank the heads: last (prompt token) or question; the other is shown beside it
-)
+queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
 window: int = 16  # last tokens that a streaming head sees; fixed before looking, see the sweep
 sinks: int = 4  # first tokens that a streaming head sees
 longest: int = 8192  # largest length at which attention is timed
