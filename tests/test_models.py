@@ -86,7 +86,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_one() -> None:
 
 
 def test_a_path_that_does_not_exist_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CoreheadError, match="Cannot load"):
+    with pytest.raises(CoreheadError, match="There is no model"):
         load_model(str(tmp_path / "nothing"))
 
 
