@@ -33,8 +33,8 @@ but the generated scenes below; it says nothing about the world.
 - **Recipe**: `corehead_lib/zoo/recipe.yaml`, seed {seed}: {steps} steps of {batch} pictures with up to {questions} questions each, in stages
   (reading, one attribute, two attributes, cooldown); Muon for hidden matrices, AdamW for the rest; float32.
 - **A price on looking**: in the later stages each head pays for attention that it gives to the picture from text tokens,
-  {price} nats per head, up to {after:.0f} times as much after a question as within it. Without it retrieval spreads over dozens of
-  heads and happens at the last prompt token. Sparsity of this model is therefore encouraged, not discovered.
+  {price} nats per head, up to {after:.0f} times as much after a question as within it. In this run, before the price set in (step 900), retrieval was
+  spread over many heads. Sparsity of this model is therefore encouraged, not discovered.
 - **Time**: {minutes:.0f} minutes on one to two CPU cores.
 - **Weights**: sha256 `{sha256}`.
 - **Licence**: Apache-2.0.

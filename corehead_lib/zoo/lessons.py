@@ -2,8 +2,8 @@
 
 Besides questions there are listings: every thing's name and digit, in random order. In a question the
 name that is looked for and the place of the answer are some tokens apart, so finding takes two steps of
-attention, neither of which pays before the other is there; models trained on questions alone, or on
-listings in reading order, learned to name any digit of the picture and stayed there. In a shuffled
+attention, neither of which pays before the other is there; two models trained with
+listings in reading order learned to name any digit of the picture and stayed there until stopped. In a shuffled
 listing a digit follows its name at once, so that one step pays by itself, and questions build on it.
 
 A step's batch depends only on (seed, step, stage), so training resumes exactly where it stopped.
