@@ -59,7 +59,7 @@ def encode(loaded: LoadedModel, samples: Sequence[Sample]) -> Batch:
     if not samples:
         raise CoreheadError("There are no samples to encode.")
     processor = loaded.processor
-    images = [[ImageOps.exif_transpose(image).convert("RGB") for image in s.images] for s in samples]
+    images = [[ImageOps.exif_transpose(image).convert("RGB") for image in s.media] for s in samples]
     text = [
         processor.apply_chat_template(messages(s, pictures), add_generation_prompt=True)
         for s, pictures in zip(samples, images, strict=True)

@@ -4,22 +4,51 @@ Nothing here knows of models or tokens. Coordinates are pixels of the source ite
 item is seen after EXIF rotation; indices count from zero; ranges are half open.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from PIL import Image
 
 from corehead_lib.errors import CoreheadError
 
+MEDIA = "\ufffc"  # Unicode's OBJECT REPLACEMENT CHARACTER: in a context, the place of the next media item
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video as it is handed to a model: its frames, all of one size, in order.
+
+    ``frames`` may decode lazily; ``index`` are the frames' numbers in the source video (0, 1, 2, ... if
+    empty), ``fps`` is the source's frame rate, in frames per second.
+    """
+
+    frames: Sequence[Image.Image] = field(repr=False)
+    fps: float = 24.0
+    index: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not len(self.frames) or (self.index and len(self.index) != len(self.frames)):
+            raise CoreheadError(f"A clip of {len(self.frames)} frames cannot have {len(self.index)} indices.")
+        if not self.fps > 0:
+            raise CoreheadError(f"fps={self.fps}: a clip needs a positive frame rate.")
+
+
+Media = Image.Image | Clip
+
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle ``(x0, y0, x1, y1)`` in pixels of media item ``item``, half open."""
+    """A rectangle ``(x0, y0, x1, y1)`` in pixels of media item ``item``, half open.
+
+    ``frame`` is the place in ``Clip.frames`` where it stands; None for an image, or for every frame.
+    """
 
     x0: float
     y0: float
     x1: float
     y1: float
     item: int = 0
+    frame: int | None = None
 
     def __post_init__(self) -> None:
         if not (self.x0 < self.x1 and self.y0 < self.y1):  # also false for NaN
@@ -37,7 +66,7 @@ class Pages:
 
 @dataclass(frozen=True)
 class Frames:
-    """Frames ``start <= f < stop`` of the clip that is media item ``item``."""
+    """Frames ``start <= f < stop``, places in ``Clip.frames`` of the clip that is media item ``item``."""
 
     start: int
     stop: int
@@ -46,7 +75,7 @@ class Frames:
 
 @dataclass(frozen=True)
 class TextSpan:
-    """Characters ``start <= c < stop`` of the sample's text."""
+    """Characters ``start <= c < stop`` of the sample's context."""
 
     start: int
     stop: int
@@ -57,8 +86,10 @@ Evidence = Box | Pages | Frames | TextSpan
 
 @dataclass(frozen=True)
 class Sample:
-    """One question about some media.
+    """One question about some media, or about a text.
 
+    ``context`` is text that stands between the media and the question; where it holds the character MEDIA,
+    the next media item stands there instead (as many of them as there are media, or none).
     ``options`` are the answers that the task can have, so that ``1 / len(options)`` is chance.
     ``evidence`` is empty for tasks that need none (counting, arithmetic, ...).
     """
@@ -67,6 +98,7 @@ class Sample:
     task: str
     question: str
     answer: str
-    images: tuple[Image.Image, ...] = field(repr=False)
+    media: tuple[Media, ...] = field(repr=False)
     evidence: tuple[Evidence, ...] = ()
     options: tuple[str, ...] = field(default=(), repr=False)
+    context: str = field(default="", repr=False)

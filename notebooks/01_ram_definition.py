@@ -56,7 +56,7 @@ loaded.backbone
 # %% mystnb={"figure": {"name": "fig-ram-question", "caption": "A generated scene, its question, and the evidence: the pixel box of the shape that the question asks for."}, "image": {"alt": "A small picture of coloured shapes with digits. A frame marks the one shape that the question asks for."}}
 example = next(s for s in samples if s.task == "pair")
 figure, axis = plt.subplots(figsize=(4, 3.4))
-plots.picture(axis, example.images[0])
+plots.picture(axis, example.media[0])
 box = example.evidence[0]
 plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
 _ = axis.set_title(f"{example.question}  ({example.answer})")
@@ -110,7 +110,7 @@ figure, axes = plt.subplots(2, columns, figsize=(1.6 * columns, 3.9))
 for axis in axes.flat:
     axis.axis("off")
 for axis, row, weight, mass in zip(axes.flat, rows, weights, on_target[layer, head].tolist(), strict=False):
-    plots.cells_over(axis, example.images[0], batch.cells[0].box, weight, top=float(weights.max()))
+    plots.cells_over(axis, example.media[0], batch.cells[0].box, weight, top=float(weights.max()))
     plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
     name = "last token" if row == rows[-1] else f"“{words[row].strip()}”"
     axis.set_title(f"{name} {mass:.2f}", fontsize=9)
@@ -217,7 +217,7 @@ pd.DataFrame(
 # %%
 def moved(sample, others):
     """The same sample with the evidence of another one, if that lies inside its picture."""
-    width, height = sample.images[0].size
+    width, height = sample.media[0].size
     wrong = [o.evidence[0] for o in others if o.evidence[0].x1 <= width and o.evidence[0].y1 <= height]
     own = sample.evidence[0]
     apart = [b for b in wrong if b.x1 <= own.x0 or b.x0 >= own.x1 or b.y1 <= own.y0 or b.y0 >= own.y1]

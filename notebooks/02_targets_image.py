@@ -90,9 +90,9 @@ table.assign(view=cells.view).iloc[[0, 1, 2, -1]]
 # %% mystnb={"figure": {"name": "fig-image-cells", "caption": "Left: a scene with the evidence box of its question. Right: its cells, each with the position of its token in the sequence; filled: the target."}, "image": {"alt": "Two copies of a picture of coloured shapes. The left one has a frame around one shape. The right one is divided by a grid with a number in every cell, counting up row by row; the cells that touch the frame are filled."}}
 taken = target_cells(example.evidence, cells)
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.9))
-plots.picture(left, example.images[0])
+plots.picture(left, example.media[0])
 left.set_title(example.question)
-plots.cells_over(right, example.images[0], cells.box)
+plots.cells_over(right, example.media[0], cells.box)
 plots.mark_cells(right, cells.box[taken])
 plots.label_cells(right, cells.box, cells.position)
 right.set_title(f"{taken.sum()} of {len(cells)} visual tokens are the target")
@@ -110,7 +110,7 @@ policies = {"any overlap": "any", "centre inside": "centre", "at least half": 0.
 figure, axes = plt.subplots(1, 3, figsize=(9.5, 3.1))
 for axis, (name, overlap) in zip(axes, policies.items(), strict=True):
     chosen = target_cells(example.evidence, cells, overlap)
-    plots.cells_over(axis, example.images[0], cells.box)
+    plots.cells_over(axis, example.media[0], cells.box)
     plots.mark_cells(axis, cells.box[chosen])
     plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
     axis.set_title(f"{name}: {chosen.sum()} tokens")
@@ -170,12 +170,12 @@ Markdown(
 # %%
 def enlarged(sample, pixels=7):
     """The sample with its picture stretched by some pixels, and its box with it, to whole pixels inside."""
-    image, b = sample.images[0], sample.evidence[0]
+    image, b = sample.media[0], sample.evidence[0]
     width, height = image.width + pixels, image.height + pixels
     x, y = width / image.width, height / image.height
     moved = Box(ceil(b.x0 * x), ceil(b.y0 * y), floor(b.x1 * x), floor(b.y1 * y))
     return replace(
-        sample, images=(image.resize((width, height), Image.Resampling.LANCZOS),), evidence=(moved,)
+        sample, media=(image.resize((width, height), Image.Resampling.LANCZOS),), evidence=(moved,)
     )
 
 
@@ -257,9 +257,9 @@ pd.DataFrame(
 )
 
 # %% mystnb={"figure": {"name": "fig-image-mistakes", "caption": "Where the tokens that each table takes for the evidence really are, in the sample of the detection set where all three mistakes show most. The title above is about the whole set."}, "image": {"alt": "Four copies of one picture with a framed shape. With the right table the filled cells cover the frame. With width and height swapped, or read column by column, they are scattered over other places. With the resize forgotten they are off by a column or a row of cells."}}
-bright = np.array([np.median(s.images[0]) > 100 for s in odd])  # colours show on light pictures
+bright = np.array([np.median(s.media[0]) > 100 for s in odd])  # colours show on light pictures
 worst = int((share[1:4].min(0) + bright).argmax())
-image, evidence, truth = odd[worst].images[0], odd[worst].evidence, encode(loaded, [odd[worst]]).cells[0]
+image, evidence, truth = odd[worst].media[0], odd[worst].evidence, encode(loaded, [odd[worst]]).cells[0]
 figure, axes = plt.subplots(1, 4, figsize=(11, 3))
 for axis, (name, make), off in zip(axes, tables.items(), wrong[:, worst], strict=False):
     chosen = target_cells(evidence, make(truth))
@@ -297,10 +297,10 @@ hopper = Sample("hopper", "photo", "Which name is on the plate?", "Hopper", (pho
 
 def twice(sample):
     """The sample with its picture and box at twice the size, as a better camera would deliver it."""
-    b, (width, height) = sample.evidence[0], sample.images[0].size
+    b, (width, height) = sample.evidence[0], sample.media[0].size
     return replace(
         sample,
-        images=(sample.images[0].resize((2 * width, 2 * height)),),
+        media=(sample.media[0].resize((2 * width, 2 * height)),),
         evidence=(Box(2 * b.x0, 2 * b.y0, 2 * b.x1, 2 * b.y1),),
     )
 
@@ -330,11 +330,11 @@ views = ("as shipped", "as shipped", "twice the size")
 for axis, name, zoom in zip(axes, views, (False, True, True), strict=True):
     shot, c = shots[name], photo_cells[name]
     b = shot.evidence[0]
-    plots.cells_over(axis, shot.images[0], c.box)
+    plots.cells_over(axis, shot.media[0], c.box)
     plots.mark_cells(axis, c.box[target_cells(shot.evidence, c)])
     plots.outline(axis, (b.x0, b.y0, b.x1, b.y1))
     if zoom:
-        scale = shot.images[0].width / 512
+        scale = shot.media[0].width / 512
         axis.set(xlim=(60 * scale, 190 * scale), ylim=(590 * scale, 450 * scale))
 careless = target_cells(shot.evidence, no_resize(c))
 plots.mark_cells(axes[2], c.box[careless], plots.SKY)
@@ -367,7 +367,7 @@ def attention_maps(batch, queries):
 # %%
 by_last = np.concatenate([mass_on(b, b.targets()[None], b.last)[0] for b in batches]).mean(0)
 best_last = HeadScores(by_last).ranking()[0]
-light = [s for s in samples if np.median(s.images[0]) > 100] or samples  # shading shows on light pictures
+light = [s for s in samples if np.median(s.media[0]) > 100] or samples  # shading shows on light pictures
 shown = [next(s for s in light if s.task == task) for task in dict.fromkeys(s.task for s in light)]
 group = encode(loaded, shown)
 maps = {rows: attention_maps(group, getattr(group, rows)) for rows in ("question", "last")}
@@ -383,11 +383,11 @@ figure, axes = plt.subplots(len(shown), 4, figsize=(9.5, 2.35 * len(shown)), squ
 for row, sample in enumerate(shown):
     c, b = group.cells[row], sample.evidence[0]
     inside = target_cells(sample.evidence, c)
-    plots.picture(axes[row, 0], sample.images[0])
+    plots.picture(axes[row, 0], sample.media[0])
     axes[row, 0].set_title(sample.question.removeprefix("Which digit is on ").rstrip("?"))
     for axis, (title, head, rows) in zip(axes[row, 1:], columns, strict=True):
         weight = maps[rows][c.position, row, head.layer, head.head]
-        plots.cells_over(axis, sample.images[0], c.box, weight)
+        plots.cells_over(axis, sample.media[0], c.box, weight)
         heading = f"{title}\nlayer {head.layer}, head {head.head}\n" if row == 0 else ""
         axis.set_title(f"{heading}mass {weight[inside].sum():.2f}", fontsize=10)
     for axis in axes[row]:
@@ -425,7 +425,7 @@ def two_pictures(number):
         return two_pictures(number + 1000)
     asked = ask(second, "shape", rng, new[0])
     return replace(
-        asked, id=f"two/{number}", images=(first.image, second.image), evidence=(replace(new[0].box, item=1),)
+        asked, id=f"two/{number}", media=(first.image, second.image), evidence=(replace(new[0].box, item=1),)
     )
 
 
@@ -459,7 +459,7 @@ kind[both.question[0].cpu().numpy()] = 4
 figure, panels = plt.subplot_mosaic("01;ss", figsize=(8, 4.6), height_ratios=(5, 1))
 for item in (0, 1):
     axis, b, own = panels[str(item)], pair.evidence[0], both.cells[0].box[items == item]
-    plots.cells_over(axis, pair.images[item], own)
+    plots.cells_over(axis, pair.media[item], own)
     plots.mark_cells(axis, own[target_cells(pair.evidence, both.cells[0])[items == item]])
     plots.outline(axis, (b.x0, b.y0, b.x1, b.y1), plots.RED if item == b.item else plots.BLUE)
     axis.set_title(f"item {item}: {(kind[positions][items == item] == 3).sum()} target tokens")
@@ -505,7 +505,7 @@ Markdown(
 
 # %%
 per_sample = pd.DataFrame(dict(zip(tables, share, strict=False)))
-per_sample["picture"] = ["square" if s.images[0].width == s.images[0].height else "not square" for s in odd]
+per_sample["picture"] = ["square" if s.media[0].width == s.media[0].height else "not square" for s in odd]
 per_sample.groupby("picture").mean().round(2)
 
 # %% [markdown]
@@ -615,8 +615,8 @@ publish(
             "table": name,
             "sample": i,
             "task": sample.task,
-            "width": sample.images[0].width,
-            "height": sample.images[0].height,
+            "width": sample.media[0].width,
+            "height": sample.media[0].height,
             "target_tokens": number[t, i],
             "wrong_tokens": wrong[t, i],
             "mass_best_head": best_mass[t, i],

@@ -102,7 +102,7 @@ fetches = asking[:, None] & target & causal  # what retrieval needs
 
 # %% mystnb={"figure": {"name": "fig-acceleration-masks", "caption": "What a dense and a streaming head may see in the example (blue), and the pairs of an evidence token with a token of the question or after it (orange where visible, grey where hidden)."}, "image": {"alt": "Left, the scene with its evidence framed. Middle, a dense head: a full triangle with orange marks where the question's rows cross the evidence's columns. Right, a streaming head: a thin diagonal band and a narrow column on the left; the same crossings are grey."}}
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.4))
-plots.picture(axes[0], example.images[0])
+plots.picture(axes[0], example.media[0])
 box = example.evidence[0]
 plots.outline(axes[0], (box.x0, box.y0, box.x1, box.y1))
 axes[0].set_title(example.question, fontsize=9)

@@ -60,7 +60,7 @@ def test_answers_are_the_tokens_of_the_gold_answer(tiny: LoadedModel, batch: Bat
 
 
 def test_visual_tokens_are_the_grids_cells(tiny: LoadedModel, batch: Batch) -> None:
-    counts = [sum((i.width // CELL) * (i.height // CELL) for i in s.images) for s in SAMPLES]
+    counts = [sum((i.width // CELL) * (i.height // CELL) for i in s.media) for s in SAMPLES]
     assert batch.visual.sum(1).tolist() == counts
     image_token = tiny.model.config.image_token_id
     assert torch.equal(batch.visual, batch.inputs["input_ids"] == image_token)
@@ -96,7 +96,7 @@ def test_a_picture_turned_by_exif_is_encoded_as_seen(tiny: LoadedModel) -> None:
     assert stored.size == (64, 96)
     box = Box(80, 0, 96, 16)
     upright, turned = (
-        encode(tiny, [replace(SAMPLES[0], images=(image,), evidence=(box,))]) for image in (seen, stored)
+        encode(tiny, [replace(SAMPLES[0], media=(image,), evidence=(box,))]) for image in (seen, stored)
     )
     assert turned.cells[0].sizes == ((96, 64),)
     assert torch.equal(turned.inputs["pixel_values"], upright.inputs["pixel_values"])
@@ -110,7 +110,7 @@ def test_pictures_of_any_mode_are_read(tiny: LoadedModel, mode: str) -> None:
         if mode == "I;16"
         else noise(64, 64).convert(mode)
     )
-    batch = encode(tiny, [replace(SAMPLES[0], images=(picture,), evidence=())])
+    batch = encode(tiny, [replace(SAMPLES[0], media=(picture,), evidence=())])
     assert len(batch.cells[0]) == 16
 
 

@@ -135,7 +135,7 @@ def test_the_seed_decides_everything() -> None:
 
 
 def test_no_picture_occurs_in_two_splits_or_seeds() -> None:
-    pictures = [s.images[0].tobytes() for split in SPLITS for seed in (0, 1) for s in scenes(split, 20, seed)]
+    pictures = [s.media[0].tobytes() for split in SPLITS for seed in (0, 1) for s in scenes(split, 20, seed)]
     assert len(set(pictures)) == len(pictures)
 
 
@@ -180,7 +180,7 @@ def test_unknown_names_are_refused(arguments: tuple, message: str) -> None:
 def test_the_checksum_sees_questions_and_pixels() -> None:
     one, other = scenes("detection", 2, 0)
     assert samples_checksum([one]) != samples_checksum([other])
-    changed = one.images[0].copy()
+    changed = one.media[0].copy()
     changed.putpixel((0, 0), (1, 2, 3))
     redrawn = Sample(one.id, one.task, one.question, one.answer, (changed,), one.evidence)
     assert samples_checksum([one]) != samples_checksum([redrawn])

@@ -31,6 +31,7 @@ def grid(*shapes: tuple[int, int, int, int]) -> Cells:
         item=np.array(items),
         box=np.array(boxes, dtype=float),
         view=np.full(len(items), "main"),
+        frames=np.tile([0, 1], (len(items), 1)),
         sizes=tuple((c * w, r * h) for c, r, w, h in shapes),
     )
 
@@ -127,7 +128,9 @@ def test_a_full_cell_of_uneven_size_counts_as_covered() -> None:
     edges = np.arange(8) * (58 / 7)
     assert edges[-1] > 58
     box = np.stack([edges[:-1], np.zeros(7), edges[1:], np.full(7, 10.0)], axis=1)
-    cells = Cells(np.arange(7), np.zeros(7, dtype=int), box, np.full(7, "main"), ((58, 10),))
+    cells = Cells(
+        np.arange(7), np.zeros(7, dtype=int), box, np.full(7, "main"), np.tile([0, 1], (7, 1)), ((58, 10),)
+    )
     assert target_cells((Box(0, 0, 58, 10),), cells, 1.0).all()
 
 

@@ -39,5 +39,6 @@ def image_cells(
         item=np.concatenate(items) if items else np.zeros(0, dtype=np.int64),
         box=np.concatenate(boxes) if boxes else np.zeros((0, 4)),
         view=np.full(len(position), "main"),
+        frames=np.tile([0, 1], (len(position), 1)),
         sizes=tuple(sizes),
     )

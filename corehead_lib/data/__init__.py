@@ -27,6 +27,6 @@ def samples_checksum(samples: Sequence[Sample]) -> str:
     digest = sha256()
     for sample in samples:
         digest.update(repr((sample.task, sample.question, sample.answer, sample.evidence)).encode())
-        for image in sample.images:
+        for image in sample.media:
             digest.update(repr((image.mode, image.size)).encode() + image.tobytes())
     return digest.hexdigest()

@@ -6,7 +6,7 @@ read its digit), three do not (count, background, sum): they tell a broken model
 that merely lost its eyes.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
@@ -198,13 +198,5 @@ def scenes(split: str, samples: int, seed: int, tasks: tuple[str, ...] = RETRIEV
         rng = np.random.default_rng([SPLITS.index(split), seed, i])
         task = tasks[i % len(tasks)]
         sample = ask(make_scene(rng, unique=task in ("shape", "colour")), task, rng)
-        made.append(
-            Sample(
-                f"scenes/{split}/{seed}/{i}",
-                *(
-                    getattr(sample, f)
-                    for f in ("task", "question", "answer", "images", "evidence", "options")
-                ),
-            )
-        )
+        made.append(replace(sample, id=f"scenes/{split}/{seed}/{i}"))
     return made
