@@ -27,7 +27,7 @@ COLOURS = {
     "pink": (240, 130, 190),
 }
 BACKGROUNDS = {"white": (250, 250, 250), "grey": (190, 190, 190), "black": (25, 25, 25)}
-SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross", "ring", "heart", "moon", "arrow")
+SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross", "bow", "heart", "moon", "arrow")
 DIGITS = tuple("0123456789")
 
 RETRIEVAL_TASKS = ("shape", "colour", "pair")
@@ -35,9 +35,9 @@ CONTROL_TASKS = ("count", "background", "sum")
 SPLITS = ("train", "detection", "evaluation", "tuning")
 
 MOST_THINGS = 8
-SIZES = (96, 112, 128, 144, 160)  # pixels, for either side of a scene
+SIZES = (96, 128, 160)  # pixels, for either side of a scene
 SIDE = 32  # pixels, side of a shape
-STEP = 8  # pixels; shapes stand on this lattice, the tiny models' patch size, so that they can read
+STEP = 32  # pixels; shapes stand on this lattice, one cell of the tiny models
 _ZOOM = 4  # sprites are drawn this much larger, then reduced, for smooth edges
 
 
@@ -63,16 +63,17 @@ class Scene:
 def _outline(shape: str, side: float) -> list[tuple[float, float]]:
     """Corners of ``shape`` in a square of ``side`` pixels; round shapes are drawn apart."""
     corners = {
-        "square": [(0.08, 0.08), (0.92, 0.08), (0.92, 0.92), (0.08, 0.92)],
+        "square": [(0.06, 0.06), (0.94, 0.06), (0.94, 0.94), (0.06, 0.94)],
         "triangle": [(0.5, 0.0), (1.0, 1.0), (0.0, 1.0)],
         "diamond": [(0.5, 0.0), (1.0, 0.5), (0.5, 1.0), (0.0, 0.5)],
         "cross": [(0.3, 0), (0.7, 0), (0.7, 0.3), (1, 0.3), (1, 0.7), (0.7, 0.7)]
         + [(0.7, 1), (0.3, 1), (0.3, 0.7), (0, 0.7), (0, 0.3), (0.3, 0.3)],
+        "bow": [(0, 0), (0.5, 0.35), (1, 0), (1, 1), (0.5, 0.65), (0, 1)],
         "arrow": [(0, 0.25), (0.55, 0.25), (0.55, 0), (1, 0.5), (0.55, 1), (0.55, 0.75), (0, 0.75)],
     }
     if shape == "star":
         angles = np.pi * (np.arange(10) / 5 - 0.5)
-        radii = np.where(np.arange(10) % 2, 0.24, 0.5)
+        radii = np.where(np.arange(10) % 2, 0.3, 0.54)
         points = zip(0.5 + radii * np.cos(angles), 0.52 + radii * np.sin(angles), strict=True)
     elif shape == "heart":
         t = np.linspace(0, 2 * np.pi, 60)
@@ -96,18 +97,16 @@ def sprite(shape: str, colour: str, digit: str) -> Image.Image:
     image = Image.new("RGBA", (big, big), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
     paint = (*COLOURS[colour], 255)
-    if shape in ("circle", "ring", "moon"):
+    if shape in ("circle", "moon"):
         draw.ellipse((0, 0, big - 1, big - 1), fill=paint)
-        if shape == "ring":
-            draw.ellipse((0.2 * big, 0.2 * big, 0.8 * big, 0.8 * big), fill=(0, 0, 0, 0))
         if shape == "moon":
             draw.ellipse((0.45 * big, -0.05 * big, 1.25 * big, 0.75 * big), fill=(0, 0, 0, 0))
     else:
         draw.polygon(_outline(shape, big - 1), fill=paint)
-    middle, radius = big / 2, 0.28 * big
+    middle, radius = big / 2, 0.24 * big
     badge = (middle - radius, middle - radius, middle + radius, middle + radius)
     draw.ellipse(badge, fill=(255, 255, 255, 255))
-    draw.text((middle, middle), digit, fill=(0, 0, 0, 255), font=_font(int(0.54 * big)), anchor="mm")
+    draw.text((middle, middle), digit, fill=(0, 0, 0, 255), font=_font(int(0.48 * big)), anchor="mm")
     return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 

@@ -26,7 +26,11 @@ from corehead_lib.data.synthetic import (
     make_scene,
 )
 
-LISTING = "List the shapes."
+LISTINGS = {  # by what names a thing there
+    "shape": "List the shapes.",
+    "colour": "List the colours.",
+    "pair": "List the coloured shapes.",
+}
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,11 @@ class Lesson:
     looks: torch.Tensor  # (batch, length) float: what looking costs there, 1 in user turns, more after them
 
 
-def listing(scene: Scene, rng: np.random.Generator) -> str:
-    """Name every thing with its digit, in random order."""
+def listing(scene: Scene, naming: str, rng: np.random.Generator) -> str:
+    """Name every thing, by shape, colour or both, with its digit, in random order."""
     things = [scene.things[i] for i in rng.permutation(len(scene.things))]
-    return ", ".join(f"{thing.colour} {thing.shape} {thing.digit}" for thing in things)
+    names = {"shape": "{0.shape}", "colour": "{0.colour}", "pair": "{0.colour} {0.shape}"}
+    return ", ".join(f"{names[naming].format(thing)} {thing.digit}" for thing in things)
 
 
 def conversation(
@@ -52,10 +57,11 @@ def conversation(
 ) -> tuple[Scene, list[tuple[str, str, str]]]:
     """Make a scene and its turns ``(task, question, answer)``: one listing, or several questions."""
     tasks = stage["tasks"]
-    repeated = "pair" in tasks and rng.random() < 0.6
+    repeated = "pair" in tasks and rng.random() < 0.5
     scene = make_scene(rng, unique=not repeated, size=size, things=tuple(stage["things"]))
     if rng.random() < stage["listing"]:
-        return scene, [("listing", LISTING, listing(scene, rng))]
+        naming = "pair" if repeated else str(rng.choice(list(LISTINGS)))
+        return scene, [("listing", LISTINGS[naming], listing(scene, naming, rng))]
     finds = [t for t in RETRIEVAL_TASKS if t in tasks and (t == "pair") == repeated]
     controls = [t for t in CONTROL_TASKS if t in tasks]
     turns: dict[str, tuple[str, str, str]] = {}

@@ -15,7 +15,7 @@ from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES
 from corehead_lib.errors import CoreheadError
 from corehead_lib.ram import RetrievalAttentionMass
 from corehead_lib.zoo.build import build_model, build_processor, build_tokenizer
-from corehead_lib.zoo.lessons import LISTING, Lesson, make_lesson
+from corehead_lib.zoo.lessons import LISTINGS, Lesson, make_lesson
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
 SAVE_EVERY = 100  # steps
@@ -35,8 +35,8 @@ def corpus() -> list[str]:
     lines = [f"Which digit is on the {name}?" for name in names]
     lines += [f"Which digit is on the {word}?" for word in SHAPES]
     lines += [f"Which digit is on the {word} shape?" for word in COLOURS]
-    lines += [", ".join(f"{name} {digit}" for digit in DIGITS) for name in names]
-    lines += ["How many shapes are there?", "Which colour is the background?", LISTING] * 20
+    lines += [", ".join(f"{name} {digit}" for digit in DIGITS) for name in [*names, *SHAPES, *COLOURS]]
+    lines += ["How many shapes are there?", "Which colour is the background?", *LISTINGS.values()] * 20
     lines += [f"What is {a} plus {b}?" for a in range(5) for b in range(5)]
     return lines + ["white grey black", "system user assistant\n"] * 20
 
@@ -164,13 +164,14 @@ def _step(
     ``price`` is what looking costs, in nats: per head that gives all of its attention to the picture,
     averaged over the text tokens and weighted by ``lesson.looks``.
     """
+    inputs = {k: v for k, v in lesson.inputs.items() if k != "attention_mask"}  # padding on the right, causal
     if price:
-        with RetrievalAttentionMass(lesson.looks, lesson.visual)(model) as looking:
-            logits = model(**lesson.inputs, use_cache=False).logits
-        rows = (lesson.looks > 0).sum(1)
-        cost = price * (looking.mass.sum((1, 2)) * lesson.looks.sum(1) / rows).mean()
+        rows = lesson.looks * _some_columns(lesson.looks, state["step"])
+        with RetrievalAttentionMass(rows, lesson.visual)(model) as looking:
+            logits = model(**inputs, use_cache=False).logits
+        cost = price * (looking.mass.sum((1, 2)) * rows.sum(1) / (rows > 0).sum(1)).mean()
     else:
-        logits, cost = model(**lesson.inputs, use_cache=False).logits, torch.zeros(())
+        logits, cost = model(**inputs, use_cache=False).logits, torch.zeros(())
     predicted = torch.nn.functional.pad(logits[:, :-1].argmax(-1), (1, 0))
     loss = cross_entropy(logits[:, :-1].flatten(0, 1), lesson.labels[:, 1:].flatten())
     (loss + cost).backward()
@@ -181,6 +182,14 @@ def _step(
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
     return loss.item(), predicted
+
+
+def _some_columns(looks: torch.Tensor, step: int, number: int = 32) -> torch.Tensor:
+    """(T,) bool: columns in which the price is estimated, drawn evenly among those where every row has text."""
+    columns = (looks > 0).all(0).nonzero().flatten()
+    random = torch.Generator().manual_seed(step)
+    chosen = columns[torch.randperm(len(columns), generator=random)[:number]]
+    return torch.zeros(looks.shape[1]).index_fill(0, chosen, 1.0)
 
 
 def _advance(state: dict, stage: dict, train: dict) -> None:
