@@ -15,7 +15,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
 from corehead_lib.zoo import train
-from corehead_lib.zoo.build import SPECIAL_TOKENS, build_model, build_tokenizer
+from corehead_lib.zoo.build import build_model, build_tokenizer
+from corehead_lib.zoo.families.qwen3_vl import TOKENS
 from corehead_lib.zoo.lessons import Lesson, answer_labels, make_lesson
 from corehead_lib.zoo.train import corpus, learning_rate, read_recipe, score, split_parameters, train_model
 
@@ -173,7 +174,7 @@ def test_the_tokenizer_keeps_text_and_special_tokens(tiny: LoadedModel) -> None:
     tokenizer = tiny.processor.tokenizer
     for text in (*corpus()[::50], "Ein Würfel, 42 €?", "<|im_start|>user\nWhich?<|im_end|>"):
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    for token in SPECIAL_TOKENS:
+    for token in TOKENS:
         assert tokenizer(token)["input_ids"] == [tokenizer.convert_tokens_to_ids(token)]
     assert len(tokenizer("1234567")["input_ids"]) == 7  # as Qwen's: digit by digit
 
