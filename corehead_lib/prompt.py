@@ -88,9 +88,8 @@ def render(processor: ProcessorMixin, sample: Sample) -> Prompt:
         text += texts[int(match[1])]
         last = match.end()
     text += skeleton[last:]
-    if len(starts) != len(texts) or text != processor.apply_chat_template(
-        messages(sample), add_generation_prompt=True
-    ):
+    wanted = processor.apply_chat_template(messages(sample), add_generation_prompt=True)
+    if sorted(MARKS.findall(skeleton), key=int) != list(map(str, range(len(texts)))) or text != wanted:
         raise CoreheadError(f"{sample.id}: the chat template drops or rewrites a text of this sample.")
     stop = starts[len(texts) - 1] + len(texts[-1])
     pieces, source, number = [], 0, 0

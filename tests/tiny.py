@@ -17,7 +17,7 @@ from PIL import Image
 
 from corehead_lib.encode import Batch, encode
 from corehead_lib.models import LoadedModel, load_model
-from corehead_lib.samples import Box, Sample
+from corehead_lib.samples import MEDIA, Box, Clip, Frames, Pages, Sample, TextSpan
 from corehead_lib.zoo.build import build
 from corehead_lib.zoo.train import corpus
 
@@ -153,6 +153,48 @@ SAMPLES = (
         "4",
         (noise(64, 64), noise(96, 80)),
         (Box(0, 0, 20, 20, item=0), Box(50, 50, 96, 80, item=1)),
+    ),
+)
+
+
+def clip(width: int = 64, height: int = 48, frames: int = 5) -> Clip:
+    """Every third frame of a film of noise."""
+    return Clip(
+        [noise(width, height, seed) for seed in range(frames)],
+        fps=4.0,
+        index=tuple(3 * frame for frame in range(frames)),
+    )
+
+
+KINDS = (
+    SAMPLES[0],
+    Sample(
+        "pages",
+        "page",
+        "Which digit is on it?",
+        "12",
+        (noise(96, 64), noise(60, 90), noise(33, 33)),
+        (Pages((1,)), Box(0, 0, 20, 20, item=2)),
+        context=f"Page 1: {MEDIA}Page 2: {MEDIA}\n3 {MEDIA}",
+    ),
+    Sample("clip", "when", "When?", "12", (clip(),), (Frames(1, 3), Box(0, 0, 20, 20, frame=4))),
+    Sample(
+        "text",
+        "needle",
+        "What is on?",
+        "green",
+        (),
+        (TextSpan(12, 17),),
+        context="The star is green. The moon is blue.",
+    ),
+    Sample(
+        "mixed",
+        "needle",
+        "assistant",  # stands in the template too
+        "user",
+        (clip(48, 64), noise(50, 40)),
+        (TextSpan(0, 3), Frames(0, 1), Box(0, 0, 10, 10, item=1)),
+        context=f"abc{MEDIA}x{MEDIA}",
     ),
 )
 

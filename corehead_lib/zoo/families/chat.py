@@ -18,5 +18,6 @@ TEMPLATE = """\
 
 
 def chat_template(image: str, video: str) -> str:
-    """Write the Jinja template; ``image`` and ``video`` are template text."""
+    """Write the Jinja template; ``image`` and ``video`` are Jinja; a newline at their end
+    has to stand in an expression, or the template swallows it."""
     return TEMPLATE.replace("IMAGE", image).replace("VIDEO", video)

@@ -38,7 +38,7 @@ def processor(tokenizer: Qwen2Tokenizer, recipe: dict) -> InternVLProcessor:
         tokenizer=tokenizer,
         video_processor=InternVLVideoProcessor(**shared),
         image_seq_length=int(side // vision["patch_size"] * SHUFFLE) ** 2,
-        chat_template=chat_template("<IMG_CONTEXT>\n", "<video>\n"),
+        chat_template=chat_template("{{ '<IMG_CONTEXT>\\n' }}", "{{ '<video>\\n' }}"),
     )
 
 

@@ -42,7 +42,7 @@ def processor(tokenizer: Qwen2Tokenizer, recipe: dict) -> LlavaOnevisionProcesso
         num_image_tokens=(side // vision["patch_size"]) ** 2,
         vision_feature_select_strategy="full",
         vision_aspect_ratio=aspect(recipe),
-        chat_template=chat_template("<image>\n", "<video>\n"),
+        chat_template=chat_template("{{ '<image>\\n' }}", "{{ '<video>\\n' }}"),
     )
 
 
