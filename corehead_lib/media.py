@@ -54,7 +54,8 @@ def takes_clips_of_any_length(processor: ProcessorMixin) -> bool:
 
     The other processors stack all clips of a batch, of which InternVL and LLaVA-OneVision count on one length.
     """
-    return "video_grid_thw" in processor.video_processor.model_input_names
+    video = getattr(processor, "video_processor", None)
+    return video is not None and "video_grid_thw" in video.model_input_names
 
 
 def process(processor: ProcessorMixin, texts: list[str], media: Sequence[Sequence[Ready]]) -> BatchFeature:

@@ -15,6 +15,7 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Clip, Sample
 
 MARK, MARKS = "\ue000{}\ue001", re.compile("\ue000(\\d+)\ue001")  # private use characters
+NO_CLIPS = "\ue002"  # stands for the placeholder of clips where a model knows none
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def render(processor: ProcessorMixin, sample: Sample) -> Prompt:
     Raises CoreheadError if a text holds one of the model's placeholders, or if the chat template
     drops or rewrites a text or a media item.
     """
-    tokens: list[str] = [processor.image_token, processor.video_token]
+    tokens: list[str] = [processor.image_token, getattr(processor, "video_token", None) or NO_CLIPS]
     found = [token for token in tokens if token in sample.context + sample.question]
     if found:
         raise CoreheadError(
