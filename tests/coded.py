@@ -16,7 +16,8 @@ from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.qwen3_vl.modeling_qwen3_vl import BaseModelOutputWithDeepstackFeatures
 
-from corehead_lib.encode import Batch
+from corehead_lib.cells import Cells
+from corehead_lib.encode import Batch, encode
 from corehead_lib.models import LoadedModel
 from corehead_lib.samples import Clip, Media, Sample
 
@@ -57,7 +58,7 @@ class Means(torch.nn.Module):
 
 
 class MergedMeans(torch.nn.Module):
-    """Stands in for Qwen3-VL's tower, which merges merge**2 patches that follow one another."""
+    """Stands in for the towers of Qwen2.5-VL and Qwen3-VL, which merge merge**2 patches that follow one another."""
 
     dtype = torch.float32
 
@@ -92,11 +93,13 @@ def blinded(loaded: LoadedModel) -> LoadedModel:
     """Copy a model, with colours instead of vision."""
     model: Any = deepcopy(loaded.model)
     vision, hidden = model.config.vision_config, model.config.get_text_config().hidden_size
-    if model.config.model_type == "qwen3_vl":
+    if hasattr(model.model, "visual"):
         model.model.visual = MergedMeans(vision.spatial_merge_size, vision.temporal_patch_size, hidden)
     else:
         square = vision.patch_size if isinstance(vision.patch_size, int) else vision.patch_size[0]
-        model.model.vision_tower = Means(square, extra=int(model.config.model_type == "internvl"))
+        first = model.model.vision_tower.embeddings
+        has_cls = hasattr(first, "cls_token") or hasattr(first, "class_embedding")
+        model.model.vision_tower = Means(square, extra=int(has_cls))
         model.model.multi_modal_projector = Shuffled(hidden)
     if hasattr(model.model, "image_newline"):
         torch.nn.init.constant_(model.model.image_newline, NEWLINE)
@@ -127,3 +130,64 @@ def embeddings(loaded: LoadedModel, batch: Batch) -> torch.Tensor:
 def arrived(loaded: LoadedModel, batch: Batch) -> np.ndarray:
     """The colours, 0 ... 1, that a blinded model's language model gets: (B, T, 3)."""
     return embeddings(loaded, batch)[..., :3].double().numpy() * 0.5 + 0.5  # mean and std of the processors
+
+
+def padding(media: tuple[Media, ...]) -> float:
+    """The colour of what LLaVA-OneVision pads with: black around one image, grey (127) around several."""
+    images = sum(isinstance(item, Image.Image) for item in media)
+    return 0.0 if images == 1 else 127 / 255
+
+
+def check(loaded: LoadedModel, sample: Sample) -> Cells:
+    """Compare every cell's box, frames and place with what arrives at its token."""
+    batch = encode(loaded, [sample])
+    cells, colours = batch.cells[0], arrived(loaded, batch)[0]
+    config = loaded.model.config
+    ids = batch.inputs["input_ids"][0].numpy()
+    assert len(set(cells.position)) == len(cells)
+    placeholders = np.isin(ids, [config.image_token_id, getattr(config, "video_token_id", -1)])
+    others = np.setdiff1d(np.flatnonzero(placeholders), cells.position)
+    np.testing.assert_allclose(colours[others], NEWLINE * 0.5 + 0.5, atol=1e-5)  # only newlines are left out
+    for number, item in enumerate(sample.media):
+        mine = cells.item == number
+        size = np.array(cells.sizes[number])
+        assert tuple(size) == (item.frames[0].size if isinstance(item, Clip) else item.size)
+        for view in sorted(set(cells.view[mine])):
+            rows = mine & (cells.view == view)
+            check_cells(
+                cells,
+                rows,
+                colours[cells.position[rows]],
+                size,
+                item,
+                padding(sample.media),
+            )
+    return cells
+
+
+def check_cells(
+    cells: Cells, rows: np.ndarray, said: np.ndarray, size: np.ndarray, item: Media, pad: float
+) -> None:
+    """One view of one item: said (n, 3) are the colours of its cells."""
+    box = cells.box[rows]
+    sides, area = box[:, 2:] - box[:, :2], (box[:, 2:] - box[:, :2]).prod(1)
+    assert (box >= -1e-9).all()
+    assert (box <= np.tile(size, 2) + 1e-9).all()
+    if isinstance(item, Clip):
+        frames, total = cells.frames[rows], len(item.frames)
+        np.testing.assert_allclose(said[:, 2], frames.mean(1) / total, atol=0.02)
+        visible = np.ones(len(box))
+    else:
+        assert (cells.frames[rows] == [0, 1]).all()
+        visible = (said[:, 2] - pad) / (1 - pad)  # the rest of the cell is padding
+        if (visible > 0.95).any():
+            full = np.median(sides[visible > 0.95], axis=0)
+            share = np.minimum(area / full.prod(), 1)  # more than 1 where a cell spans pixels between tiles
+            assert np.abs(visible - share).max() < 0.35
+    seen = visible > 0.3
+    position = (said[seen, :2] - pad * (1 - visible[seen, None])) / visible[seen, None] * size
+    middle, side = (box[seen, :2] + box[seen, 2:]) / 2, sides[seen]
+    error = np.abs(position - middle) / np.maximum(side, 1)
+    assert error.max(initial=0) < 0.5  # the stated place lies in the box, also where resizing blurs the rim
+    inner = ((box[seen, :2] > 1) & (box[seen, 2:] < size - 1) & (visible[seen, None] > 0.95)).all(1)
+    assert error[inner].max(initial=0) < 0.2  # and well in the middle elsewhere

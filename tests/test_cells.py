@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from coded import NEWLINE, arrived, blinded, coded, coded_clip, embeddings, prompt
+from coded import arrived, blinded, check, coded, coded_clip, embeddings, prompt
 from PIL import Image
 from tiny import RECIPES, noise
 
@@ -15,7 +15,7 @@ from corehead_lib.cells.table import Shown
 from corehead_lib.encode import encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
-from corehead_lib.samples import MEDIA, Clip, Media, Sample
+from corehead_lib.samples import MEDIA
 
 SIZES = (
     [(8, 8), (9, 31), (40, 8), (15, 17), (3, 500), (500, 3), (2, 2), (5, 90), (25, 4), (16, 16), (17, 16)]
@@ -32,67 +32,6 @@ SIZES = (
 @pytest.fixture(scope="module")
 def blind(families: dict[str, LoadedModel]) -> dict[str, LoadedModel]:
     return {name: blinded(loaded) for name, loaded in families.items()}
-
-
-def padding(name: str, media: tuple[Media, ...]) -> float:
-    """The colour of what LLaVA-OneVision pads with: black around one image, grey (127) around several."""
-    images = sum(isinstance(item, Image.Image) for item in media)
-    return 0.0 if images == 1 else 127 / 255
-
-
-def check(loaded: LoadedModel, sample: Sample) -> Cells:
-    """Compare every cell's box, frames and place with what arrives at its token."""
-    batch = encode(loaded, [sample])
-    cells, colours = batch.cells[0], arrived(loaded, batch)[0]
-    config = loaded.model.config
-    ids = batch.inputs["input_ids"][0].numpy()
-    assert len(set(cells.position)) == len(cells)
-    placeholders = np.isin(ids, [config.image_token_id, getattr(config, "video_token_id", -1)])
-    others = np.setdiff1d(np.flatnonzero(placeholders), cells.position)
-    np.testing.assert_allclose(colours[others], NEWLINE * 0.5 + 0.5, atol=1e-5)  # only newlines are left out
-    for number, item in enumerate(sample.media):
-        mine = cells.item == number
-        size = np.array(cells.sizes[number])
-        assert tuple(size) == (item.frames[0].size if isinstance(item, Clip) else item.size)
-        for view in sorted(set(cells.view[mine])):
-            rows = mine & (cells.view == view)
-            check_cells(
-                cells,
-                rows,
-                colours[cells.position[rows]],
-                size,
-                item,
-                padding(config.model_type, sample.media),
-            )
-    return cells
-
-
-def check_cells(
-    cells: Cells, rows: np.ndarray, said: np.ndarray, size: np.ndarray, item: Media, pad: float
-) -> None:
-    """One view of one item: said (n, 3) are the colours of its cells."""
-    box = cells.box[rows]
-    sides, area = box[:, 2:] - box[:, :2], (box[:, 2:] - box[:, :2]).prod(1)
-    assert (box >= -1e-9).all()
-    assert (box <= np.tile(size, 2) + 1e-9).all()
-    if isinstance(item, Clip):
-        frames, total = cells.frames[rows], len(item.frames)
-        np.testing.assert_allclose(said[:, 2], frames.mean(1) / total, atol=0.02)
-        visible = np.ones(len(box))
-    else:
-        assert (cells.frames[rows] == [0, 1]).all()
-        visible = (said[:, 2] - pad) / (1 - pad)  # the rest of the cell is padding
-        if (visible > 0.95).any():
-            full = np.median(sides[visible > 0.95], axis=0)
-            share = np.minimum(area / full.prod(), 1)  # more than 1 where a cell spans pixels between tiles
-            assert np.abs(visible - share).max() < 0.35
-    seen = visible > 0.3
-    position = (said[seen, :2] - pad * (1 - visible[seen, None])) / visible[seen, None] * size
-    middle, side = (box[seen, :2] + box[seen, 2:]) / 2, sides[seen]
-    error = np.abs(position - middle) / np.maximum(side, 1)
-    assert error.max(initial=0) < 0.5  # the stated place lies in the box, also where resizing blurs the rim
-    inner = ((box[seen, :2] > 1) & (box[seen, 2:] < size - 1) & (visible[seen, None] > 0.95)).all(1)
-    assert error[inner].max(initial=0) < 0.2  # and well in the middle elsewhere
 
 
 @pytest.mark.parametrize("name", RECIPES)
