@@ -137,7 +137,9 @@ def locate(prompt: Prompt, offsets: np.ndarray, expansions: list[dict[str, Any]]
     begin = moved(prompt.question[0])
     question = inside(begin, begin + prompt.question[1] - prompt.question[0])
     if (offsets[question, 0] < begin).any():
-        raise CoreheadError(f"{name}: the question's tokens merge with what stands before it.")
+        raise CoreheadError(
+            f"{name}: the question's tokens merge with what stands before it; begin it with a word."
+        )
     context = np.zeros_like(offsets)
     for start, source, length in prompt.context:
         begin = moved(start)
