@@ -1,7 +1,7 @@
 """The cells at the real checkpoints' sizes: their tiles, patches and limits, with a narrow model behind them.
 
-The token counts are those of the published processors, as recorded in transformers 5.23 (Qwen3-VL-8B-Instruct,
-InternVL3_5-8B-HF, llava-onevision-qwen2-7b-ov-hf); the boxes are checked with position-coded pictures.
+The token counts were noted from transformers 5.23's processors under the settings of Qwen3-VL-8B-Instruct,
+InternVL3_5-8B-HF and llava-onevision-qwen2-7b-ov-hf; the boxes are checked with position-coded pictures.
 """
 
 from copy import deepcopy
