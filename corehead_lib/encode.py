@@ -5,14 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from transformers import BatchFeature
 
 from corehead_lib.cells import Cells, visual_cells
+from corehead_lib.cells.table import Shown
 from corehead_lib.errors import CoreheadError
+from corehead_lib.media import Ready, process, ready, takes_clips_of_any_length
 from corehead_lib.models import LoadedModel
-from corehead_lib.samples import Sample
-from corehead_lib.targets import Overlap, target_tokens
+from corehead_lib.prompt import Located, locate, render
+from corehead_lib.samples import Clip, Sample
+from corehead_lib.targets import Groups, Overlap, Views, target_tokens
 
 
 @dataclass(frozen=True)
@@ -25,86 +27,118 @@ class Batch:
     question: torch.Tensor = field(repr=False)  # (B, T) bool: tokens of the question's own text
     last: torch.Tensor = field(repr=False)  # (B, T) bool: the last prompt token alone
     answers: tuple[tuple[int, ...], ...] = field(repr=False)  # token ids of each gold answer
+    context: np.ndarray = field(repr=False)  # (B, T, 2) int64: characters of the context; (0, 0) for none
 
     @property
     def visual(self) -> torch.Tensor:
-        """(B, T) bool: the visual tokens."""
+        """(B, T) bool: the visual tokens, without newlines and timestamps."""
         mask = torch.zeros_like(self.question)
         for row, cells in enumerate(self.cells):
             mask[row, torch.as_tensor(cells.position, device=mask.device)] = True
         return mask
 
-    def targets(self, overlap: Overlap = "any") -> torch.Tensor:
+    @property
+    def source(self) -> torch.Tensor:
+        """(B, T) bool: all tokens that can be evidence: the visual ones and those of the context's text."""
+        text = torch.from_numpy(self.context[..., 0] < self.context[..., 1])
+        return self.visual | text.to(self.question.device)
+
+    def targets(
+        self, overlap: Overlap = "any", views: Views = "both", groups: Groups = "any"
+    ) -> torch.Tensor:
         """(B, T) bool: the tokens that show each sample's evidence. Errors as in ``target_tokens``."""
-        length = self.question.shape[1]
-        masks = [
-            target_tokens(sample.evidence, cells, length, overlap)
-            for sample, cells in zip(self.samples, self.cells, strict=True)
-        ]
+        masks = []
+        for sample, cells, context in zip(self.samples, self.cells, self.context, strict=True):
+            try:
+                masks.append(target_tokens(sample.evidence, cells, context, overlap, views, groups))
+            except CoreheadError as error:
+                raise CoreheadError(f"{sample.id}: {error}") from error
         return torch.from_numpy(np.stack(masks)).to(self.question.device)
-
-
-def messages(sample: Sample, images: Sequence[Image.Image]) -> list[dict]:
-    """Write a sample as one user turn: its images, then its question."""
-    content: list[dict] = [{"type": "image", "image": image} for image in images]
-    return [{"role": "user", "content": [*content, {"type": "text", "text": sample.question}]}]
 
 
 def encode(loaded: LoadedModel, samples: Sequence[Sample]) -> Batch:
     """Render, tokenize and pad ``samples`` with the model's real processor.
 
-    Images are rotated by their EXIF flag first, so that boxes refer to what the model sees.
-    Raises CoreheadError if a question cannot be found again among the tokens.
+    Images are rotated by their EXIF flag first, so that boxes refer to what the model sees. Clips are
+    handed over frame by frame, nothing is sampled from them. Nothing is truncated.
+
+    Raises CoreheadError if text and media do not fit the model (see ``prompt.render``), if tokens and
+    cells disagree in number, if the frames of a clip differ in size, or if the clips of one batch
+    differ in length and the model cannot take that.
     """
     if not samples:
         raise CoreheadError("There are no samples to encode.")
-    processor = loaded.processor
-    images = [[ImageOps.exif_transpose(image).convert("RGB") for image in s.media] for s in samples]
-    text = [
-        processor.apply_chat_template(messages(s, pictures), add_generation_prompt=True)
-        for s, pictures in zip(samples, images, strict=True)
+    processor, device = loaded.processor, loaded.model.device
+    lengths = {sample.id: _clip_lengths(sample) for sample in samples}
+    if len(set().union(*lengths.values())) > 1 and not takes_clips_of_any_length(processor):
+        raise CoreheadError(
+            f"This model takes clips of one length in a batch, these samples have {lengths} frames; "
+            "encode_all keeps samples of other lengths apart."
+        )
+    prompts = [render(processor, sample) for sample in samples]
+    media = [ready(sample) for sample in samples]
+    inputs = process(processor, [prompt.text for prompt in prompts], media)
+    offsets, expansions = inputs.pop("offset_mapping").numpy(), inputs.pop("text_replacement_offsets")
+    located = [
+        locate(prompt, characters, expanded, sample.id)
+        for prompt, sample, characters, expanded in zip(prompts, samples, offsets, expansions, strict=True)
     ]
-    flat = [image for pictures in images for image in pictures]
-    inputs = processor(text=text, images=flat or None, padding=True, padding_side="left", return_tensors="pt")
-    ids = inputs["input_ids"]
-    question = torch.stack(
-        [
-            _question_tokens(processor.tokenizer, row, t, s)
-            for row, t, s in zip(ids, text, samples, strict=True)
-        ]
-    )
+    question = torch.from_numpy(np.stack([found.question for found in located]))
     last = torch.zeros_like(question)
     last[:, -1] = True
-    cells, start = [], 0
-    grids = inputs.get("image_grid_thw", torch.zeros(0, 3, dtype=torch.long))
-    for row, pictures in zip(ids, images, strict=True):
-        stop = start + len(pictures)
-        cells.append(visual_cells(loaded, row, grids[start:stop], [p.size for p in pictures]))
-        start = stop
-    answers = tuple(tuple(processor.tokenizer(s.answer)["input_ids"]) for s in samples)
-    device = loaded.model.device
+    answers = [processor.tokenizer(s.answer, add_special_tokens=False)["input_ids"] for s in samples]
     return Batch(
-        tuple(samples), inputs.to(device), tuple(cells), question.to(device), last.to(device), answers
+        samples=tuple(samples),
+        inputs=inputs.to(device),
+        cells=_cells(loaded, samples, inputs, media, located),
+        question=question.to(device),
+        last=last.to(device),
+        answers=tuple(map(tuple, answers)),
+        context=np.stack([found.context for found in located]),
     )
 
 
 def encode_all(loaded: LoadedModel, samples: Sequence[Sample], batch_size: int = 16) -> list[Batch]:
-    """Encode in batches, so that a set can be run many times without preprocessing it again."""
-    return [encode(loaded, samples[i : i + batch_size]) for i in range(0, len(samples), batch_size)]
+    """Encode in batches, so that a set can be run many times without preprocessing it again.
 
-
-def _question_tokens(tokenizer, ids: torch.Tensor, text: str, sample: Sample) -> torch.Tensor:
-    """Find the question at the end of the sequence: (T,) bool.
-
-    Everything from the question on is tokenized alone and must equal the sequence's tail, so the
-    result does not depend on how many tokens the media became.
+    The order is kept. Where a model takes clips of one length in a batch, a sample of another length
+    starts a new one.
     """
-    tail_text = text[text.rindex(sample.question) :]
-    tail = tokenizer(tail_text, add_special_tokens=False, return_offsets_mapping=True)
-    count = len(tail["input_ids"])
-    if ids[-count:].tolist() != tail["input_ids"]:
-        raise CoreheadError(f"{sample.id}: the question's tokens merge with what stands before it.")
-    mask = torch.zeros(len(ids), dtype=torch.bool)
-    inside = [start < len(sample.question) for start, _ in tail["offset_mapping"]]
-    mask[len(ids) - count :] = torch.tensor(inside)
-    return mask
+    groups: list[list[Sample]] = []
+    any_length = takes_clips_of_any_length(loaded.processor)
+    for sample in samples:
+        fits = bool(groups) and len(groups[-1]) < batch_size
+        if fits and not any_length:
+            fits = len(set().union(*map(_clip_lengths, [*groups[-1], sample]))) <= 1
+        if fits:
+            groups[-1].append(sample)
+        else:
+            groups.append([sample])
+    return [encode(loaded, group) for group in groups]
+
+
+def _clip_lengths(sample: Sample) -> set[int]:
+    return {len(item.frames) for item in sample.media if isinstance(item, Clip)}
+
+
+def _cells(
+    loaded: LoadedModel,
+    samples: Sequence[Sample],
+    inputs: BatchFeature,
+    media: Sequence[Sequence[Ready]],
+    located: Sequence[Located],
+) -> tuple[Cells, ...]:
+    """Tell each sample's family layout which items there are and where their tokens stand."""
+    config = loaded.model.config
+    visual = [config.image_token_id, getattr(config, "video_token_id", config.image_token_id)]
+    ids = inputs["input_ids"].cpu().numpy()
+    tables, images, clips = [], 0, 0
+    for row, (sample, items, found) in enumerate(zip(samples, media, located, strict=True)):
+        alone = sum(not item.frames for item in items) == 1
+        shown = []
+        for item in items:
+            shown.append(Shown(item.size, item.frames, clips if item.frames else images, alone, inputs))
+            clips, images = clips + bool(item.frames), images + (not item.frames)
+        places = [place[np.isin(ids[row, place], visual)] for place in found.items]
+        tables.append(visual_cells(loaded, shown, places, sample.id))
+    return tuple(tables)

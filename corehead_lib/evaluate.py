@@ -8,6 +8,7 @@ import torch
 from tqdm import tqdm
 
 from corehead_lib.encode import Batch
+from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
 
 
@@ -34,6 +35,8 @@ def evaluate(loaded: LoadedModel, batches: Sequence[Batch], progress: bool = Tru
     An answer counts as correct if each of its tokens is the most likely one given those before,
     which is when greedy decoding would write it; anything else, also text that is no answer at
     all, counts as wrong.
+
+    Raises CoreheadError for a sample whose gold answer is empty.
     """
     correct, logprob, task = [], [], []
     for batch in tqdm(batches, desc="evaluate", disable=not progress, leave=False):
@@ -53,6 +56,9 @@ def evaluate(loaded: LoadedModel, batches: Sequence[Batch], progress: bool = Tru
 
 def _with_answers(batch: Batch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     """Append the answers, padded on the right with their own last token; (B, A) labels, -100 there."""
+    empty = [sample.id for sample, answer in zip(batch.samples, batch.answers, strict=True) if not answer]
+    if empty:
+        raise CoreheadError(f"{empty[0]}: the gold answer is empty, so there is nothing to evaluate.")
     longest = max(len(answer) for answer in batch.answers)
     ids = batch.inputs["input_ids"]
     padded = [[*answer, *[answer[-1]] * (longest - len(answer))] for answer in batch.answers]
@@ -64,6 +70,6 @@ def _with_answers(batch: Batch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     inputs = dict(batch.inputs)
     inputs["input_ids"] = torch.cat([ids, tail], 1)
     inputs["attention_mask"] = torch.cat([inputs["attention_mask"], ones], 1)
-    if "mm_token_type_ids" in inputs:
-        inputs["mm_token_type_ids"] = torch.cat([inputs["mm_token_type_ids"], ones * 0], 1)
+    for name in {"mm_token_type_ids", "token_type_ids"} & set(inputs):  # zero: text
+        inputs[name] = torch.cat([inputs[name], ones * 0], 1)
     return inputs, labels

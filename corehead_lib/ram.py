@@ -94,11 +94,11 @@ class RetrievalAttentionMass(Operator):
 
 @dataclass(frozen=True)
 class RamScores:
-    """RAM of S samples: what the question gives to the target, and to all visual tokens."""
+    """RAM of S samples: what the question gives to the target, and to all tokens that could be it."""
 
     target: np.ndarray  # (S, layers, heads) mass on the target tokens
-    visual: np.ndarray  # (S, layers, heads) mass on all visual tokens
-    share: np.ndarray  # (S,) target tokens / visual tokens
+    visual: np.ndarray  # (S, layers, heads) mass on Batch.source: visual tokens, and the context's text
+    share: np.ndarray  # (S,) target tokens / source tokens
 
     @property
     def ram(self) -> np.ndarray:
@@ -129,7 +129,7 @@ def measure_ram(
     """
     target, visual, share = [], [], []
     for batch in tqdm(batches, desc="RAM", disable=not progress, leave=False):
-        masks = torch.stack([batch.targets(overlap), batch.visual])
+        masks = torch.stack([batch.targets(overlap), batch.source])
         rows = batch.question if queries == "question" else batch.last
         with torch.inference_mode(), RetrievalAttentionMass(rows, masks)(loaded.model) as operator:
             loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1)

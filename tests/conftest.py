@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from tiny import batch, tiny, tiny_folder  # noqa: F401  (fixtures)
+from tiny import batch, families, family, tiny, tiny_folder  # noqa: F401  (fixtures)
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = Path(__file__).parent / "fixtures"

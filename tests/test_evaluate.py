@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import SAMPLES, generate
+from tiny import KINDS, SAMPLES, generate
 
 from corehead_lib.encode import Batch, encode
+from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import Evaluation, evaluate
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
@@ -49,7 +50,8 @@ def naive_logprob(loaded: LoadedModel, inputs: dict[str, Any], answer: tuple[int
             logits = loaded.model(**inputs, use_cache=False).logits[0, -1]
         total += float(logits.double().log_softmax(-1)[token])
         for name, value in {"input_ids": token, "attention_mask": 1, "mm_token_type_ids": 0}.items():
-            inputs[name] = torch.cat([inputs[name], torch.tensor([[value]])], 1)
+            if name in inputs:
+                inputs[name] = torch.cat([inputs[name], torch.tensor([[value]])], 1)
     return total
 
 
@@ -60,6 +62,29 @@ def test_logprob_is_the_sum_over_the_answers_tokens(tiny: LoadedModel, batch: Ba
     ]
     result = evaluate(tiny, [batch], progress=False)
     np.testing.assert_allclose(result.logprob, expected, atol=2e-3, rtol=1e-4)
+
+
+def test_every_family_and_kind_of_sample_agrees_with_one_token_at_a_time(family: LoadedModel) -> None:
+    batch = encode(family, KINDS)
+    assert max(map(len, batch.answers)) > 1
+    expected = [
+        naive_logprob(family, dict(encode(family, [sample]).inputs), answer)
+        for sample, answer in zip(KINDS, batch.answers, strict=True)
+    ]
+    result = evaluate(family, [batch], progress=False)
+    np.testing.assert_allclose(result.logprob, expected, atol=2e-3, rtol=1e-4)
+
+
+def test_what_any_family_writes_counts_as_correct(family: LoadedModel) -> None:
+    batch = encode(family, KINDS)
+    rows = generate(family, batch, tokens=4).tolist()
+    assert evaluated(family, batch, [tuple(row) for row in rows]).correct.all()
+
+
+def test_an_empty_answer_is_refused_by_name(tiny: LoadedModel) -> None:
+    batch = encode(tiny, [SAMPLES[0], replace(SAMPLES[1], answer="")])
+    with pytest.raises(CoreheadError, match="b: the gold answer is empty"):
+        evaluate(tiny, [batch], progress=False)
 
 
 def test_batches_are_put_together_in_order(tiny: LoadedModel, batch: Batch) -> None:

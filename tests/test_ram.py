@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import SAMPLES, eager_attention, forward, generate, save_tiny
+from tiny import KINDS, SAMPLES, eager_attention, forward, generate, save_tiny
 
 from corehead_lib import ram
 from corehead_lib.encode import Batch, encode
@@ -62,6 +62,21 @@ def test_a_single_sample_equals_the_definition(tiny: LoadedModel, batch: Batch, 
     np.testing.assert_allclose(mass.numpy(), expected, atol=1e-5)
     together = observe(tiny, batch, batch.question, batch.targets())
     np.testing.assert_allclose(mass[0].numpy(), together[index].numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", ["question", "last"])
+def test_every_family_and_kind_of_sample_equals_the_definition(family: LoadedModel, rows: str) -> None:
+    """An image, several, a clip, a text and a mixture, in one batch and each for itself."""
+    batch = encode(family, KINDS)
+    queries = getattr(batch, rows)
+    expected = naive(eager_attention(family, batch), queries, batch.targets())
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_allclose(observe(family, batch, queries, batch.targets()).numpy(), expected, atol=1e-5)
+    scores = measure_ram(family, [encode(family, [s]) for s in KINDS], queries=rows, progress=False)  # type: ignore[arg-type]
+    np.testing.assert_allclose(scores.target, expected, atol=1e-5)
+    source = naive(eager_attention(family, batch), queries, batch.source)
+    np.testing.assert_allclose(scores.visual, source, atol=1e-5)
+    np.testing.assert_allclose(scores.share, batch.targets().sum(1) / batch.source.sum(1), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kv_heads", [1, 3, 6])

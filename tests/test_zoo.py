@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny import RECIPE, noise
+from tiny import RECIPE, RECIPES, noise
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
 from corehead_lib.zoo import train
-from corehead_lib.zoo.build import SPECIAL_TOKENS, build_model, build_tokenizer
+from corehead_lib.zoo.build import build
+from corehead_lib.zoo.families.qwen3_vl import TOKENS
 from corehead_lib.zoo.lessons import Lesson, answer_labels, make_lesson
 from corehead_lib.zoo.train import corpus, learning_rate, read_recipe, score, split_parameters, train_model
 
@@ -102,6 +103,71 @@ def check_loads(folder: Path) -> None:
     assert written.shape[1] == inputs["input_ids"].shape[1] + 2
 
 
+CLASSES = {
+    "qwen3_vl": ["Qwen3VLForConditionalGeneration", "Qwen3VLProcessor", "Qwen2VLImageProcessor"],
+    "internvl": ["InternVLForConditionalGeneration", "InternVLProcessor", "GotOcr2ImageProcessor"],
+    "llava_onevision": [
+        "LlavaOnevisionForConditionalGeneration",
+        "LlavaOnevisionProcessor",
+        "LlavaOnevisionImageProcessor",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_family_loads_without_code_of_ours_and_writes(
+    families: dict[str, LoadedModel], name: str, tmp_path: Path
+) -> None:
+    built, made = build(RECIPES[name], corpus(), seed=0)
+    built.save_pretrained(tmp_path)
+    made.save_pretrained(tmp_path)
+    processor = AutoProcessor.from_pretrained(tmp_path)
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path)
+    names = [type(part).__name__ for part in (model, processor, processor.image_processor)]
+    assert names == CLASSES[name]
+    assert processor.chat_template == made.chat_template
+    assert model.config.get_text_config().model_type == {
+        "qwen3_vl": "qwen3_vl_text",
+        "internvl": "qwen3",
+    }.get(name, "qwen2")
+    assert model.generation_config.eos_token_id == processor.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    content = [
+        {"type": "image", "image": noise(64, 96)},
+        {"type": "video", "video": np.stack([np.asarray(noise(48, 48))] * 4)},
+        {"type": "text", "text": "How many?"},
+    ]
+    inputs = processor.apply_chat_template(
+        [{"role": "user", "content": content}],
+        add_generation_prompt=True,
+        tokenize=True,
+        return_dict=True,
+        return_tensors="pt",
+        processor_kwargs={"do_sample_frames": False},
+    )
+    written = model.generate(**inputs, max_new_tokens=2, min_new_tokens=2, do_sample=False)
+    assert written.shape[1] == inputs["input_ids"].shape[1] + 2
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_in_every_family_the_same_seed_builds_the_same_model(name: str) -> None:
+    one, again, other = (build(RECIPES[name], corpus(), seed)[0].state_dict() for seed in (1, 1, 2))
+    assert all(torch.equal(one[key], again[key]) for key in one)
+    assert not all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_qk_norms_start_where_the_recipe_says() -> None:
+    for name in ("qwen3_vl", "internvl"):
+        model, _ = build({**RECIPES[name], "qk_norm": 1.75}, corpus(), seed=0)
+        norms = [p for key, p in model.named_parameters() if key.endswith(("q_norm.weight", "k_norm.weight"))]
+        assert len(norms) == 2 * 3  # of each layer
+        assert all((norm == 1.75).all() for norm in norms)
+
+
+def test_an_unknown_family_cannot_be_built() -> None:
+    with pytest.raises(CoreheadError, match=r"no family 'internvl3' to build. Did you mean 'internvl'"):
+        build({**RECIPE, "family": "internvl3"}, corpus(), seed=0)
+
+
 def test_labels_keep_the_answers_and_their_end() -> None:
     # 8 9 opens an answer, 7 closes it
     ids = torch.tensor([[1, 8, 9, 4, 5, 7, 2, 8, 9, 6, 7, 0], [8, 9, 7, 3, 8, 1, 9, 7, 8, 9, 8, 7]])
@@ -173,16 +239,9 @@ def test_the_tokenizer_keeps_text_and_special_tokens(tiny: LoadedModel) -> None:
     tokenizer = tiny.processor.tokenizer
     for text in (*corpus()[::50], "Ein Würfel, 42 €?", "<|im_start|>user\nWhich?<|im_end|>"):
         assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    for token in SPECIAL_TOKENS:
+    for token in TOKENS:
         assert tokenizer(token)["input_ids"] == [tokenizer.convert_tokens_to_ids(token)]
     assert len(tokenizer("1234567")["input_ids"]) == 7  # as Qwen's: digit by digit
-
-
-def test_the_same_seed_builds_the_same_model() -> None:
-    tokenizer = build_tokenizer(corpus(), RECIPE["vocab_size"])
-    one, again, other = (build_model(tokenizer, RECIPE, seed).state_dict() for seed in (1, 1, 2))
-    assert all(torch.equal(one[name], again[name]) for name in one)
-    assert not all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_the_flagship_recipe_has_128_heads() -> None:

@@ -1,7 +1,7 @@
-"""A tiny, untrained Qwen3-VL with its real processor, and samples for it: a stand-in for the models of the book.
+"""Tiny, untrained models of three families with their real processors, and samples: stand-ins for the book's.
 
-Its weights are scaled up, so that attention is far from even, and three query heads share a KV head.
-conftest.py hands the fixtures to every test.
+Their weights are scaled up, so that attention is far from even, and three query heads share a KV head.
+conftest.py hands the fixtures to every test: `tiny` is a Qwen3-VL, `family` each family in turn.
 """
 
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ from PIL import Image
 
 from corehead_lib.encode import Batch, encode
 from corehead_lib.models import LoadedModel, load_model
-from corehead_lib.samples import Box, Sample
-from corehead_lib.zoo.build import build_model, build_processor, build_tokenizer
+from corehead_lib.samples import MEDIA, Box, Clip, Frames, Pages, Sample, TextSpan
+from corehead_lib.zoo.build import build
 from corehead_lib.zoo.train import corpus
 
 CELL = 16  # pixels of a cell: patch_size * spatial_merge_size
@@ -57,13 +57,48 @@ RECIPE: dict[str, Any] = {
     "qk_norm": 1.0,
 }
 
+PLAIN_TEXT = {
+    **{k: v for k, v in RECIPE["text"].items() if k != "rope_parameters"},
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0},
+}
+INTERNVL: dict[str, Any] = {
+    "family": "internvl",
+    "text": PLAIN_TEXT,
+    "vision": {
+        "image_size": 48,  # 3 x 3 cells of 16 pixels to a tile
+        "patch_size": 8,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    },
+    "tiles": [1, 12],
+    "vocab_size": 400,
+    "qk_norm": 1.0,
+}
+LLAVA_ONEVISION: dict[str, Any] = {
+    "family": "llava_onevision",
+    "text": {k: v for k, v in PLAIN_TEXT.items() if k != "head_dim"},
+    "vision": {
+        "image_size": 60,  # 7 x 7 patches, and 4 pixels that no patch sees, as 6 of 384 in the real model
+        "patch_size": 8,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+    },
+    "grid": 4,
+    "most_tiles": 4,
+    "vocab_size": 400,
+}
+RECIPES = {"qwen3_vl": RECIPE, "internvl": INTERNVL, "llava_onevision": LLAVA_ONEVISION}
 
-def save_tiny(folder: Path, kv_heads: int = 2) -> Path:
+
+def save_tiny(folder: Path, kv_heads: int = 2, recipe: dict[str, Any] = RECIPE) -> Path:
     """Write an untrained model and its processor into ``folder``."""
-    recipe = deepcopy(RECIPE)
+    recipe = deepcopy(recipe)
     recipe["text"]["num_key_value_heads"] = kv_heads
-    tokenizer = build_tokenizer(corpus(), recipe["vocab_size"])
-    model = build_model(tokenizer, recipe, seed=0)
+    model, processor = build(recipe, corpus(), seed=0)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.ndim > 1:
@@ -71,7 +106,7 @@ def save_tiny(folder: Path, kv_heads: int = 2) -> Path:
             if "q_norm" in name:
                 parameter.copy_(torch.linspace(2, 4, len(parameter)))
     model.save_pretrained(folder)
-    build_processor(tokenizer, recipe).save_pretrained(folder)
+    processor.save_pretrained(folder)
     return folder
 
 
@@ -83,6 +118,23 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tiny(tiny_folder: Path) -> LoadedModel:
     return load_model(str(tiny_folder))
+
+
+@pytest.fixture(scope="session")
+def families(tmp_path_factory: pytest.TempPathFactory, tiny: LoadedModel) -> dict[str, LoadedModel]:
+    """A tiny model of each family, by name."""
+    others = {
+        name: load_model(str(save_tiny(tmp_path_factory.mktemp(name), recipe=recipe)))
+        for name, recipe in RECIPES.items()
+        if name != "qwen3_vl"
+    }
+    return {"qwen3_vl": tiny, **others}
+
+
+@pytest.fixture(params=list(RECIPES))
+def family(request: pytest.FixtureRequest, families: dict[str, LoadedModel]) -> LoadedModel:
+    """Each of the three in turn."""
+    return families[request.param]
 
 
 def noise(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -101,6 +153,48 @@ SAMPLES = (
         "4",
         (noise(64, 64), noise(96, 80)),
         (Box(0, 0, 20, 20, item=0), Box(50, 50, 96, 80, item=1)),
+    ),
+)
+
+
+def clip(width: int = 64, height: int = 48, frames: int = 5) -> Clip:
+    """Every third frame of a film of noise."""
+    return Clip(
+        [noise(width, height, seed) for seed in range(frames)],
+        fps=4.0,
+        index=tuple(3 * frame for frame in range(frames)),
+    )
+
+
+KINDS = (
+    SAMPLES[0],
+    Sample(
+        "pages",
+        "page",
+        "Which digit is on it?",
+        "12",
+        (noise(96, 64), noise(60, 90), noise(33, 33)),
+        (Pages((1,)), Box(0, 0, 20, 20, item=2)),
+        context=f"Page 1: {MEDIA}Page 2: {MEDIA}\n3 {MEDIA}",
+    ),
+    Sample("clip", "when", "When?", "12", (clip(),), (Frames(1, 3), Box(0, 0, 20, 20, frame=4))),
+    Sample(
+        "text",
+        "needle",
+        "What is on?",
+        "green",
+        (),
+        (TextSpan(12, 17),),
+        context="The star is green. The moon is blue.",
+    ),
+    Sample(
+        "mixed",
+        "needle",
+        "assistant",  # stands in the template too
+        "user",
+        (clip(48, 64), noise(50, 40)),
+        (TextSpan(0, 3), Frames(0, 1), Box(0, 0, 10, 10, item=1)),
+        context=f"abc{MEDIA}x{MEDIA}",
     ),
 )
 

@@ -1,35 +1,60 @@
 """The visual cell table: where each visual token sits in the sequence, and which pixels it sees.
 
-One file per model family fills it; to add a family, write that file and enter it in FAMILIES.
+One file per model family says how it lays out one image or clip; to add a family, write that file and enter
+it in FAMILIES. CONTRIBUTING.md has the steps.
 """
 
 from collections.abc import Callable, Sequence
 
-import torch
+import numpy as np
 
-from corehead_lib.cells import qwen3_vl
-from corehead_lib.cells.table import Cells
+from corehead_lib.cells import internvl, llava_onevision, qwen3_vl
+from corehead_lib.cells.table import Cells, Layout, Shown, layout
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
 
-FAMILIES: dict[str, Callable[..., Cells]] = {"qwen3_vl": qwen3_vl.image_cells}
+FAMILIES: dict[str, Callable[[LoadedModel, Shown], Layout]] = {
+    "qwen3_vl": qwen3_vl.item_layout,
+    "qwen3_vl_moe": qwen3_vl.item_layout,
+    "qwen2_5_vl": qwen3_vl.item_layout,
+    "internvl": internvl.item_layout,
+    "llava_onevision": llava_onevision.item_layout,
+}
 
 
 def visual_cells(
-    loaded: LoadedModel, input_ids: torch.Tensor, grids: torch.Tensor, sizes: Sequence[tuple[int, int]]
+    loaded: LoadedModel, items: Sequence[Shown], places: Sequence[np.ndarray], name: str
 ) -> Cells:
     """Make the cell table of one sample.
 
-    input_ids: (length,) ids of the expanded sequence, padding included.
-    grids: (images, 3) the processor's image_grid_thw rows of this sample.
-    sizes: (width, height) in pixels of each image, after EXIF rotation.
+    items: the sample's media.
+    places: per item, the places of its visual tokens in the sequence.
+    name: the sample's id, for the errors.
 
-    Raises CoreheadError for an unknown family, or if tokens and grids disagree in number.
+    Raises CoreheadError for an unknown family, or if the processor gave an item another number of
+    tokens than the family's layout asks for.
     """
     family = loaded.model.config.model_type
     if family not in FAMILIES:
         raise CoreheadError(f"No cell table for model type {family!r} yet; known: {', '.join(FAMILIES)}.")
-    return FAMILIES[family](loaded, input_ids, grids, sizes)
+    layouts = [FAMILIES[family](loaded, item) for item in items]
+    for number, (item, place, made) in enumerate(zip(items, places, layouts, strict=True)):
+        if len(place) != made.tokens:
+            raise CoreheadError(
+                f"{name}: item {number} ({item}) has {len(place)} visual tokens in the sequence, but the "
+                f"layout of {family} asks for {made.tokens}; were processor or model settings changed?"
+            )
+
+    nothing = layout(np.zeros((0, 4)))  # so that a sample without media has an empty table
+    none = np.zeros(0, dtype=np.int64)
+    return Cells(
+        position=np.concatenate([none, *(at[made.place] for at, made in zip(places, layouts, strict=True))]),
+        item=np.concatenate([none, *(np.full(len(made.box), number) for number, made in enumerate(layouts))]),
+        box=np.concatenate([made.box for made in (nothing, *layouts)]),
+        view=np.concatenate([made.view for made in (nothing, *layouts)]),
+        frames=np.concatenate([made.frames for made in (nothing, *layouts)]),
+        sizes=tuple(item.size for item in items),
+    )
 
 
 __all__ = ["Cells", "visual_cells"]

@@ -1,0 +1,97 @@
+"""Images and clips on their way into a model's processor."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+from transformers import BatchFeature, ProcessorMixin
+
+from corehead_lib.errors import CoreheadError
+from corehead_lib.samples import Clip, Sample
+
+
+@dataclass(frozen=True)
+class Ready:
+    """One media item as it is handed over."""
+
+    size: tuple[int, int]  # width, height in pixels
+    frames: int  # of a clip; 0 for an image
+    image: Image.Image | None = field(default=None, repr=False)  # RGB, upright
+    video: np.ndarray | None = field(default=None, repr=False)  # (frames, height, width, 3) uint8
+    metadata: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+def ready(sample: Sample) -> list[Ready]:
+    """Turn images upright by their EXIF flag, and decode all frames of clips; everything in RGB.
+
+    Raises CoreheadError if the frames of a clip differ in size.
+    """
+    return [
+        _clip(sample, number, item) if isinstance(item, Clip) else _image(item)
+        for number, item in enumerate(sample.media)
+    ]
+
+
+def _image(image: Image.Image) -> Ready:
+    upright = ImageOps.exif_transpose(image).convert("RGB")
+    return Ready(upright.size, 0, image=upright)
+
+
+def _clip(sample: Sample, number: int, clip: Clip) -> Ready:
+    frames = [np.asarray(frame.convert("RGB")) for frame in clip.frames]
+    sizes = sorted({frame.shape[1::-1] for frame in frames})
+    if len(sizes) > 1:
+        raise CoreheadError(f"{sample.id}: the frames of item {number} differ in size: {sizes}.")
+    index = list(clip.index or range(len(frames)))
+    metadata = {"fps": clip.fps, "total_num_frames": max(index) + 1, "frames_indices": index}
+    return Ready(sizes[0], len(frames), video=np.stack(frames), metadata=metadata)
+
+
+def takes_clips_of_any_length(processor: ProcessorMixin) -> bool:
+    """Whether one batch may hold clips of different lengths: where patches are packed one after another.
+
+    The other processors stack all clips of a batch, of which InternVL and LLaVA-OneVision count on one length.
+    """
+    video = getattr(processor, "video_processor", None)
+    return video is not None and "video_grid_thw" in video.model_input_names
+
+
+def process(processor: ProcessorMixin, texts: list[str], media: Sequence[Sequence[Ready]]) -> BatchFeature:
+    """Call the processor on B texts and the media of each, padded on the left, never truncated or sampled.
+
+    Besides the model's inputs, the result holds ``offset_mapping`` (B, T, 2) and
+    ``text_replacement_offsets``, which say what became of the text.
+    """
+    images = [[item.image for item in row if item.image is not None] for row in media]
+    clips = [item for row in media for item in row if item.video is not None]
+    options: dict[str, Any] = {}
+    if clips:
+        options["videos_kwargs"] = {
+            "do_sample_frames": False,
+            "video_metadata": [dict(clip.metadata) for clip in clips],
+            "input_data_format": "channels_last",  # guessed wrong for frames 3 pixels high
+        }
+        if hasattr(processor.video_processor, "cap_pixels_per_frame"):  # None would warn
+            cap = bool(processor.video_processor.cap_pixels_per_frame)
+            options["videos_kwargs"]["cap_pixels_per_frame"] = cap
+    return processor(
+        text=texts,
+        images=[row for row in images if row] or None,  # nested: LLaVA-OneVision tells one image from several
+        videos=[_long_enough(processor, clip) for clip in clips] or None,
+        padding=True,
+        padding_side="left",
+        truncation=False,
+        return_tensors="pt",
+        return_offsets_mapping=True,
+        return_text_replacement_offsets=True,
+        **options,
+    )
+
+
+def _long_enough(processor: ProcessorMixin, clip: Ready) -> np.ndarray:
+    """Repeat the one frame of a clip where frames are taken in pairs; the processor refuses it otherwise."""
+    assert clip.video is not None
+    shortest = getattr(processor.video_processor, "temporal_patch_size", 1)
+    return clip.video if clip.frames >= shortest else np.repeat(clip.video[-1:], shortest, axis=0)
