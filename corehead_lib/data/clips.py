@@ -53,9 +53,9 @@ def ask(
     return Sample("", task, question, answer, film.media, (), options)
 
 
-def listing(film: Film, rng: np.random.Generator) -> str:
-    """Name every shape with its digit, in random order."""
-    actors = [film.actors[i] for i in rng.permutation(len(film.actors))]
+def listing(film: Film, rng: np.random.Generator, most: int | None = None) -> str:
+    """Name every shape with its digit, in random order, or ``most`` of them."""
+    actors = [film.actors[i] for i in rng.permutation(len(film.actors))[:most]]
     return ", ".join(f"{actor.name} {actor.digit}" for actor in actors)
 
 
@@ -102,4 +102,8 @@ def as_images(sample: Sample) -> Sample:
 def corpus() -> list[str]:
     """Lines with the texts of clips beyond ``phrases.corpus``: listings' request, timestamps of frames."""
     times = [f"<{tenths / 10:.1f} seconds>" for tenths in range(0, int(10 * 64 / FPS), 3)]
-    return times + ["How many shapes are there?", "Which colour is the background?", LISTING] * 20
+    return (
+        times
+        + [" ".join(BACKGROUNDS), "How many shapes are there?", "Which colour is the background?", LISTING]
+        * 20
+    )

@@ -10,20 +10,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from corehead_lib.data import phrases
 from corehead_lib.data.layout import BLOCKS, Stock, make_page
 from corehead_lib.data.pages import COLUMNS, Entry, Page, draw_page
-from corehead_lib.data.phrases import (
-    TOPICS,
-    Question,
-    check_range,
-    check_tasks,
-    digit_on,
-    draw_split,
-    numbers,
-    small_sum,
-    topic_question,
-    which_first,
-)
+from corehead_lib.data.phrases import TOPICS, check_range, check_tasks, digit_on, draw_split, numbers
 from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Evidence, Pages, Sample
@@ -80,14 +70,14 @@ def make_document(
     blocks: least and most blocks on a page, as far as there is room.
     size: ``(width, height)`` in pixels of every page; each page draws its own from SIDES if None.
     kinds: the kinds of entry that may occur, see ``Entry``.
-    empty: share of distractor pages, which hold no entry.
+    empty: share of distractor pages, which hold no entry; one page at least is none.
     tasks: tasks that must be askable (needles beyond the first go to other pages where there are some).
 
     Raises CoreheadError for ranges that make no sense, and if a task's entry finds no room.
     """
     check_range("pages", pages, 1, MOST_PAGES)
     check_range("blocks", blocks, 1, 8)
-    check_tasks(kinds, tuple(BLOCKS), "documents")
+    check_tasks(kinds, tuple(BLOCKS), "documents", "kind of entry")
     check_tasks(tasks, NEEDLES + CONTROLS, "documents")
     number = int(rng.integers(pages[0], pages[1] + 1))
     must = [task for task in tasks if task in BLOCKS]
@@ -101,9 +91,11 @@ def make_document(
     for place, kind in zip(np.resize(rng.permutation(number), len(must)), must, strict=True):
         hosts[place].append(kind)
     made = []
-    for item in sorted(range(number), key=lambda i: not hosts[i]):  # those that must have a key take it first
-        each = size or (int(rng.choice(SIDES)), int(rng.choice(SIDES)))
-        none = not hosts[item] and number > 1 and rng.random() < empty
+    for item in sorted(
+        rng.permutation(number).tolist(), key=lambda i: not hosts[i]
+    ):  # hosts choose keys first
+        each = (size[0], size[1]) if size else (int(rng.choice(SIDES)), int(rng.choice(SIDES)))
+        none = made and not hosts[item] and rng.random() < empty
         room = 0 if none else int(rng.integers(blocks[0], blocks[1] + 1))
         made.append(make_page(rng, stock, item, each, colour, kinds, room, tuple(hosts[item])))
     made.sort(key=lambda page: page.number)
@@ -124,7 +116,9 @@ def ask(
     """
     check_tasks([task], NEEDLES + CONTROLS, "documents")
     if task not in document.tasks:
-        raise CoreheadError(f"This document of {len(document.pages)} pages has nothing to ask {task!r} about.")
+        raise CoreheadError(
+            f"This document of {len(document.pages)} pages has nothing to ask {task!r} about."
+        )
     kind = "pair" if task == "page" else task
     fitting = [e for e in document.entries if e.kind == kind]
     if entry is not None and entry not in fitting:
@@ -150,26 +144,26 @@ def ask(
     return Sample("", task, question, answer, document.media, (evidence,), options)
 
 
-def _control(document: Document, task: str, rng: np.random.Generator) -> Question:
+def _control(document: Document, task: str, rng: np.random.Generator) -> phrases.Question:
     if task == "sum":
-        return small_sum(rng)
+        return phrases.small_sum(rng)
     if task == "count":
         number = len(document.pages)
         return "How many pages are there?", str(number), numbers(1, 9 if number < 10 else MOST_PAGES)
     if task == "heading":
         return "Which colour are the headings?", document.colour, tuple(COLOURS)
     if task == "topic":
-        return topic_question(document.topic)
+        return phrases.topic_question(document.topic)
     pairs = [entry for entry in document.entries if entry.kind == "pair"]
     first, later = (pairs[i] for i in sorted(rng.choice(len(pairs), 2, replace=False)))
     while first.box.item == later.box.item:  # two pages have some, so this ends
         first, later = (pairs[i] for i in sorted(rng.choice(len(pairs), 2, replace=False)))
-    return which_first(rng, first.name, later.name)
+    return phrases.which_first(rng, first.name, later.name)
 
 
-def listing(document: Document, rng: np.random.Generator) -> str:
-    """Name every entry with its digit, in random order."""
-    entries = [document.entries[i] for i in rng.permutation(len(document.entries))]
+def listing(document: Document, rng: np.random.Generator, most: int | None = None) -> str:
+    """Name every entry with its digit, in random order, or ``most`` of them."""
+    entries = [document.entries[i] for i in rng.permutation(len(document.entries))[:most]]
     return ", ".join(f"{entry.name} {entry.digit}" for entry in entries)
 
 

@@ -19,6 +19,7 @@ MOST_FRAMES = 64
 FPS = 2.0  # frames per second
 _TRIES = 60
 
+
 @dataclass(frozen=True)
 class Actor:
     """A shape, its digit, and its box in each frame that shows it (``box.frame``, one after another)."""

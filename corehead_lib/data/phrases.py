@@ -6,6 +6,7 @@ letters, so that what a tiny model learns in one modality serves it in the next.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -111,18 +112,18 @@ def check_range(name: str, given: tuple[int, int], least: int, most: int) -> Non
         raise CoreheadError(f"{name}={given}: give (least, most) between {least} and {most}.")
 
 
-def check_tasks(tasks: Sequence[str], known: Sequence[str], dataset: str) -> None:
-    """Raise CoreheadError if a task is not one of ``known``."""
+def check_tasks(tasks: Sequence[str], known: Sequence[str], dataset: str, noun: str = "task") -> None:
+    """Raise CoreheadError if a task (or another ``noun``) is not one of ``known``."""
     for task in tasks:
         if task not in known:
-            raise CoreheadError(f"Unknown task {task!r}; {dataset} have {tuple(known)}.")
+            raise CoreheadError(f"Unknown {noun} {task!r}; {dataset} have {tuple(known)}.")
 
 
 def corpus() -> list[str]:
     """Lines with every shared word, for training a tokenizer."""
     names = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
-    lines = [digit_on(name) for name in names]
+    lines = [digit_on(name) for name in (*names, *SHAPES, *(f"{colour} shape" for colour in COLOURS))]
     lines += [", ".join(f"{name} {digit}" for digit in DIGITS) for name in names]
-    lines += [f"Which comes first, the {a} or the {b}?" for a, b in zip(names, names[1:], strict=False)]
+    lines += [f"Which comes first, the {a} or the {b}?" for a, b in pairwise(names)]
     lines += [f"What is {a} plus {b}?" for a in range(5) for b in range(5)]
     return lines + [topic_question("")[0], " ".join(TOPICS), *TOPICS] * 10
