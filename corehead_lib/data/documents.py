@@ -4,6 +4,7 @@ The evidence of a needle is where its digit can be read: a shape, a line of text
 as in MMDocIR (arXiv 2501.08828), the whole layout block or the whole page.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -80,22 +81,21 @@ def make_document(
     check_tasks(kinds, tuple(BLOCKS), "documents", "kind of entry")
     check_tasks(tasks, NEEDLES + CONTROLS, "documents")
     number = int(rng.integers(pages[0], pages[1] + 1))
-    must = [task for task in tasks if task in BLOCKS]
-    if {"page", "order"} & set(tasks):
-        must = ["pair"] * (2 if "order" in tasks else 1) + [kind for kind in must if kind != "pair"]
+    must = ["pair"] * (2 if "order" in tasks else bool({"pair", "page"} & set(tasks)))
+    must += [task for task in tasks if task in ("line", "bar", "cell")] + ["line"] * ("topic" in tasks)
     if "order" in tasks and number < 2:
         raise CoreheadError(f"pages={pages}: the task 'order' needs two pages.")
     topic, colour = str(rng.choice(list(TOPICS))), str(rng.choice(list(COLOURS)))
-    stock = Stock.draw(rng, topic, min(80, 2 * number + 4))
+    stock = Stock.draw(rng, topic, min(80, 2 * number + 4), Counter(must))
     hosts: list[list[str]] = [[] for _ in range(number)]
     for place, kind in zip(np.resize(rng.permutation(number), len(must)), must, strict=True):
         hosts[place].append(kind)
-    made = []
+    made: list[Page] = []
     for item in sorted(
         rng.permutation(number).tolist(), key=lambda i: not hosts[i]
     ):  # hosts choose keys first
         each = (size[0], size[1]) if size else (int(rng.choice(SIDES)), int(rng.choice(SIDES)))
-        none = made and not hosts[item] and rng.random() < empty
+        none = bool(made) and not hosts[item] and rng.random() < empty
         room = 0 if none else int(rng.integers(blocks[0], blocks[1] + 1))
         made.append(make_page(rng, stock, item, each, colour, kinds, room, tuple(hosts[item])))
     made.sort(key=lambda page: page.number)

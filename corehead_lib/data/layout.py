@@ -1,5 +1,6 @@
 """Fill pages with blocks: rows of shapes, lines of text, charts, tables, or words that say nothing."""
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,17 +25,23 @@ class Stock:
     words: list[str]
     bars: list[str]
     fillers: list[str]  # words that are no keys: in a line of text they stand for nothing
+    held: Counter[str]  # blocks of each kind that must still be made, and need keys
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, topic: str, pairs: int) -> "Stock":
+    def draw(cls, rng: np.random.Generator, topic: str, pairs: int, held: Counter[str]) -> "Stock":
         words = [str(word) for word in rng.permutation(TOPICS[topic])]
         bars = [str(colour) for colour in rng.permutation(list(COLOURS))]
-        return cls(draw_pairs(rng, pairs), words[:KEYS], bars, words[KEYS:])
+        return cls(draw_pairs(rng, pairs), words[:KEYS], bars, words[KEYS:], held)
 
     def fits(self, kind: str, width: int, height: int) -> bool:
         """Say whether a block of this kind has keys left and room."""
-        left = {"pair": len(self.pairs), "line": len(self.words), "bar": len(self.bars) - 1}
-        return left.get(kind, len(self.words)) > 0 and height >= BLOCKS[kind] and width >= 64
+        return self.left(kind) > (kind == "bar") and height >= BLOCKS[kind] and width >= 64
+
+    def left(self, kind: str) -> int:
+        """The number of keys that a block of this kind may take."""
+        words = len(self.words) - self.held["line"] - self.held["cell"]
+        pairs, bars = len(self.pairs) - self.held["pair"], len(self.bars) - 2 * self.held["bar"]
+        return {"pair": pairs, "bar": bars}.get(kind, words)
 
 
 def make_page(
@@ -53,31 +60,34 @@ def make_page(
     """
     width, height = size
     free = height - 2 * LINE
-    chosen: list[tuple[str, list[Entry]]] = []  # each block's entries, as if it stood at y = 0
+    chosen: list[list[Entry]] = []  # each block's entries, as if it stood at y = 0
     for place in range(max(blocks, len(must))):
-        fitting = [kind for kind in kinds if stock.fits(kind, width, free)]
         if place < len(must):
+            stock.held[must[place]] -= 1
             if not stock.fits(must[place], width, free):
                 raise CoreheadError(
-                    f"A page of {width} x {height} pixels has no room, or the document no key, for a {must[place]!r} entry."
+                    f"A page of {width} x {height} pixels has no room for a {must[place]!r} entry, or the document"
+                    " no key."
                 )
-            fitting = [must[place]]
-        if not fitting:
-            break
-        kind = str(rng.choice(fitting))
-        entries = _BUILDERS[kind](rng, stock, item, width, free)
-        chosen.append((kind, entries))
-        free -= int(entries[0].block.y1)
+            kind = must[place]
+        else:
+            fitting = [kind for kind in kinds if stock.fits(kind, width, free)]
+            if not fitting:
+                break
+            kind = str(rng.choice(fitting))
+        chosen.append(_BUILDERS[kind](rng, stock, item, width, free))
+        free -= int(chosen[-1][0].block.y1)
     order = rng.permutation(len(chosen))
-    entries, texts, y = [], [], LINE
+    entries: list[Entry] = []
+    texts, y = [], LINE
     for i in [*order, None]:
         while free >= LINE and (i is None or rng.random() < 0.3):
             if rng.random() < 0.6:
                 texts.append((0, y, filler_line(rng, stock.fillers, width)))
             y, free = y + LINE, free - LINE
         if i is not None:
-            entries += [_lowered(entry, y) for entry in chosen[i][1]]
-            y += int(chosen[i][1][0].block.y1)
+            entries += [_lowered(entry, y) for entry in chosen[i]]
+            y += int(chosen[i][0].block.y1)
     return Page(size, item + 1, str(rng.choice(TITLES)), colour, tuple(entries), tuple(texts))
 
 
@@ -102,7 +112,7 @@ def _place(rng: np.random.Generator, room: int) -> int:
 
 
 def _pairs(rng: np.random.Generator, stock: Stock, item: int, width: int, free: int) -> list[Entry]:
-    number = int(rng.integers(1, min(width // SIDE, len(stock.pairs)) + 1))
+    number = int(rng.integers(1, min(width // SIDE, stock.left("pair")) + 1))
     spare = width - SIDE * number
     shifts = sorted(_place(rng, spare) for _ in range(number))
     block = Box(shifts[0], 0, shifts[-1] + SIDE * number, SIDE, item)
@@ -123,7 +133,7 @@ def _line(rng: np.random.Generator, stock: Stock, item: int, width: int, free: i
 
 
 def _chart(rng: np.random.Generator, stock: Stock, item: int, width: int, free: int) -> list[Entry]:
-    number = int(rng.integers(2, min(4, width // LINE - 1, len(stock.bars)) + 1))
+    number = int(rng.integers(2, min(4, width // LINE - 1, stock.left("bar")) + 1))
     x = _place(rng, width - LINE * (number + 1))
     block = Box(x, 0, x + LINE * (number + 1), CHART, item)
     made = []
@@ -136,7 +146,7 @@ def _chart(rng: np.random.Generator, stock: Stock, item: int, width: int, free: 
 
 
 def _table(rng: np.random.Generator, stock: Stock, item: int, width: int, free: int) -> list[Entry]:
-    rows = int(rng.integers(1, min(3, free // LINE - 1, len(stock.words)) + 1))
+    rows = int(rng.integers(1, min(3, free // LINE - 1, stock.left("cell")) + 1))
     columns = int(rng.integers(2, min(len(COLUMNS), (width - GAP) // LINE) + 1))
     x = _place(rng, width - GAP - LINE * columns)
     block = Box(x, 0, x + GAP + LINE * columns, LINE * (rows + 1), item)
