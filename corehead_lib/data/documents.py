@@ -69,11 +69,11 @@ def make_document(
 
     pages: least and most pages, from 1 to MOST_PAGES.
     blocks: least and most blocks on a page, as far as there is room.
-    size: ``(width, height)`` in pixels of every page; each page draws its own from SIDES if None.
+    size: ``(width, height)`` of every page, at least 64 x 64 pixels, 64 x 80 for charts; drawn from SIDES for
+        each page if None.
     kinds: the kinds of entry that may occur, see ``Entry``.
     empty: share of distractor pages, which hold no entry; one page at least is none.
     tasks: tasks that must be askable (needles beyond the first go to other pages where there are some).
-
     Raises CoreheadError for ranges that make no sense, and if a task's entry finds no room.
     """
     check_range("pages", pages, 1, MOST_PAGES)

@@ -101,9 +101,9 @@ def make_clip(
         size = int(rng.choice(SIDES)), int(rng.choice(SIDES))
     every = 2 if (rng.random() < 0.5 if paired is None else paired) else 1
     wanted = int(rng.integers(things[0], things[1] + 1))
-    if unique and wanted > len(COLOURS):
+    if unique and things[0] > len(COLOURS):
         raise CoreheadError(f"things={things}: a clip of unique shapes has {len(COLOURS)} at most.")
-    if unique:
+    if unique:  # no more than there are colours
         chosen = [rng.permutation(list(COLOURS)), rng.permutation(SHAPES)]
         names = [(str(colour), str(shape)) for colour, shape in zip(*chosen, strict=False)][:wanted]
     else:
