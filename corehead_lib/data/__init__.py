@@ -2,31 +2,53 @@
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from typing import Any
 
-from corehead_lib.data import synthetic
+from corehead_lib.data import clips, documents, haystacks, synthetic
 from corehead_lib.errors import CoreheadError, did_you_mean
-from corehead_lib.samples import Sample
+from corehead_lib.samples import Clip, Sample
 
-DATASETS: dict[str, Callable[..., list[Sample]]] = {"scenes": synthetic.scenes}
+DATASETS: dict[str, Callable[..., list[Sample]]] = {
+    "scenes": synthetic.scenes,
+    "documents": documents.documents,
+    "clips": clips.clips,
+    "haystacks": haystacks.haystacks,
+    "interleaved": haystacks.interleaved,
+}
 
 
 def load_samples(
-    dataset: str, split: str, samples: int, seed: int, tasks: tuple[str, ...] = synthetic.RETRIEVAL_TASKS
+    dataset: str,
+    split: str,
+    samples: int,
+    seed: int,
+    tasks: tuple[str, ...] | None = None,
+    **difficulty: Any,
 ) -> list[Sample]:
     """Load ``samples`` samples of ``dataset``; splits never share a picture.
+
+    tasks: the dataset's needles if None. difficulty: arguments of the dataset's own function, such as ``pages``.
 
     Raises CoreheadError for an unknown dataset, split or task.
     """
     if dataset not in DATASETS:
         raise CoreheadError(f"There is no dataset {dataset!r}.{did_you_mean(dataset, DATASETS)}")
-    return DATASETS[dataset](split, samples, seed, tasks)
+    given = () if tasks is None else (tuple(tasks),)
+    return DATASETS[dataset](split, samples, seed, *given, **difficulty)
 
 
 def samples_checksum(samples: Sequence[Sample]) -> str:
-    """sha256 over questions, answers, evidence and pixels, so that a result says what it was measured on."""
+    """sha256 over questions, answers, evidence, texts and pixels, so that a result says what it was measured on."""
     digest = sha256()
     for sample in samples:
         digest.update(repr((sample.task, sample.question, sample.answer, sample.evidence)).encode())
-        for image in sample.media:
+        if sample.context:
+            digest.update(repr(sample.context).encode())
+        pictures: list = []
+        for item in sample.media:
+            if isinstance(item, Clip):
+                digest.update(repr((len(item.frames), item.fps, item.index)).encode())
+            pictures += item.frames if isinstance(item, Clip) else [item]
+        for image in pictures:
             digest.update(repr((image.mode, image.size)).encode() + image.tobytes())
     return digest.hexdigest()

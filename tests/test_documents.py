@@ -1,0 +1,261 @@
+"""Generated documents: exact boxes, questions with one answer, pages that say what their structure says."""
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.data.documents import (
+    CONTROLS,
+    NEEDLES,
+    Document,
+    ask,
+    corpus,
+    documents,
+    listing,
+    make_document,
+)
+from corehead_lib.data.pages import UNIT, Entry, draw_page, glyph
+from corehead_lib.data.phrases import TOPICS
+from corehead_lib.data.synthetic import COLOURS, DIGITS, SPLITS
+from corehead_lib.errors import CoreheadError
+from corehead_lib.samples import Box, Pages, Sample
+
+TASKS = NEEDLES + CONTROLS
+EVERY = ("bar", "cell", "line", "order")
+DOCUMENTS = [make_document(np.random.default_rng(seed), pages=(4, 7), tasks=EVERY) for seed in range(12)]
+
+
+def inside(box: Box) -> tuple[slice, slice]:
+    return slice(int(box.y0), int(box.y1)), slice(int(box.x0), int(box.x1))
+
+
+def within(box: Box, outer: Box) -> bool:
+    return outer.x0 <= box.x0 and outer.y0 <= box.y0 and box.x1 <= outer.x1 and box.y1 <= outer.y1
+
+
+def other_digit(entry: Entry) -> Entry:
+    digit = str((int(entry.digit) + 1) % 10)
+    if entry.kind == "bar":
+        digit = str(int(entry.digit) % 8 + 1)
+        return replace(entry, digit=digit, box=replace(entry.box, y0=entry.box.y1 - UNIT * int(digit)))
+    return replace(entry, digit=digit)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_another_digit_changes_pixels_in_the_entrys_box_alone(document: Document) -> None:
+    for page, picture in zip(document.pages, document.media, strict=True):
+        before = np.array(picture).astype(int)
+        for i, entry in enumerate(page.entries):
+            changed = other_digit(entry)
+            redrawn = replace(page, entries=(*page.entries[:i], changed, *page.entries[i + 1 :]))
+            differs = (np.array(draw_page(redrawn)) != before).any(-1)
+            assert differs.any()
+            for box in (entry.box, changed.box):  # only a bar's is another one
+                differs[inside(box)] = False
+            assert not differs.any()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_boxes_lie_in_their_blocks_and_blocks_apart_on_their_page(document: Document) -> None:
+    for item, (page, picture) in enumerate(zip(document.pages, document.media, strict=True)):
+        assert picture.size == page.size
+        assert page.number == item + 1
+        whole = Box(0, 16, *page.size, item)
+        taken = np.zeros(picture.size[::-1], dtype=int)
+        for block in dict.fromkeys(entry.block for entry in page.entries):
+            assert within(block, whole)
+            taken[inside(block)] += 1
+        assert taken.max(initial=0) <= 1
+        for x, y, text in page.texts:
+            assert not taken[y : y + 16, x : x + 8 * len(text)].any()
+        for entry in page.entries:
+            assert entry.box.item == entry.block.item == item
+            assert within(entry.box, entry.block)
+
+
+def read_bar(picture: Image.Image, block: Box, colour: str) -> int:
+    """Measure the bar of this colour among the block's pixels."""
+    pixels = np.array(picture)[inside(block)]
+    return int((pixels == COLOURS[colour]).all(-1).sum(0).max()) // UNIT
+
+
+def test_a_bar_is_as_high_as_its_value() -> None:
+    for document in DOCUMENTS:
+        for entry in document.entries:
+            if entry.kind == "bar":
+                assert read_bar(document.media[entry.box.item], entry.block, entry.key) == int(entry.digit)
+
+
+def test_no_key_occurs_twice() -> None:
+    for document in DOCUMENTS:
+        keys = [(entry.kind, entry.key) for entry in document.entries]
+        assert len(set(keys)) == len(keys)
+        lines = {entry.key for entry in document.entries if entry.kind == "line"}
+        rows = {entry.key.split()[0] for entry in document.entries if entry.kind == "cell"}
+        said = {word for page in document.pages for _, _, text in page.texts for word in text.split()}
+        assert not lines & rows
+        assert not said & (lines | rows)
+
+
+def entries_named_by(question: str, document: Document) -> list[Entry]:
+    """Find what a question asks for, by a rule of our own."""
+    if found := re.fullmatch(r"Which digit is in row (\w+), column ([ABC])\?", question):
+        kind, key = "cell", " ".join(found.groups())
+    elif found := re.fullmatch(r"How high is the (\w+) bar\?", question):
+        kind, key = "bar", found[1]
+    elif found := re.fullmatch(r"Which digit is on the line (\w+)\?", question):
+        kind, key = "line", found[1]
+    else:
+        kind, key = "pair", question.rstrip("?").split(" the ")[1]
+    return [entry for entry in document.entries if entry.kind == kind and entry.key == key]
+
+
+@pytest.mark.parametrize("task", NEEDLES)
+def test_a_needle_has_one_answer_and_exact_evidence(task: str) -> None:
+    for seed, document in enumerate(DOCUMENTS):
+        sample = ask(document, task, np.random.default_rng(seed))
+        (entry,) = entries_named_by(sample.question, document)
+        assert sample.media == document.media
+        if task == "page":
+            assert sample.answer == str(document.pages[entry.box.item].number)
+            assert sample.evidence == (Pages((entry.box.item,)),)
+        else:
+            assert sample.answer == entry.digit
+            assert sample.evidence == (entry.box,)
+        asked = {
+            level: ask(document, task, np.random.default_rng(seed), level=level)
+            for level in ("block", "page")
+        }
+        assert {a.question for a in asked.values()} == {sample.question}
+        assert asked["page"].evidence == (Pages((entry.box.item,)),)
+        assert task == "page" or asked["block"].evidence == (entry.block,)
+
+
+def test_controls_have_the_right_answer_and_no_evidence() -> None:
+    for seed, document in enumerate(DOCUMENTS):
+        asked = {task: ask(document, task, np.random.default_rng(seed)) for task in CONTROLS}
+        assert all(sample.evidence == () for sample in asked.values())
+        assert asked["count"].answer == str(len(document.media))
+        assert asked["sum"].answer == str(sum(int(n) for n in re.findall(r"\d", asked["sum"].question)))
+        bands = {picture.getpixel((1, 1)) for picture in document.media}
+        assert bands == {COLOURS[asked["heading"].answer]}
+        words = {entry.key.split()[0] for entry in document.entries if entry.kind in ("line", "cell")}
+        words |= {word for page in document.pages for _, _, text in page.texts for word in text.split()}
+        (topic,) = [topic for topic, known in TOPICS.items() if words & set(known)]
+        assert asked["topic"].answer == topic
+        names = re.findall(r"the (\w+ \w+)", asked["order"].question)
+        (one,), (other,) = ([e for e in document.entries if e.name == name] for name in names)
+        assert one.box.item != other.box.item
+        assert asked["order"].answer == min(one, other, key=lambda e: e.box.item).name
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_answers_are_among_the_options(task: str) -> None:
+    samples = documents("tuning", 15, 0, (task,))
+    assert all(sample.answer in sample.options for sample in samples)
+    assert all(len(set(sample.options)) == len(sample.options) > 1 for sample in samples)
+    assert len({sample.answer for sample in samples}) > 2
+
+
+def test_a_listing_names_every_entry_in_shuffled_order() -> None:
+    document = DOCUMENTS[0]
+    names = [f"{entry.name} {entry.digit}" for entry in document.entries]
+    listed = listing(document, np.random.default_rng(0)).split(", ")
+    assert sorted(listed) == sorted(names)
+    assert listed != names
+    assert len(listing(document, np.random.default_rng(0), most=3).split(", ")) == 3
+
+
+def test_documents_have_from_one_to_forty_pages() -> None:
+    one = make_document(np.random.default_rng(0), pages=(1, 1), tasks=("pair",))
+    assert len(one.media) == 1
+    assert "order" not in one.tasks
+    forty = make_document(np.random.default_rng(0), pages=(40, 40), tasks=("cell",))
+    assert len(forty.media) == 40
+    assert sum(not page.entries for page in forty.pages) > 2  # distractors
+    sample = ask(forty, "page", np.random.default_rng(1))
+    assert sample.answer in sample.options
+    assert len(sample.options) == 40
+
+
+def test_entries_of_every_kind_stand_anywhere_in_a_long_document() -> None:
+    made = [make_document(np.random.default_rng(seed), pages=(30, 30)) for seed in range(8)]
+    for kind in ("pair", "line", "bar", "cell"):
+        items = [e.box.item for document in made for e in document.entries if e.kind == kind]
+        assert 9 < np.mean(items) < 20
+        assert min(items) < 6
+        assert max(items) > 23
+
+
+def test_size_and_kinds_can_be_given() -> None:
+    document = make_document(np.random.default_rng(0), size=(64, 64), kinds=("pair", "line"))
+    assert {picture.size for picture in document.media} == {(64, 64)}
+    assert {entry.kind for entry in document.entries} <= {"pair", "line"}
+    sizes = {picture.size for document in DOCUMENTS for picture in document.media}
+    assert len(sizes) > 5
+
+
+def test_digits_and_letters_can_be_told_apart() -> None:
+    letters = [np.array(glyph(letter)).astype(int) for letter in DIGITS + tuple("abcdefghijklmnopqrstuvwxyz")]
+    for i, one in enumerate(letters):
+        for other in letters[i + 1 :]:
+            assert (np.abs(one - other) > 64).sum() >= 5
+
+
+def same(one: Sample, other: Sample) -> bool:
+    return samples_checksum([one]) == samples_checksum([other]) and one.id == other.id
+
+
+def test_the_seed_decides_everything() -> None:
+    first = documents("detection", 6, 7)
+    assert all(map(same, first, documents("detection", 9, 7)))
+
+
+def test_no_document_occurs_in_two_splits_or_seeds() -> None:
+    made = [sample for split in SPLITS for seed in (0, 1) for sample in documents(split, 8, seed)]
+    assert len(
+        {samples_checksum([replace(s, task="", question="", answer="", evidence=())]) for s in made}
+    ) == len(made)
+    assert len({sample.id for sample in made}) == len(made)
+
+
+def test_the_corpus_has_every_word() -> None:
+    from corehead_lib.zoo.turns import corpus as whole
+
+    known = set(re.findall(r"[A-Za-z]+", " ".join(whole())))
+    texts = [f"{s.question} {s.answer}" for s in documents("tuning", 60, 0, TASKS)]
+    assert set(re.findall(r"[A-Za-z]+", " ".join(texts))) <= known
+    assert len(corpus()) > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"pages": (0, 2)}, "pages=(0, 2)"),
+        ({"pages": (3, 41)}, "between 1 and 40"),
+        ({"blocks": (2, 1)}, "blocks=(2, 1)"),
+        ({"kinds": ("map",)}, "Unknown kind of entry 'map'"),
+        ({"tasks": ("size",)}, "Unknown task 'size'"),
+        ({"size": (64, 64), "tasks": ("bar",)}, "64 x 64 pixels has no room"),
+        ({"pages": (1, 1), "tasks": ("order",)}, "needs two pages"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(CoreheadError, match=re.escape(message)):
+        make_document(np.random.default_rng(0), **arguments)
+
+
+def test_what_cannot_be_asked_is_refused() -> None:
+    document = make_document(np.random.default_rng(0), kinds=("pair",))
+    with pytest.raises(CoreheadError, match="nothing to ask 'bar' about"):
+        ask(document, "bar", np.random.default_rng(0))
+    with pytest.raises(CoreheadError, match="is no entry of this document"):
+        ask(document, "pair", np.random.default_rng(0), replace(DOCUMENTS[0].entries[0], key="no"))
+    with pytest.raises(CoreheadError, match="Unknown split 'test'"):
+        load_samples("documents", "test", 3, 0)
+    with pytest.raises(CoreheadError, match="Unknown task 'shape'; documents have"):
+        load_samples("documents", "tuning", 3, 0, ("shape",))

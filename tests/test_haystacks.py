@@ -1,0 +1,223 @@
+"""Generated haystacks: spans and boxes that hold what they say, and conversations to train on."""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.data.haystacks import CONTROLS, NEEDLES, ask, haystacks, interleaved
+from corehead_lib.data.manifest import read_manifests
+from corehead_lib.data.needles import PARTS, Haystack, Needle, make_haystack
+from corehead_lib.data.pages import PAPER, glyph
+from corehead_lib.data.phrases import TASK_TYPES, TOPICS
+from corehead_lib.data.synthetic import COLOURS, SPLITS
+from corehead_lib.errors import CoreheadError
+from corehead_lib.samples import MEDIA, Box, Sample, TextSpan
+from corehead_lib.zoo.turns import MODALITIES, corpus, draw_turns
+
+TEXTS = [make_haystack(np.random.default_rng(seed)) for seed in range(20)]
+MIXTURES = [make_haystack(np.random.default_rng(seed), images=(1, 4), prints=(1, 2)) for seed in range(20)]
+
+
+def pixels(haystack: Haystack, box: Box) -> np.ndarray:
+    picture = np.array(haystack.media[box.item]).astype(int)
+    return picture[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)]
+
+
+def read(haystack: Haystack, piece: TextSpan | Box) -> str:
+    """Read a span, or the letters in a box, one by one against every letter there is."""
+    if isinstance(piece, TextSpan):
+        return haystack.context[piece.start : piece.stop]
+    alphabet = "abcdefghijklmnopqrstuvwxyz0123456789. "
+    shades = [255 - np.array(glyph(letter)).astype(int) for letter in alphabet]
+    ink = pixels(haystack, piece).mean(-1) * 255 / PAPER[0]
+    letters = [ink[:, x : x + 8] for x in range(0, ink.shape[1], 8)]
+    return "".join(alphabet[int(np.argmin([np.abs(s - mark).sum() for s in shades]))] for mark in letters)
+
+
+@pytest.mark.parametrize("haystack", TEXTS + MIXTURES)
+def test_every_part_of_a_needle_holds_what_it_says(haystack: Haystack) -> None:
+    for needle in haystack.needles:
+        if needle.kind == "image":
+            assert set(needle.parts) == {"fact"}
+            continue
+        texts = {part: read(haystack, needle.part(part)) for part in PARTS}
+        whole = f"The {needle.name} holds" if needle.kind == "fact" else needle.name
+        assert texts == {
+            "fact": f"{whole} {needle.digit}.",
+            "key": needle.name,
+            "value": needle.digit,
+            "separator": ".",
+        }
+
+
+@pytest.mark.parametrize("haystack", MIXTURES)
+def test_a_picture_shows_its_shape_in_its_box_alone(haystack: Haystack) -> None:
+    for needle in haystack.needles:
+        if needle.kind == "image":
+            box = needle.part("fact")
+            assert isinstance(box, Box)
+            colour = COLOURS[needle.name.split()[0]]
+            assert (np.abs(pixels(haystack, box) - colour).max(-1) <= 3).sum() > 5
+            width, height = haystack.media[box.item].size
+            everything = pixels(haystack, Box(0, 0, width, height, box.item))
+            outside = (everything != PAPER).any(-1)
+            outside[int(box.y0) : int(box.y1), int(box.x0) : int(box.x1)] = False
+            assert not outside.any()
+
+
+@pytest.mark.parametrize("haystack", TEXTS + MIXTURES)
+def test_a_text_has_a_place_for_every_picture_and_every_fact_once(haystack: Haystack) -> None:
+    assert haystack.context.count(MEDIA) == len(haystack.media)
+    assert haystack.context.endswith("\n")
+    said = re.findall(r"The (\w+ \w+) holds (\d)\.", haystack.context)
+    assert said == [(n.name, n.digit) for n in haystack.needles if n.kind == "fact"]
+    assert len({needle.name for needle in haystack.needles}) == len(haystack.needles)
+    without = haystack.context
+    for needle in haystack.needles:
+        span = needle.part("fact")
+        if isinstance(span, TextSpan):
+            without = without[: span.start] + "#" * (span.stop - span.start) + without[span.stop :]
+    assert not re.search(r"\d", without)  # no answer is left once the evidence is gone
+
+
+@pytest.mark.parametrize("haystack", MIXTURES)
+def test_a_needle_has_one_answer_and_its_part_as_evidence(haystack: Haystack) -> None:
+    for task in set(NEEDLES) & set(haystack.tasks):
+        for part in PARTS if task != "image" else ("fact",):
+            sample = ask(haystack, task, np.random.default_rng(2), part=part)
+            name = sample.question.rstrip("?").split(" the ")[1]
+            (needle,) = [n for n in haystack.needles if n.name == name]
+            assert needle.kind == task
+            assert (sample.answer, sample.evidence) == (needle.digit, (needle.part(part),))
+            assert (sample.context, sample.media) == (haystack.context, haystack.media)
+
+
+def place(haystack: Haystack, needle: Needle) -> tuple[float, float]:
+    """Where a needle stands: a character of the context, and a line of the picture there."""
+    piece = needle.part("fact")
+    if isinstance(piece, TextSpan):
+        return piece.start, 0
+    marks = [i for i, letter in enumerate(haystack.context) if letter == MEDIA]
+    return marks[piece.item], piece.y0
+
+
+@pytest.mark.parametrize("haystack", TEXTS + MIXTURES)
+def test_controls_have_the_right_answer_and_no_evidence(haystack: Haystack) -> None:
+    asked = {task: ask(haystack, task, np.random.default_rng(5)) for task in CONTROLS}
+    assert all(sample.evidence == () for sample in asked.values())
+    assert asked["count"].answer == str(len(haystack.needles))
+    assert asked["sum"].answer == str(sum(int(n) for n in re.findall(r"\d", asked["sum"].question)))
+    words = set(re.findall("[a-z]+", haystack.context))
+    (topic,) = [topic for topic, known in TOPICS.items() if words & set(known)]
+    assert asked["topic"].answer == topic
+    names = re.findall(r"the (\w+ \w+)", asked["order"].question)
+    first = min((n for n in haystack.needles if n.name in names), key=lambda n: place(haystack, n))
+    assert asked["order"].answer == first.name
+
+
+@pytest.mark.parametrize("make", [haystacks, interleaved])
+def test_answers_are_among_the_options(make: Callable[..., list[Sample]]) -> None:
+    tasks = (*(NEEDLES if make is interleaved else ("fact",)), *CONTROLS)
+    samples = make("tuning", 80, 0, tasks)
+    assert all(sample.answer in sample.options for sample in samples)
+    assert {sample.task for sample in samples} == set(tasks)
+
+
+@pytest.mark.parametrize("make", [haystacks, interleaved])
+def test_seeds_and_splits_draw_from_streams_of_their_own(make: Callable[..., list[Sample]]) -> None:
+    made = [sample for split in SPLITS for seed in (0, 1) for sample in make(split, 8, seed)]
+    assert len({sample.id for sample in made}) == len(made)
+    assert len({sample.context for sample in made}) == len(made)
+    again = make("train", 12, 0)
+    assert all(samples_checksum([a]) == samples_checksum([b]) for a, b in zip(made, again[:8], strict=False))
+
+
+def test_the_checksum_sees_the_context() -> None:
+    (sample,) = haystacks("tuning", 1, 0)
+    assert samples_checksum([sample]) != samples_checksum([replace(sample, context="x")])
+
+
+def test_the_number_of_facts_can_be_given() -> None:
+    haystack = make_haystack(np.random.default_rng(0), facts=(40, 40), filler=(20, 20))
+    assert len(haystack.needles) == 40
+    assert "80" in ask(haystack, "count", np.random.default_rng(0)).options
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"facts": (3, 2)}, "facts=(3, 2)"),
+        ({"facts": (0, 0)}, "no needle was drawn"),
+        ({"filler": (0, 2)}, "filler=(0, 2)"),
+        ({"images": (0, 13)}, "between 0 and 12"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(CoreheadError, match=re.escape(message)):
+        make_haystack(np.random.default_rng(0), **arguments)
+
+
+def test_what_cannot_be_asked_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(CoreheadError, match="nothing to ask 'image' about"):
+        ask(TEXTS[0], "image", rng)
+    with pytest.raises(CoreheadError, match="A needle in a picture has"):
+        ask(MIXTURES[0], "image", rng, part="value")
+    with pytest.raises(CoreheadError, match="is no 'fact' needle"):
+        ask(MIXTURES[0], "fact", rng, next(n for n in MIXTURES[0].needles if n.kind == "image"))
+    with pytest.raises(CoreheadError, match="Unknown task 'image'; haystacks have"):
+        load_samples("haystacks", "tuning", 3, 0, ("image",))
+
+
+def test_every_dataset_has_a_manifest_and_every_task_a_type() -> None:
+    assert {"scenes", *MODALITIES} <= set(read_manifests("dataset"))
+    for modality in MODALITIES.values():
+        assert {TASK_TYPES[task] for task in modality.needles} == {"needle"}
+        assert "needle" not in {TASK_TYPES[task] for task in modality.controls}
+        assert all(not load_samples("scenes", "tuning", 1, 0, (t,))[0].evidence for t in ("count", "sum"))
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_conversation_asks_about_one_set_of_media(modality: str) -> None:
+    kind = MODALITIES[modality]
+    seen = set()
+    for seed in range(30):
+        drawn = draw_turns(np.random.default_rng(seed), modality, tasks=kind.needles + kind.controls)
+        again = draw_turns(np.random.default_rng(seed), modality, tasks=kind.needles + kind.controls)
+        assert (drawn.context, drawn.turns) == (again.context, again.turns)
+        questions = [question for _, question, _ in drawn.turns]
+        assert len(set(questions)) == len(questions) <= 8
+        assert drawn.context.count(MEDIA) in (0, len(drawn.media))
+        seen |= {task for task, _, _ in drawn.turns}
+        for task, question, answer in drawn.turns:
+            if task == "listing":
+                assert question == kind.request
+                assert all(re.fullmatch(r"\w+( \w+)? \d", part) for part in answer.split(", "))
+    assert seen >= {"listing", *kind.needles, "count", "sum"}
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_the_corpus_has_every_word_of_the_conversations(modality: str) -> None:
+    kind = MODALITIES[modality]
+    known = set(re.findall(r"[A-Za-z]+", " ".join(corpus())))
+    for seed in range(40):
+        drawn = draw_turns(np.random.default_rng(seed), modality, tasks=kind.needles + kind.controls)
+        texts = [drawn.context, *(f"{question} {answer}" for _, question, answer in drawn.turns)]
+        assert set(re.findall(r"[A-Za-z]+", " ".join(texts))) <= known
+
+
+def test_difficulty_and_lengths_reach_the_conversation() -> None:
+    rng = np.random.default_rng(0)
+    drawn = draw_turns(rng, "documents", tasks=["pair"], listing=0.0, pages=[1, 1], size=[64, 64])
+    assert len(drawn.media) == 1
+    assert {task for task, _, _ in drawn.turns} == {"pair"}
+    drawn = draw_turns(rng, "haystacks", listing=1.0, most=2, facts=[5, 5])
+    assert len(drawn.turns[0][2].split(", ")) == 2
+    with pytest.raises(CoreheadError, match=r"no modality 'clip'\. Did you mean 'clips'"):
+        draw_turns(rng, "clip")
+    with pytest.raises(CoreheadError, match="Unknown task 'page'; clips have"):
+        draw_turns(rng, "clips", tasks=["page"])
