@@ -94,9 +94,12 @@ def find_manifest(name: str, kind: Kind) -> Manifest:
 
 
 def model_manifest(name: str) -> Manifest | None:
-    """The manifest of a model, by its name here or its hub id; None if it has none."""
+    """The manifest of a model, by its name here, its hub id, or a folder of that name; None if it has none."""
     known = read_manifests("model")
-    return known.get(name) or next((m for m in known.values() if m.hub == name), None)
+    alike = (
+        m for m in known.values() if m.hub and name != m.name and (m.hub == name or Path(name).name == m.name)
+    )
+    return known.get(name) or next(alike, None)
 
 
 def how_to_get(manifest: Manifest) -> str:

@@ -39,12 +39,13 @@ def records(
     rows = _page_rows(folder, report)
     images = _page_files(folder)
     for _, document in read_lines(annotations, report):
+        questions: list = []
         with report.guard(str(document.get("doc_name"))):
             name, (first, last) = document["doc_name"], document["page_indices"]
             total = last - first + 1  # both ends are included
             page = _pages(name, total, rows, images)
-            questions = document["questions"]
-        for i, question in enumerate(questions if isinstance(questions, list) else []):
+            questions = list(document["questions"])
+        for i, question in enumerate(questions):
             with report.guard(f"mmdocir/{name}/{i}"):
                 yield _record(f"mmdocir/{name}/{i}", name, question, total, page, evidence, pages, report)
 

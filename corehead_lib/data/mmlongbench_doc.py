@@ -53,14 +53,13 @@ def _record(id: str, entry: dict, folder: Path, most: int, report: Report) -> Re
     numbers = page_numbers(entry["evidence_pages"])
     if task == "answerable" and not numbers:
         raise CoreheadError("no evidence: answerable, but no page is listed")
-    if task == "unanswerable" and numbers:
-        report.notes["unanswerable questions that list pages, not used as evidence"] += 1
-        numbers = []
-    if 0 in numbers:
-        report.notes["page 0, read as page 1"] += 1
-    numbers = sorted({max(number - 1, 0) for number in numbers})
+    shown = sorted({max(number - 1, 0) for number in numbers}) if task == "answerable" else []
 
     def build() -> Sample:
+        if numbers and task == "unanswerable":
+            report.notes["unanswerable questions that list pages, not used as evidence"] += 1
+        elif 0 in numbers:
+            report.notes["page 0, read as page 1"] += 1
         found = find(
             folder, [f"{place}/{escape(Path(name).name)}" for place in ("documents", "data/documents")]
         )
@@ -68,7 +67,7 @@ def _record(id: str, entry: dict, folder: Path, most: int, report: Report) -> Re
             raise CoreheadError(f"missing document: {name}")
         total, page = open_document(found[0])
         question = entry["question"]
-        return document_sample(id, task, question, answer, total, page, numbers, numbers, most)
+        return document_sample(id, task, question, answer, total, page, shown, shown, most)
 
     return Record(id, document_group(name), task, build)
 
