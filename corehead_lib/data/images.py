@@ -26,6 +26,8 @@ class LazyImage(Image.Image):
     def _fresh(self) -> Image.Image:
         try:
             picture = ImageOps.exif_transpose(self._read()).convert("RGB")
+        except CoreheadError:
+            raise
         except Exception as error:  # PIL raises OSError, SyntaxError, struct.error, ... on damaged files
             raise CoreheadError(f"damaged picture: {self._name}: {error}") from error
         if picture.size != self._size:
@@ -64,6 +66,8 @@ def picture(source: Path | Callable[[], bytes], name: str = "") -> LazyImage:
             width, height = header.size
             if header.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # orientation on its side
                 width, height = height, width
+    except CoreheadError:
+        raise
     except Exception as error:
         raise CoreheadError(f"unreadable picture: {name}: {error}") from error
     if width * height > MOST_PIXELS:

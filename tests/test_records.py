@@ -1,0 +1,135 @@
+"""Splits, seeds, limits and the account of records, without any file."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from corehead_lib.data.images import LazyImage, picture
+from corehead_lib.data.pages import choose_pages, document_group
+from corehead_lib.data.records import SHARES, Record, collect, split_of
+from corehead_lib.data.report import Report
+from corehead_lib.errors import CoreheadError
+from corehead_lib.samples import Sample
+
+
+def records(count: int, per_group: int = 3) -> Iterator[Record]:
+    for i in range(count):
+
+        def build(i: int = i) -> Sample:
+            if i % 10 == 7:
+                raise CoreheadError(f"bad luck: number {i}")
+            if i % 10 == 8:
+                raise RuntimeError("a file broke")
+            return Sample(str(i), f"task{i % 2}", "q", "a", ())
+
+        yield Record(str(i), f"group {i // per_group}", f"task{i % 2}", build)
+
+
+def ids(split: str = "all", **options) -> list[str]:
+    return [sample.id for sample in collect(records(300), Report("set"), split=split, **options).samples]
+
+
+def test_splits_never_share_a_group_and_miss_none() -> None:
+    parts = {split: {int(i) // 3 for i in ids(split)} for split in SHARES}
+    assert sum(len(part) for part in parts.values()) == len(set.union(*parts.values()))
+    assert set.union(*parts.values()) == {int(i) // 3 for i in ids()}
+    assert len(parts["detection"]) > 25
+    assert len(parts["evaluation"]) > 25
+
+
+def test_a_group_stays_in_its_split_whatever_the_seed_and_its_spelling() -> None:
+    assert set(ids("detection", seed=1)) == set(ids("detection", seed=2))
+    assert split_of("Document/A") == split_of("document/a")
+    assert document_group("Report.pdf") == document_group("Report")
+    assert document_group("2305.13186v3.pdf") == document_group("2305.13186v3")
+
+
+def test_the_split_is_the_same_on_every_machine_and_in_every_release() -> None:
+    expected = ["evaluation", "tuning", "detection", "detection"]
+    assert [split_of(f"coco/{n}") for n in (431, 582, 700, 1000)] == expected
+
+
+def test_seed_and_limit_choose_and_the_same_seed_chooses_the_same() -> None:
+    assert ids(seed=3, limit=20) == ids(seed=3, limit=20) != ids(seed=4, limit=20)
+    assert ids(seed=3, limit=20) == ids(seed=3)[:20]
+
+
+def test_broken_records_are_counted_by_reason_and_the_rest_goes_on() -> None:
+    loaded = collect(records(100), Report("set"))
+    assert loaded.report.reasons() == {"bad luck": 10, "broken record": 10}
+    assert (loaded.report.kept, loaded.report.seen) == (80, 100)
+    assert "10 refused, bad luck: " in loaded.report.summary()
+    assert "RuntimeError a file broke" in loaded.report.summary()
+
+
+def test_limit_and_tasks_account_for_the_rest() -> None:
+    report = collect(records(100), Report("set"), tasks=("task0",), limit=5).report
+    assert report.seen == 100
+    assert report.aside["other tasks"] == 50
+    assert report.kept == 5
+
+
+def test_an_id_that_stands_twice_is_refused() -> None:
+    twice = [*records(3), *records(1)]
+    assert collect(twice, Report("set")).report.reasons() == {"an id that stands twice": 1}
+
+
+def test_nothing_left_is_an_error_that_says_why() -> None:
+    only_bad = [record for record in records(10) if record.id in "78"]
+    with pytest.raises(CoreheadError, match=r"No sample is left: .*bad luck: 7 \(number 7\)"):
+        collect(only_bad, Report("set"))
+
+
+@pytest.mark.parametrize("options", [{"split": "train"}, {"seed": -1}, {"limit": 0}])
+def test_wrong_requests_are_refused(options: dict) -> None:
+    with pytest.raises(CoreheadError):
+        collect(records(10), Report("set"), **options)
+
+
+@given(st.integers(1, 60), st.integers(1, 20), st.data())
+def test_pages_shown_hold_the_evidence_in_order_within_the_budget(
+    total: int, most: int, data: st.DataObject
+) -> None:
+    needed = data.draw(st.lists(st.integers(0, total - 1), max_size=most))
+    shown = choose_pages("id", total, needed, most)
+    assert set(needed) <= set(shown) <= set(range(total))
+    assert shown == sorted(set(shown))
+    assert len(shown) == min(most, total)
+    assert shown == choose_pages("id", total, needed, most)
+    assert choose_pages("id", total, needed, 0) == list(range(total))
+
+
+def test_pages_that_do_not_exist_or_do_not_fit_are_refused() -> None:
+    with pytest.raises(CoreheadError, match=r"missing page: \[5\]"):
+        choose_pages("id", 5, [5], 3)
+    with pytest.raises(CoreheadError, match="too many pages"):
+        choose_pages("id", 9, [1, 2, 3], 2)
+
+
+def test_lazy_pictures_read_when_asked_and_keep_nothing() -> None:
+    reads = []
+
+    def read() -> Image.Image:
+        reads.append(1)
+        return Image.new("L", (4, 3), 7)
+
+    lazy = LazyImage((4, 3), read, "name")
+    assert (lazy.size, lazy.mode, reads) == ((4, 3), "RGB", [])
+    assert lazy.convert("RGB").getpixel((3, 2)) == (7, 7, 7)
+    assert lazy.tobytes() == bytes([7]) * 36
+    assert lazy.copy().size == (4, 3)
+    assert len(reads) == 3
+    assert lazy.getpixel((0, 0)) == (7, 7, 7)  # keeps its pixels now, as PIL does
+    lazy.getpixel((1, 1))
+    assert len(reads) == 4
+
+
+def test_exif_rotation_is_applied_before_anything_is_measured(tmp_path) -> None:
+    image, exif = Image.new("RGB", (40, 20), (200, 0, 0)), Image.Exif()
+    exif[0x0112] = 6  # stored on its side
+    image.save(tmp_path / "side.jpg", exif=exif)
+    opened = picture(tmp_path / "side.jpg")
+    assert opened.size == opened.convert("RGB").size == (20, 40)
