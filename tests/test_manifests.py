@@ -77,7 +77,7 @@ def test_table_rows_have_as_many_cells_as_their_header() -> None:
     for line in tables.markdown().splitlines():
         if line.startswith("|"):
             widths.add(len(re.findall(r"(?<!\\)\|", line)))
-    assert widths == {6, 11}
+    assert widths == {5, 9}
 
 
 def test_a_model_is_found_by_name_hub_id_or_folder() -> None:

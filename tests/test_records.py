@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageDraw, ImageOps
 
 from corehead_lib.data.images import LazyImage, picture
 from corehead_lib.data.pages import choose_pages, document_group
@@ -109,22 +110,37 @@ def test_pages_that_do_not_exist_or_do_not_fit_are_refused() -> None:
         choose_pages("id", 9, [1, 2, 3], 2)
 
 
-def test_lazy_pictures_read_when_asked_and_keep_nothing() -> None:
+def test_lazy_pictures_read_when_asked_and_only_the_last_keeps_its_pixels() -> None:
     reads = []
 
-    def read() -> Image.Image:
-        reads.append(1)
-        return Image.new("L", (4, 3), 7)
+    def lazy(shade: int) -> LazyImage:
+        def read() -> Image.Image:
+            reads.append(shade)
+            return Image.new("L", (4, 3), shade)
 
-    lazy = LazyImage((4, 3), read, "name")
-    assert (lazy.size, lazy.mode, reads) == ((4, 3), "RGB", [])
-    assert lazy.convert("RGB").getpixel((3, 2)) == (7, 7, 7)
-    assert lazy.tobytes() == bytes([7]) * 36
-    assert lazy.copy().size == (4, 3)
-    assert len(reads) == 3
-    assert lazy.getpixel((0, 0)) == (7, 7, 7)  # keeps its pixels now, as PIL does
-    lazy.getpixel((1, 1))
-    assert len(reads) == 4
+        return LazyImage((4, 3), read, "name")
+
+    one, two = lazy(1), lazy(2)
+    assert (one.size, one.mode, reads) == ((4, 3), "RGB", [])
+    upright = ImageOps.exif_transpose(one).convert("RGB")  # what processors do
+    assert upright.tobytes() == one.tobytes() == np.asarray(one).tobytes() == bytes([1]) * 36
+    assert one.getpixel((3, 2)) == one.load()[3, 2] == (1, 1, 1)
+    assert one.resize((2, 2)).getpixel((0, 0)) == (1, 1, 1)
+    assert reads == [1]
+    assert two.copy().getpixel((0, 0)) == (2, 2, 2)
+    assert one._im is None  # nothing is left of it but how to read it
+    assert one.crop((0, 0, 1, 1)).getpixel((0, 0)) == (1, 1, 1)
+    assert reads == [1, 2, 1]
+
+
+def test_a_lazy_picture_that_is_written_to_keeps_what_was_written() -> None:
+    picture, other = (LazyImage((4, 3), lambda: Image.new("RGB", (4, 3)), "name") for _ in range(2))
+    picture.putpixel((1, 1), (9, 9, 9))
+    ImageDraw.Draw(picture).point((2, 2), fill=(8, 8, 8))
+    other.load()
+    assert picture.getpixel((1, 1)) == (9, 9, 9)
+    assert picture.convert("RGB").getpixel((2, 2)) == (8, 8, 8)
+    assert other.getpixel((1, 1)) == (0, 0, 0)
 
 
 def test_exif_rotation_is_applied_before_anything_is_measured(tmp_path) -> None:

@@ -1,9 +1,9 @@
-"""Pictures that are read when somebody looks, and kept by nobody."""
+"""Pictures that are read when somebody looks, and not kept."""
 
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from PIL import Image, ImageOps
 
@@ -15,38 +15,44 @@ MOST_PIXELS = 2**27  # of one picture; more is taken for a decompression bomb
 class LazyImage(Image.Image):
     """A PIL image, RGB and upright (EXIF rotation applied), whose pixels are read on first use.
 
-    ``copy``, ``convert``, ``tobytes`` and ``numpy.asarray`` read them anew and keep none, so thousands of pages can wait in
-    a list of samples; other methods load and keep them as PIL does. Damaged pixels raise CoreheadError.
+    Only the picture that was read last keeps its pixels, so thousands of pages can wait in a list of samples. A
+    picture that is written to keeps what was written. Damaged pixels raise CoreheadError.
     """
+
+    _latest: ClassVar[tuple["LazyImage", Image.Image] | None] = None
 
     def __init__(self, size: tuple[int, int], read: Callable[[], Image.Image], name: str) -> None:
         super().__init__()
         self._mode, self._size, self._read, self._name = "RGB", size, read, name
+        self.readonly = 1  # PIL copies the pixels before it writes to them
 
-    def _fresh(self) -> Image.Image:
+    def _pixels(self) -> Image.Image:
+        latest = LazyImage._latest
+        if latest and latest[0] is self:
+            return latest[1]
         try:
-            picture = ImageOps.exif_transpose(self._read()).convert("RGB")
+            upright = ImageOps.exif_transpose(self._read()).convert("RGB")
         except CoreheadError:
             raise
         except Exception as error:  # PIL raises OSError, SyntaxError, struct.error, ... on damaged files
             raise CoreheadError(f"damaged picture: {self._name}: {error}") from error
-        if picture.size != self._size:
-            raise CoreheadError(f"damaged picture: {self._name} is {picture.size}, not {self._size}")
-        return picture
+        if upright.size != self._size:
+            raise CoreheadError(f"damaged picture: {self._name} is {upright.size}, not {self._size}")
+        LazyImage._latest = (self, upright)
+        return upright
+
+    @property
+    def im(self) -> Any:
+        """PIL's own pixels; every method of PIL asks here."""
+        return self._pixels().im if self._im is None else self._im
+
+    @im.setter
+    def im(self, im: Any) -> None:
+        self._im = im
 
     def load(self) -> Any:
-        if getattr(self, "_im", None) is None:
-            self._im = self._fresh().im
-        return super().load()
-
-    def copy(self) -> Image.Image:
-        return self._fresh()
-
-    def convert(self, *args: Any, **kwargs: Any) -> Image.Image:
-        return self._fresh().convert(*args, **kwargs)
-
-    def tobytes(self, *args: Any, **kwargs: Any) -> bytes:
-        return self._fresh().tobytes(*args, **kwargs)
+        """Pixel access, as PIL's."""
+        return self._pixels().load() if self._im is None else super().load()
 
 
 def picture(source: Path | Callable[[], bytes], name: str = "") -> LazyImage:
