@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from mini import mlvu, mmdocir, mmlongbench, mmlongbench_doc, refcocog, vidstg
 
-from corehead_lib.data import real
+from corehead_lib.data import parquet, real
 from corehead_lib.data.archives import unpack
 from corehead_lib.data.images import picture
 from corehead_lib.data.pickles import read_pickle
@@ -316,3 +316,20 @@ def test_text_in_page_lists_is_never_run(tmp_path: Path) -> None:
     report = load("mmlongbench-doc", tmp_path).report
     assert report.reasons()["bad page list"] == 3
     assert not mark.exists()
+
+
+def test_a_parquet_of_one_huge_row_group_is_cut_into_small_ones_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = mmdocir.build(tmp_path) / "MMDocIR_pages.parquet"
+    pq.write_table(pq.read_table(path), path)
+    assert pq.ParquetFile(path).num_row_groups == 1
+    before = load("mmdocir", tmp_path).samples
+    monkeypatch.setattr(parquet, "LARGE", 1000)
+    monkeypatch.setattr(parquet, "ROWS", 4)
+    parquet._small_groups.cache_clear()
+    after = load("mmdocir", tmp_path).samples
+    assert [s.media[0].tobytes() for s in before] == [s.media[0].tobytes() for s in after]  # type: ignore[union-attr]
+    copies = list(tmp_path.glob(".*regrouped"))
+    assert [pq.ParquetFile(c).num_row_groups for c in copies] == [6]  # 23 rows by fours
+    parquet._small_groups.cache_clear()

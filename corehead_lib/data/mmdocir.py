@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from corehead_lib.data.files import find, parquet_cell, parquet_columns, parquet_rows, read_lines, require
+from corehead_lib.data import parquet
+from corehead_lib.data.files import find, read_lines, require
 from corehead_lib.data.geometry import box
 from corehead_lib.data.images import LazyImage, picture
 from corehead_lib.data.pages import PAGES, document_group, document_sample
@@ -107,8 +108,8 @@ def _page_rows(folder: Path, report: Report) -> dict[tuple[str, int], tuple[Path
     """(document, page) -> (parquet file, row)."""
     rows = {}
     for path in find(folder, ("**/MMDocIR_pages*.parquet",)):
-        if parquet_columns(path, report):
-            for row, values in parquet_rows(path, FIELDS, report):
+        if parquet.columns(path, report):
+            for row, values in parquet.rows(path, FIELDS, report):
                 with report.guard(f"{path.name}:{row}"):
                     rows[values["doc_name"], int(values["passage_id"])] = (path, row)
     return rows
@@ -137,7 +138,7 @@ def _pages(
     def page(number: int) -> LazyImage:
         if (name, number) in rows:
             path, row = rows[name, number]
-            return picture(lambda: parquet_cell(path, row, "image_binary"), f"{name}, page {number}")
+            return picture(lambda: parquet.cell(path, row, "image_binary"), f"{name}, page {number}")
         if number + shift in files:
             return picture(files[number + shift])
         raise CoreheadError(f"missing picture: page {number} (from 0) of {name}")

@@ -12,7 +12,8 @@ from pathlib import Path
 import pypdfium2 as pdfium
 from PIL import Image
 
-from corehead_lib.data.files import find, parquet_rows, read_json, require
+from corehead_lib.data import parquet
+from corehead_lib.data.files import find, read_json, require
 from corehead_lib.data.images import MOST_PIXELS, LazyImage
 from corehead_lib.data.pages import PAGES, document_group, document_sample
 from corehead_lib.data.records import Record
@@ -40,7 +41,7 @@ def records(folder: Path, report: Report, pages: int = PAGES) -> Iterator[Record
     entries = (
         enumerate(read_json(source[0], report))
         if source[0].suffix == ".json"
-        else (pair for path in source for pair in parquet_rows(path, FIELDS, report))
+        else (pair for path in source for pair in parquet.rows(path, FIELDS, report))
     )
     for i, entry in entries:
         with report.guard(f"mmlongbench-doc/{i}"):

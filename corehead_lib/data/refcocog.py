@@ -10,14 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from corehead_lib.data.files import (
-    find,
-    parquet_cell,
-    parquet_columns,
-    parquet_rows,
-    read_json,
-    require,
-)
+from corehead_lib.data import parquet
+from corehead_lib.data.files import find, read_json, require
 from corehead_lib.data.geometry import box
 from corehead_lib.data.images import LazyImage, picture
 from corehead_lib.data.pickles import read_pickle
@@ -47,7 +41,7 @@ def records(folder: Path, report: Report, subsets: tuple[str, ...] = ("test",)) 
         return
     for path in found:
         if path.name.split("-")[0].replace("validation", "val") in subsets:
-            if "raw_anns" in parquet_columns(path, report):
+            if "raw_anns" in parquet.columns(path, report):
                 yield from _without_pixels(path, folder, report)
             else:
                 yield from _with_pixels(path, report)
@@ -77,7 +71,7 @@ def _original(path: Path, folder: Path, report: Report, subsets: tuple[str, ...]
 
 def _without_pixels(path: Path, folder: Path, report: Report) -> Iterator[Record]:
     columns = ("ref_id", "image_id", "bbox", "raw_anns", "raw_image_info", "sentences", "file_name")
-    for row, ref in parquet_rows(path, columns, report):
+    for row, ref in parquet.rows(path, columns, report):
         with report.guard(f"{path.name}:{row}"):
             corners = json.loads(ref["raw_anns"])["bbox"]  # x, y, width, height: COCO's own
             x, y, width, height = corners
@@ -91,7 +85,7 @@ def _without_pixels(path: Path, folder: Path, report: Report) -> Iterator[Record
 
 def _with_pixels(path: Path, report: Report) -> Iterator[Record]:
     seen = set()
-    for row, ref in parquet_rows(path, ("question_id", "answer", "bbox", "file_name"), report):
+    for row, ref in parquet.rows(path, ("question_id", "answer", "bbox", "file_name"), report):
         with report.guard(f"{path.name}:{row}"):
             key = (ref["file_name"], tuple(ref["bbox"]))
             if key in seen:
@@ -138,4 +132,4 @@ def _photograph(folder: Path, name: str) -> LazyImage:
 
 
 def _embedded(path: Path, row: int) -> LazyImage:
-    return picture(lambda: parquet_cell(path, row, "image")["bytes"], f"{path.name}:{row}")
+    return picture(lambda: parquet.cell(path, row, "image")["bytes"], f"{path.name}:{row}")
