@@ -47,7 +47,8 @@ def test_every_record_is_kept_refused_or_set_aside_once(dataset: str, tmp_path: 
         "mmdocir-layouts": 7,
         "vidstg": 14,  # seven sentences, six questions less two, and both lists of the broken record
         "vidstg-tubes": 14,
-        "mmlongbench": 25,
+        "mmlongbench": sum(len(v) for k, v in mmlongbench.FILES.items() if "_K8" in k)
+        + 1,  # and one to label
         "mmlongbench-doc": len(mmlongbench_doc.RECORDS),
         "mlvu": 4,  # the task without options is no part of it
     }[dataset]
@@ -233,9 +234,10 @@ def test_mmlongbench_needles_are_found_or_the_record_is_refused(tmp_path: Path) 
     assert samples["vh_single/1"].evidence == (Pages((0,)),)  # depth 0
     assert samples["retrieval-image/0"].evidence == (Pages((1,)),)
     assert samples["retrieval-image/0"].answer == "B"
-    assert samples["counting-image/0"].evidence == (Pages((1,)),)
+    assert samples["counting-image/0"].evidence == (Pages((0, 1)),)
     assert len(samples["counting-image/0"].media) == 3  # two in the haystack, one to count
-    for id in ("retrieval-text/0", "retrieval-text/1"):
+    assert samples["retrieval-image/2"].evidence == (Pages((1,)),)  # a mark says so
+    for id in ("retrieval-text/0", "retrieval-text/1", "retrieval-text/4"):
         (span,) = samples[id].evidence
         assert isinstance(span, TextSpan)
         assert "secret is an oak." in samples[id].context[span.start : span.stop]
@@ -264,7 +266,7 @@ def test_mmlongbench_shots_and_summaries_have_no_evidence(tmp_path: Path) -> Non
 
 def test_mmlongbench_of_another_length(tmp_path: Path) -> None:
     mmlongbench.build(tmp_path)
-    with pytest.raises(CoreheadError, match="length=9"):
+    with pytest.raises(CoreheadError, match=r"holds no \*\*/mmlb_data/\*/\*_K9"):
         real.load("mmlongbench", data_dir=tmp_path, length=9)
     assert len(real.load("mmlongbench", data_dir=tmp_path, length=16).samples) == 1  # one id, three times
 

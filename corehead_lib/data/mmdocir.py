@@ -123,7 +123,7 @@ def _page_files(folder: Path) -> dict[str, dict[int, Path]]:
             number = re.search(r"(\d+)$", path.stem)
             if number and path.is_file():
                 stem = path.stem[: number.start()]
-                name = re.sub(r"[_\-. ]*(page)?[_\-. ]*$", "", stem) or path.parent.name
+                name = re.sub(r"[_\-. ]*(page|p)?[_\-. ]*$", "", stem) or path.parent.name
                 found.setdefault(name.removesuffix(".pdf"), {})[int(number[1])] = path
     return found
 

@@ -15,7 +15,7 @@ from corehead_lib.data.mmlongbench_needles import (
     haystack_of_images,
     needle_in_images,
     needle_in_text,
-    needles,
+    needle_places,
 )
 from corehead_lib.data.mmlongbench_tasks import Parts, document, many_shots, retrieval_from_text, summary
 from corehead_lib.data.pages import document_group
@@ -36,7 +36,6 @@ READERS: dict[str, Callable[[dict, Report], Parts]] = {
 }
 TASKS = (*READERS, "unanswerable", "icl")
 DEFAULT_TASKS = DOCUMENTS
-LENGTHS = (8, 16, 32, 64, 128)  # thousands of tokens, as the dataset counts them
 
 
 def records(folder: Path, report: Report, length: int = 8) -> Iterator[Record]:
@@ -47,8 +46,6 @@ def records(folder: Path, report: Report, length: int = 8) -> Iterator[Record]:
 
     Raises CoreheadError if ``mmlb_data`` or ``mmlb_image`` is missing, or holds nothing of that length.
     """
-    if length not in LENGTHS:
-        raise CoreheadError(f"length={length}: MMLongBench has {LENGTHS} thousand tokens.")
     sources = require("mmlongbench", folder, (f"**/mmlb_data/*/*_K{length}[_.]*",))
     images = require("mmlongbench", folder, ("**/mmlb_image",))[0]
     for source in sources:
@@ -69,8 +66,8 @@ def group_of(task: str, id: str, entry: dict) -> str:
     if task in ("infoseek", "viquae"):
         return f"image/{entry['image']}"
     if task in ("vh_single", "vh_multi"):
-        named = [image for image in entry["ctxs"] if image in set(needles(entry))]
-        return f"image/{named[0]}" if named else id
+        named = needle_places(entry, entry["ctxs"])
+        return f"image/{entry['ctxs'][named[0]]}" if named else id
     return id
 
 

@@ -1,6 +1,7 @@
-"""MMLongBench's haystacks: where the needle is, which no documented key says, so it is found or the record refused.
+"""MMLongBench's haystacks: where the needle is, which its own code never reads, so it is found or the record refused.
 
-Templates follow data.py of https://github.com/EdinburghNLP/MMLongBench; needle keys may be those of MM-NIAH's ``meta``.
+Templates follow data.py of https://github.com/EdinburghNLP/MMLongBench; that positive_ctxs names the needles is read off
+data.py of https://github.com/ab-cli/MMRetHead, which uses the same files.
 """
 
 import json
@@ -20,7 +21,7 @@ PLACEHOLDER = "<image>"
 def haystack_of_images(entry: dict, report: Report) -> Parts:
     """Yes or no about the image that shows the anchor object, among others."""
     images = entry["ctxs"]
-    found = tuple(i for i, image in enumerate(images) if image in set(needles(entry)))
+    found = needle_places(entry, images)
     if not found:
         found = by_depth(entry, len(images))
         report.notes["needle images found by depth, not by name"] += 1
@@ -35,7 +36,7 @@ def needle_in_text(entry: dict, report: Report) -> Parts:
     context = _interleaved(entry)
     spans = [
         TextSpan(match.start(), match.end())
-        for needle in needles(entry)
+        for needle in dict.fromkeys(needles(entry))
         for match in re.finditer(re.escape(plain(needle)), context)
     ]
     answer = first(entry["answer"])
@@ -73,23 +74,36 @@ def count_in_images(entry: dict, report: Report) -> Parts:
 
 
 def needles(entry: dict) -> list[str]:
-    """Every text under a key whose name says needle or target, also inside ``meta``."""
+    """Texts and image paths that the record calls its needles: in positive_ctxs, or under a key named so."""
 
     def texts(value: Any) -> Iterator[str]:
         if isinstance(value, str):
             yield value
-        elif isinstance(value, list):
-            for part in value:
-                yield from texts(part)
+        for part in value if isinstance(value, list) else ():
+            yield from texts(part)
 
+    positive = entry.get("positive_ctxs") or []
+    found = [part for part in positive if isinstance(part, str)]
+    for part in positive:
+        found += [part[key] for key in ("text", "image") if isinstance(part, dict) and part.get(key)]
     meta = entry["meta"] if isinstance(entry.get("meta"), dict) else {}
-    return [
-        text
-        for key, value in {**entry, **meta}.items()
-        if re.search("needle|target", key, re.IGNORECASE)
-        for text in texts(value)
-        if text
-    ]
+    for key, value in {**entry, **meta}.items():
+        if re.search("needle|target", key, re.IGNORECASE):
+            found += texts(value)
+    return [text for text in found if text and text != PLACEHOLDER]
+
+
+def needle_places(entry: dict, images: list[str]) -> tuple[int, ...]:
+    """Which of ``images`` are needles: by path (which may lack the first folders), or by a mark in ``ctxs``."""
+    names = needles(entry)
+    found = [i for i, image in enumerate(images) if any(f"/{image}".endswith(f"/{name}") for name in names)]
+    if not found:
+        pieces = [
+            piece for piece in entry["ctxs"] if isinstance(piece, dict) and piece.get("type") == "image"
+        ]
+        marks = [bool(piece.get("has_ans") or piece.get("has_answer")) for piece in pieces]
+        found = [i for i, mark in enumerate(marks) if mark and len(marks) == len(images)]
+    return tuple(found)
 
 
 def by_depth(entry: dict, total: int) -> tuple[int, ...]:
@@ -112,7 +126,7 @@ def _no_needle(entry: dict, more: str = "") -> CoreheadError:
 
 
 def _pages(entry: dict, images: list[str]) -> Pages:
-    found = tuple(i for i, image in enumerate(images) if image in set(needles(entry)))
+    found = needle_places(entry, images)
     if not found:
         raise _no_needle(entry)
     return Pages(found)

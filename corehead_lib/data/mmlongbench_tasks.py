@@ -38,8 +38,11 @@ def document(entry: dict, report: Report) -> Parts:
     answer = entry["answer"] if isinstance(entry["answer"], str) else json.dumps(entry["answer"])
     if entry["answer_format"] == "None":
         return Parts(question, answer, pages, context)
-    wanted = {int(number) for number in entry["ans_page_list"]}
-    numbers = [page_number(page, name) for page in pages]
+    wanted: set = set(entry.get("ans_page_path_list") or ())  # some versions of the files name them
+    numbers: list = pages
+    if not wanted:
+        wanted = {int(number) for number in entry["ans_page_list"]}
+        numbers = [page_number(page, name) for page in pages]
     found = tuple(i for i, number in enumerate(numbers) if number in wanted)
     if not found:
         raise CoreheadError(f"missing page: pages {sorted(wanted)} of {name} are not among those shown")

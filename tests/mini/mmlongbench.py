@@ -29,7 +29,7 @@ def question(id: int, pages: list[str], answer_pages: list[int], doc: str, form:
     }
 
 
-RED_IMAGES = {page("report", 5), slide("deck-2", 4), "vh/needle.jpg", "niah/img2.jpg"}
+RED_IMAGES = {page("report", 5), slide("deck-2", 4), "vh/needle.jpg", "mm-niah/img2.jpg"}
 MMLONGDOC = [
     question(0, [page("other", 5), page("report", 4), page("report", 5), page("report", 6)], [5], "report"),
     question(1, [page("report", 5), page("report", 6)], [5, 20], "report"),  # page 20 was cut off
@@ -61,23 +61,34 @@ HAYSTACK = [
     {"id": 3, "ctxs": CROWD, "question": "Is there a dog?", "answer": "no", "depth": 40},
 ]  # fmt: skip
 TEXT = [{"text": "Hay. <image> More hay."}, {"text": "The secret is an oak. Hay. <image>"}]
-IMAGES = ["niah/img1.jpg", "niah/img2.jpg"]
+IMAGES = ["mm-niah/img1.jpg", "mm-niah/img2.jpg"]
+PIECES = [
+    {"type": "text", "text": "Hay.", "len": 2},
+    {"type": "image", "text": "<image>"},
+    {"type": "text", "text": "The secret is an oak. Hay.", "len": 9, "has_answer": True},
+    {"type": "image", "text": "<image>", "has_ans": True},
+]  # as the published files have them
 NIAH_TEXT = [
     {"id": 0, "ctxs": TEXT, "image_list": IMAGES, "question": "What is the secret?", "answer": "oak",
      "depth": [0.5], "meta": {"needles": ["The secret is an oak."]}},
+    {"id": 4, "ctxs": PIECES, "image_list": IMAGES, "question": "What is the secret?", "answer": "oak", "depth": 0.5,
+     "positive_ctxs": [{"type": "text", "text": "The secret is an oak.", "len": 6}]},
     {"id": 1, "ctxs": TEXT, "image_list": IMAGES, "question": "What is the secret?", "answer": "oak", "depth": [0.5]},
     {"id": 2, "ctxs": TEXT, "image_list": IMAGES, "question": "What is it?", "answer": "ay", "depth": [0.5]},
     {"id": 3, "ctxs": TEXT, "image_list": IMAGES[:1], "question": "What?", "answer": "oak", "depth": [0.5]},
 ]  # fmt: skip
 NIAH_IMAGE = [
     {"id": 0, "ctxs": TEXT, "image_list": IMAGES, "question": "Which picture was pasted in?", "answer": 1,
-     "choices_image": ["niah/choice0.jpg", "niah/choice1.jpg"], "depth": [0.9], "needle_image": "niah/img2.jpg"},
+     "choices_image": ["mm-niah/choice0.jpg", "mm-niah/choice1.jpg"], "depth": [0.9], "needle_image": "mm-niah/img2.jpg"},
+    {"id": 2, "ctxs": PIECES, "image_list": IMAGES, "question": "Which?", "answer": 0,
+     "choices_image": ["mm-niah/choice0.jpg", "mm-niah/choice1.jpg"], "depth": [0.9]},
     {"id": 1, "ctxs": TEXT, "image_list": IMAGES, "question": "Which?", "answer": 0,
-     "choices_image": ["niah/choice0.jpg", "niah/choice1.jpg"], "depth": [0.9]},
+     "choices_image": ["mm-niah/choice0.jpg", "mm-niah/choice1.jpg"], "depth": [0.9]},
 ]  # fmt: skip
 NIAH_COUNT = [
     {"id": 0, "ctxs": TEXT, "image_list": IMAGES, "question": "How often is <image> in each?", "answer": [0, 2],
-     "needle_image_list": ["niah/choice0.jpg"], "depth": [0.9], "target_images": ["niah/img2.jpg"]},
+     "needle_image_list": ["mm-niah/choice0.jpg"], "depth": [0.9],
+     "positive_ctxs": [{"type": "image", "text": "<image>", "image": name, "has_ans": True} for name in ("img1.jpg", "img2.jpg")]},
 ]  # fmt: skip
 ICL = {
     "cars": {
@@ -107,8 +118,8 @@ PICTURES = [
     slide("deck", 4),
     *CROWD,
     *IMAGES,
-    "niah/choice0.jpg",
-    "niah/choice1.jpg",
+    "mm-niah/choice0.jpg",
+    "mm-niah/choice1.jpg",
     "vrag/who.jpg",
     *(f"icl/{letter}.jpg" for letter in "abcd"),
 ]
