@@ -58,9 +58,11 @@ def _record(id: str, task: str, entry: dict, videos: dict[tuple[str, str], Path]
 
     def build() -> Sample:
         name = Path(entry["video"]).name
-        if (task, name) not in videos:
+        path = videos.get((task, name)) or videos.get(
+            (task.split("_", 1)[1], name)
+        )  # some copies drop the number
+        if path is None:
             raise CoreheadError(f"missing video: video/{task}/{name}")
-        path = videos[task, name]
         info = probe(path, count=False)
         index = spread(0, info.frames, most)
         clip = Clip(VideoFrames(path, index, exact=False), fps=info.fps, index=tuple(index))

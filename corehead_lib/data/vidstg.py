@@ -37,7 +37,7 @@ def records(
     source = require("vidstg", folder, (f"**/{subset}_annotations.json",))[0]
     require("vidstg", folder, ("**/*.mp4",))
     videos = {path.stem: path for path in find(folder, ("**/*.mp4",))}
-    tubes = {path.stem: path for path in find(folder, ("**/annotation/**/*.json",))}
+    tubes = {path.stem: path for path in find(folder, ("**/*.json",)) if path.stem in videos}
     for i, entry in enumerate(read_json(source, report)):
         vid = str(entry.get("vid", i) if isinstance(entry, dict) else i)
         for task, key in (("declarative", "captions"), ("interrogative", "questions")):

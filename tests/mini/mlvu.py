@@ -26,7 +26,7 @@ TASKS = {
         record("needle_1.mp4", "a dog"),  # none of the options
         record("needle_9.mp4", "a cat"),  # its video is missing
     ],
-    "4_count": [record("needle_1.mp4", "a ball")],  # the same name in another folder
+    "4_count": [record("needle_1.mp4", "a ball")],  # the same name in another folder, without its number
     "9_summary": [{"video": "needle_1.mp4", "question": "Summarize.", "answer": "A block moves."}],
 }
 
@@ -37,5 +37,5 @@ def build(folder: Path) -> Path:
     for task, records in TASKS.items():
         (folder / "json" / f"{task}.json").write_text(json.dumps(records))
     film(folder / "video" / "2_needle" / "needle_1.mp4", FRAMES)
-    film(folder / "video" / "4_count" / "needle_1.mp4", FRAMES // 2)
+    film(folder / "video" / "count" / "needle_1.mp4", FRAMES // 2)
     return folder
