@@ -13,7 +13,7 @@ from corehead_lib.data.pages import choose_pages, document_group
 from corehead_lib.data.records import SHARES, Record, collect, split_of
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError
-from corehead_lib.samples import Sample
+from corehead_lib.samples import MEDIA, Sample
 
 
 def records(count: int, per_group: int = 3) -> Iterator[Record]:
@@ -64,6 +64,27 @@ def test_broken_records_are_counted_by_reason_and_the_rest_goes_on() -> None:
     assert (loaded.report.kept, loaded.report.seen) == (80, 100)
     assert "10 refused, bad luck: " in loaded.report.summary()
     assert "RuntimeError a file broke" in loaded.report.summary()
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"question": ""}, "bad question"),
+        ({"question": "why? "}, "bad question"),
+        ({"answer": " "}, "no answer"),
+        ({"context": f"{MEDIA} and {MEDIA}"}, "miscounted media"),
+    ],
+)
+def test_samples_that_no_prompt_can_be_made_of_are_refused(fields: dict, reason: str) -> None:
+    picture = (Image.new("RGB", (2, 2)),)
+
+    def build() -> Sample:
+        return Sample(**{"id": "a", "task": "t", "question": "q", "answer": "a", "media": picture, **fields})
+
+    report = Report("set")
+    with pytest.raises(CoreheadError, match="No sample is left"):
+        collect([Record("a", "g", "t", build)], report)
+    assert report.reasons() == {reason: 1}
 
 
 def test_limit_and_tasks_account_for_the_rest() -> None:

@@ -54,7 +54,7 @@ def _record(id: str, task: str, entry: dict, videos: dict[tuple[str, str], Path]
         raise CoreheadError(f"no such option: the answer {answer!r} is none of {options}")
     letters = tuple(LETTERS[: len(options)])
     lines = "".join(f"\n({letter}) {option}" for letter, option in zip(letters, options, strict=True))
-    text = f"{question}{lines}\nAnswer with the letter of the right option."
+    text = f"{question.strip()}{lines}\nAnswer with the letter of the right option."
 
     def build() -> Sample:
         name = Path(entry["video"]).name

@@ -113,7 +113,9 @@ def _shots(source: Path, name: str, images: Path, report: Report) -> Iterator[Re
 
 def _sample(id: str, kind: str, parts: Parts, images: Path) -> Sample:
     media = tuple(_image(images, path) for path in parts.images)
-    return Sample(id, kind, parts.question, parts.answer, media, parts.evidence, parts.options, parts.context)
+    return Sample(
+        id, kind, parts.question.strip(), parts.answer, media, parts.evidence, parts.options, parts.context
+    )
 
 
 def _image(root: Path, name: str) -> LazyImage:

@@ -64,4 +64,4 @@ def document_sample(
         )
     else:
         pieces = (Pages(tuple(place[number] for number in sorted(set(evidence)))),) if evidence else ()
-    return Sample(id, task, question, answer, tuple(pictures.values()), pieces)
+    return Sample(id, task, question.strip(), answer, tuple(pictures.values()), pieces)

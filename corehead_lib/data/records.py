@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError, did_you_mean
-from corehead_lib.samples import Clip, Sample
+from corehead_lib.samples import MEDIA, Clip, Sample
 
 SHARES = {"detection": 0.45, "evaluation": 0.45, "tuning": 0.1}  # of the groups
 SPLITS = (*SHARES, "all")
@@ -99,6 +99,7 @@ def collect(
             break
         with report.guard(chosen[i].id):
             sample = chosen[i].build()
+            _complete(sample)
             if check_pixels:
                 _decode(sample)
             samples.append(sample)
@@ -121,6 +122,16 @@ def tell(loaded: Loaded) -> list[Sample]:
     """Print the account to stderr, hand on the samples."""
     print(loaded.report.summary(), file=sys.stderr)
     return loaded.samples
+
+
+def _complete(sample: Sample) -> None:
+    """Raise CoreheadError if a prompt cannot be made of it, or no answer be scored."""
+    if not sample.question or sample.question != sample.question.strip():
+        raise CoreheadError(f"bad question: {sample.question!r} is empty, or blanks are around it")
+    if not sample.answer.strip():
+        raise CoreheadError("no answer: it is empty")
+    if sample.context.count(MEDIA) not in (0, len(sample.media)):
+        raise CoreheadError(f"miscounted media: {len(sample.media)} for {sample.context.count(MEDIA)} places")
 
 
 def _decode(sample: Sample) -> None:
