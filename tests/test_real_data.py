@@ -110,6 +110,7 @@ def test_mmdocir_pages_count_from_0_however_they_are_stored(build: Callable, tmp
     samples = by_id(load("mmdocir", tmp_path, build))
     first = samples["alpha.pdf/0"]
     assert first.evidence == (Pages((1,)),)
+    assert len(first.media) == 3  # page_indices holds both ends
     assert red_box(first.media[1])[:2] == (40, 90)  # type: ignore[arg-type]
     long = samples["2305.13186v3.pdf/0"]
     assert len(long.media) == 16  # of 20 pages
