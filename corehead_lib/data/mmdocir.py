@@ -13,7 +13,7 @@ from corehead_lib.data import parquet
 from corehead_lib.data.files import find, read_lines, require
 from corehead_lib.data.geometry import box
 from corehead_lib.data.images import LazyImage, picture
-from corehead_lib.data.pages import PAGES, document_group, document_sample
+from corehead_lib.data.page_choice import PAGES, document_group, document_sample
 from corehead_lib.data.records import Record
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError

@@ -18,7 +18,7 @@ from corehead_lib.data.mmlongbench_needles import (
     needle_places,
 )
 from corehead_lib.data.mmlongbench_tasks import Parts, document, many_shots, retrieval_from_text, summary
-from corehead_lib.data.pages import document_group
+from corehead_lib.data.page_choice import document_group
 from corehead_lib.data.records import Record
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError

@@ -15,7 +15,7 @@ from PIL import Image
 from corehead_lib.data import parquet
 from corehead_lib.data.files import find, read_json, require
 from corehead_lib.data.images import MOST_PIXELS, LazyImage
-from corehead_lib.data.pages import PAGES, document_group, document_sample
+from corehead_lib.data.page_choice import PAGES, document_group, document_sample
 from corehead_lib.data.records import Record
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError
