@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from corehead_lib import __version__
+from corehead_lib.data_cli import data
 from corehead_lib.errors import CoreheadError
 
 
@@ -28,6 +29,9 @@ def main() -> None:
     corehead params 08                               what notebook 08 lets you change
     corehead run 08 --out my_run -p samples 50       run it with your own values
     """
+
+
+main.add_command(data)
 
 
 @main.command()

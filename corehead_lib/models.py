@@ -1,16 +1,23 @@
 """Load a model and its processor by zoo name, local folder or hub id, and read its geometry."""
 
-from dataclasses import dataclass, field
+import warnings
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedModel, ProcessorMixin
+from transformers import (
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    PretrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+)
 from transformers.utils import logging
 
-from corehead_lib.data.manifest import read_manifests
+from corehead_lib.data.manifest import Manifest, disagreements, model_manifest
 from corehead_lib.errors import CoreheadError, did_you_mean
 
 ZOO = Path(__file__).with_name("zoo")
@@ -69,7 +76,7 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded
     tower use transformers' sdpa attention.
 
     Raises CoreheadError if there is no such model, if its weights are missing, damaged or differ
-    from the checksum in data_manifests/, or if ``device`` or ``dtype`` is not to be had.
+    from the checksum in data_manifests/, if its config contradicts the numbers there, or if ``device`` or ``dtype`` is not to be had.
     """
     if not isinstance(getattr(torch, dtype, None), torch.dtype):
         raise CoreheadError(f"Unknown dtype {dtype!r}; use float32, bfloat16 or float16.")
@@ -82,7 +89,7 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded
     if local and not list(folder.glob("*.safetensors")):
         raise CoreheadError(f"{folder} holds no *.safetensors file: no weights to load for {name!r}.")
     checksum = weights_checksum(folder) if local else ""
-    manifest = read_manifests("model").get(name)
+    manifest = model_manifest(name)
     if manifest and manifest.sha256 and local and checksum != manifest.sha256:
         raise CoreheadError(
             f"The weights in {folder} do not match data_manifests/{name}.yaml: sha256 is {checksum[:12]}..., "
@@ -116,5 +123,26 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded
         kv_heads=text.num_key_value_heads,
         head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
     )
+    if manifest:
+        _agree(manifest, backbone, text)
     commit = checksum or str(getattr(model.config, "_commit_hash", None))
     return LoadedModel(name, model, processor, backbone, commit)
+
+
+def _agree(manifest: Manifest, backbone: Backbone, text: PretrainedConfig) -> None:
+    """Compare a manifest with the config that was loaded; numbers written down from memory only warn."""
+    wrong = disagreements(
+        manifest,
+        {
+            **asdict(backbone),
+            "hidden": getattr(text, "hidden_size", None),
+            "context": getattr(text, "max_position_embeddings", None),
+        },
+    )
+    if not wrong:
+        return
+    message = f"{manifest.name} is not the model of data_manifests/{manifest.name}.yaml ({'; '.join(wrong)})"
+    if manifest.numbers_from == "memory":
+        warnings.warn(f"{message}; the manifest's numbers are from memory, correct it.", stacklevel=3)
+    else:
+        raise CoreheadError(f"{message}: load the right checkpoint, or correct the manifest.")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
-from corehead_lib.data import clips, documents, haystacks, synthetic
+from corehead_lib.data import clips, documents, haystacks, real, synthetic
 from corehead_lib.errors import CoreheadError, did_you_mean
 from corehead_lib.samples import Clip, Sample
 
@@ -14,6 +14,7 @@ DATASETS: dict[str, Callable[..., list[Sample]]] = {
     "clips": clips.clips,
     "haystacks": haystacks.haystacks,
     "interleaved": haystacks.interleaved,
+    **real.DATASETS,
 }
 
 
@@ -23,18 +24,22 @@ def load_samples(
     samples: int,
     seed: int,
     tasks: tuple[str, ...] | None = None,
-    **difficulty: Any,
+    data_dir: str = "",
+    **options: Any,
 ) -> list[Sample]:
-    """Load ``samples`` samples of ``dataset``; splits never share a picture.
+    """Load ``samples`` samples of ``dataset``; splits never share a picture, document or video.
 
-    tasks: the dataset's needles if None. difficulty: arguments of the dataset's own function, such as ``pages``.
+    tasks: the dataset's usual ones if None. data_dir: the folder of a dataset that is read from disk.
+    options: arguments of the dataset's own function, such as ``pages``, ``frames`` or ``facts``.
 
-    Raises CoreheadError for an unknown dataset, split or task.
+    Raises CoreheadError for an unknown dataset, split or task, and if files are missing: it says which and from where.
     """
     if dataset not in DATASETS:
         raise CoreheadError(f"There is no dataset {dataset!r}.{did_you_mean(dataset, DATASETS)}")
     given = () if tasks is None else (tuple(tasks),)
-    return DATASETS[dataset](split, samples, seed, *given, **difficulty)
+    if dataset in real.DATASETS:
+        options["data_dir"] = data_dir
+    return DATASETS[dataset](split, samples, seed, *given, **options)
 
 
 def samples_checksum(samples: Sequence[Sample]) -> str:

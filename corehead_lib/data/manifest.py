@@ -1,14 +1,31 @@
-"""Read and check data_manifests/: one YAML file per model or dataset, with its source and checksum."""
+"""Read and check data_manifests/: one YAML file per model or dataset, with its source, licence and checksums."""
 
 from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from corehead_lib.errors import CoreheadError
+from corehead_lib.errors import CoreheadError, did_you_mean
 
 FOLDER = Path(__file__).parents[2] / "data_manifests"
+Kind = Literal["model", "dataset"]
+GEOMETRY = ("layers", "heads", "kv_heads", "head_dim", "hidden", "context")
+
+
+class DataFile(BaseModel):
+    """One file of a dataset, or a glob pattern for several; ``size`` in bytes, null where nobody measured it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str  # in the dataset's folder; a file on the hub has the same path there
+    holds: str
+    size: int | None = Field(default=None, ge=0)
+    sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
+    hub: str | None = None  # the hub dataset that holds it
+    url: str | None = None
+    unpack: bool = False  # an archive that `fetch` unpacks into the same folder
+    optional: bool = False
 
 
 class Manifest(BaseModel):
@@ -17,26 +34,34 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
-    kind: Literal["model", "dataset"]
+    kind: Kind
     description: str
     source: str
     licence: str
     format: str
-    revision: str | None = None
+    licence_conflict: str | None = None
+    fetch: Literal["open", "terms", "by hand", "nothing"] = "nothing"  # what the licence lets a command do
+    revision: str | None = None  # commit on the hub; null: whatever is newest
     citation: str | None = None
     # datasets
+    files: tuple[DataFile, ...] = ()
+    layout: str | None = None  # how the folder must look
     evidence: str | None = None
     conventions: str | None = None
+    expected: dict[str, int] = Field(default_factory=dict)  # counts, see check.py
     # models
+    hub: str | None = None
     sha256: str | None = None  # over the safetensors files, see models.weights_checksum
+    numbers_from: Literal["hub", "derivative", "memory"] | None = None  # where the geometry was read
     layers: int | None = None
     heads: int | None = None
     kv_heads: int | None = None
     head_dim: int | None = None
+    hidden: int | None = None
     context: int | None = None
 
 
-def read_manifests(kind: Literal["model", "dataset"]) -> dict[str, Manifest]:
+def read_manifests(kind: Kind) -> dict[str, Manifest]:
     """Read every manifest of one kind, by name.
 
     Raises CoreheadError naming the file and the field if one does not fit the schema.
@@ -44,7 +69,7 @@ def read_manifests(kind: Literal["model", "dataset"]) -> dict[str, Manifest]:
     found = {}
     for path in sorted(FOLDER.glob("*.yaml")):
         try:
-            manifest = Manifest.model_validate(yaml.safe_load(path.read_text()))
+            manifest = Manifest.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
         except yaml.YAMLError as error:
             raise CoreheadError(f"data_manifests/{path.name} is not YAML: {error}.") from error
         except ValidationError as error:
@@ -58,3 +83,41 @@ def read_manifests(kind: Literal["model", "dataset"]) -> dict[str, Manifest]:
         if manifest.kind == kind:
             found[manifest.name] = manifest
     return found
+
+
+def find_manifest(name: str, kind: Kind) -> Manifest:
+    """The manifest of that name. Raises CoreheadError, with the nearest name, if there is none."""
+    known = read_manifests(kind)
+    if name not in known:
+        raise CoreheadError(f"data_manifests/ has no {kind} {name!r}.{did_you_mean(name, known)}")
+    return known[name]
+
+
+def model_manifest(name: str) -> Manifest | None:
+    """The manifest of a model, by its name here, its hub id, or a folder of that name; None if it has none."""
+    known = read_manifests("model")
+    alike = (
+        m for m in known.values() if m.hub and name != m.name and (m.hub == name or Path(name).name == m.name)
+    )
+    return known.get(name) or next(alike, None)
+
+
+def how_to_get(manifest: Manifest) -> str:
+    """Where a dataset comes from, under which terms, and how its folder must look: one line."""
+    where = {
+        "by hand": "no command may fetch it",
+        "terms": f"`corehead data fetch {manifest.name} --accept-terms` fetches it",
+        "open": f"`corehead data fetch {manifest.name}` fetches it",
+        "nothing": "nothing needs fetching",
+    }[manifest.fetch]
+    return f"It comes from {manifest.source}; licence: {manifest.licence}; {where}. The folder must hold: {manifest.layout}"
+
+
+def disagreements(manifest: Manifest, actual: dict[str, int | None]) -> list[str]:
+    """The numbers of a model's manifest that ``actual`` contradicts, as "layers: 36 in the manifest, 28"."""
+    said = {field: getattr(manifest, field) for field in GEOMETRY}
+    return [
+        f"{field}: {said[field]} in the manifest, {value} in the config"
+        for field, value in actual.items()
+        if None not in (value, said[field]) and value != said[field]
+    ]

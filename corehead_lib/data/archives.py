@@ -1,0 +1,55 @@
+"""Unpack archives that come from elsewhere: nothing of them lands outside the folder."""
+
+import os
+import shutil
+import stat
+import tarfile
+import zipfile
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from corehead_lib.errors import CoreheadError
+
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+
+
+def unpack(archive: Path, folder: Path) -> None:
+    """Unpack a tar (with the "data" filter of the standard library) or a zip into ``folder``; all of it or nothing.
+
+    Raises CoreheadError if a member would leave the folder, is a link out of it or a device, if the archive is
+    damaged, or if a zip says that it holds more than the disk.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    waiting = folder / f".unpacking-{archive.name}"
+    shutil.rmtree(waiting, ignore_errors=True)
+    waiting.mkdir()
+    try:
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive) as bundle:
+                _check_zip(bundle, waiting)
+                bundle.extractall(waiting)
+        else:
+            with tarfile.open(archive) as bundle:
+                bundle.extractall(waiting, filter="data")
+        for path in sorted(waiting.rglob("*")):
+            target = folder / path.relative_to(waiting)
+            if path.is_dir() and not path.is_symlink():
+                target.mkdir(exist_ok=True)
+            else:
+                os.replace(path, target)
+    except Exception as error:  # both modules raise a dozen kinds on damaged files
+        raise CoreheadError(f"refused archive: {archive}: {error}") from error
+    finally:
+        shutil.rmtree(waiting, ignore_errors=True)
+
+
+def _check_zip(bundle: zipfile.ZipFile, folder: Path) -> None:
+    for member in bundle.infolist():
+        name = member.filename
+        parts = {*PurePosixPath(name).parts, *PureWindowsPath(name).parts}
+        if name.startswith(("/", "\\")) or PureWindowsPath(name).drive or ".." in parts:
+            raise CoreheadError(f"{name} would land outside the folder")
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise CoreheadError(f"{name} is a link")
+    size = sum(member.file_size for member in bundle.infolist())
+    if size > shutil.disk_usage(folder).free:
+        raise CoreheadError(f"it says that it holds {size:,} bytes, more than the disk has left")

@@ -1,0 +1,103 @@
+"""The paper's datasets, from a folder on disk: one entry point for all of their loaders."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from corehead_lib.data.manifest import find_manifest, how_to_get
+from corehead_lib.data.records import Loaded, collect, known_tasks, tell
+from corehead_lib.data.report import Report
+from corehead_lib.errors import CoreheadError
+from corehead_lib.samples import Sample
+
+VARIABLE = "COREHEAD_DATA"  # the environment variable that says where datasets are kept
+
+
+@dataclass(frozen=True)
+class Source:
+    """A module of this package with ``TASKS`` and ``records``, and what a variant of the dataset fixes."""
+
+    module: str
+    manifest: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+SOURCES = {
+    "refcocog": Source("refcocog", "refcocog"),
+    "mmdocir": Source("mmdocir", "mmdocir"),
+    "mmdocir-layouts": Source("mmdocir", "mmdocir", {"evidence": "boxes"}),
+    "vidstg": Source("vidstg", "vidstg"),
+    "vidstg-tubes": Source("vidstg", "vidstg", {"evidence": "tube"}),
+    "mmlongbench": Source("mmlongbench", "mmlongbench"),
+    "mmlongbench-doc": Source("mmlongbench_doc", "mmlongbench-doc"),
+    "mlvu": Source("mlvu", "mlvu"),
+}
+
+
+def data_root() -> Path:
+    """Where datasets are kept: $COREHEAD_DATA, else a cache folder of the user."""
+    if os.environ.get(VARIABLE):
+        return Path(os.environ[VARIABLE]).expanduser()
+    import pooch  # here, so that importing this package stays quick
+
+    return Path(pooch.os_cache("corehead"))
+
+
+def load(
+    dataset: str,
+    split: str = "all",
+    limit: int | None = None,
+    seed: int = 0,
+    tasks: tuple[str, ...] | None = None,
+    data_dir: str | Path = "",
+    check_pixels: bool = True,
+    **options: Any,
+) -> Loaded:
+    """Load up to ``limit`` samples of ``dataset`` from ``data_dir``, with the account of all of its records.
+
+    split: detection, evaluation, tuning (which never share a photograph, document or video) or all.
+    tasks: those of the dataset to take; None takes its usual ones, see the module of the dataset.
+    data_dir: the dataset's folder; if empty, its name under ``data_root()``.
+    options: arguments of the dataset's ``records``, such as ``pages`` or ``frames``.
+
+    Raises CoreheadError if the folder is not there or lacks a file, saying what to download, from where and into
+    which layout; for an unknown split, task or option; and if not one record can be used.
+    """
+    source = SOURCES[dataset]
+    folder = Path(data_dir).expanduser() if data_dir else data_root() / source.manifest
+    if not folder.is_dir():
+        asked = f"data_dir={str(data_dir)!r}" if data_dir else "data_dir is empty"
+        manifest = find_manifest(source.manifest, "dataset")
+        raise CoreheadError(
+            f"{dataset} needs its files: {asked}, {folder} is no folder. {how_to_get(manifest)}"
+        )
+    module = import_module(f"corehead_lib.data.{source.module}")
+    chosen = getattr(module, "DEFAULT_TASKS", module.TASKS) if tasks is None else tuple(tasks)
+    known_tasks(dataset, chosen, module.TASKS)
+    report = Report(dataset)
+    try:
+        records = module.records(folder, report, **{**source.options, **options})
+    except TypeError as error:
+        raise CoreheadError(f"{dataset} has no such option: {error}.") from error
+    return collect(
+        records, report, split=split, seed=seed, limit=limit, tasks=chosen, check_pixels=check_pixels
+    )
+
+
+def _samples(
+    dataset: str,
+    split: str,
+    samples: int,
+    seed: int,
+    tasks: tuple[str, ...] | None = None,
+    data_dir: str | Path = "",
+    **options: Any,
+) -> list[Sample]:
+    return tell(load(dataset, split, samples, seed, tasks, data_dir, **options))
+
+
+DATASETS: dict[str, Callable[..., list[Sample]]] = {name: partial(_samples, name) for name in SOURCES}
