@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from corehead_lib.data import load_samples, samples_checksum, synthetic
 from corehead_lib.data.synthetic import (
@@ -134,8 +135,14 @@ def test_the_seed_decides_everything() -> None:
     assert all(map(same, first, scenes("detection", 20, 7)))  # more samples begin with the same ones
 
 
+def pixels(sample: Sample) -> bytes:
+    (image,) = sample.media
+    assert isinstance(image, Image.Image)
+    return image.tobytes()
+
+
 def test_no_picture_occurs_in_two_splits_or_seeds() -> None:
-    pictures = [s.media[0].tobytes() for split in SPLITS for seed in (0, 1) for s in scenes(split, 20, seed)]
+    pictures = [pixels(s) for split in SPLITS for seed in (0, 1) for s in scenes(split, 20, seed)]
     assert len(set(pictures)) == len(pictures)
 
 
@@ -180,6 +187,7 @@ def test_unknown_names_are_refused(arguments: tuple, message: str) -> None:
 def test_the_checksum_sees_questions_and_pixels() -> None:
     one, other = scenes("detection", 2, 0)
     assert samples_checksum([one]) != samples_checksum([other])
+    assert isinstance(one.media[0], Image.Image)
     changed = one.media[0].copy()
     changed.putpixel((0, 0), (1, 2, 3))
     redrawn = Sample(one.id, one.task, one.question, one.answer, (changed,), one.evidence)

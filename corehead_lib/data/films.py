@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from corehead_lib.data.phrases import check_range, draw_pairs
-from corehead_lib.data.synthetic import BACKGROUNDS, COLOURS, DIGITS, SHAPES, SIDE, STEP, sprite
+from corehead_lib.data.phrases import STEP, check_range, draw_pairs
+from corehead_lib.data.synthetic import BACKGROUNDS, COLOURS, DIGITS, SHAPES, SIDE, sprite
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Frames
 

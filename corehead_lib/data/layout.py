@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from corehead_lib.data.pages import CHART, COLUMNS, GAP, LINE, UNIT, Entry, Page
-from corehead_lib.data.phrases import TOPICS, draw_pairs
-from corehead_lib.data.synthetic import COLOURS, DIGITS, SIDE, STEP
+from corehead_lib.data.phrases import STEP, TOPICS, draw_pairs
+from corehead_lib.data.synthetic import COLOURS, DIGITS, SIDE
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box
 

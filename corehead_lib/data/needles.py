@@ -8,8 +8,8 @@ from PIL import Image
 
 from corehead_lib.data.layout import filler_line
 from corehead_lib.data.pages import LINE, PAPER, write
-from corehead_lib.data.phrases import TOPICS, check_range, draw_pairs
-from corehead_lib.data.synthetic import DIGITS, SIDE, STEP, sprite
+from corehead_lib.data.phrases import STEP, TOPICS, check_range, draw_pairs
+from corehead_lib.data.synthetic import DIGITS, SIDE, sprite
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Box, TextSpan
 

@@ -11,7 +11,8 @@ from functools import cache
 from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
-from corehead_lib.data.synthetic import COLOURS, STEP, sprite
+from corehead_lib.data.phrases import STEP
+from corehead_lib.data.synthetic import COLOURS, sprite
 from corehead_lib.samples import Box
 
 LINE = 16  # pixels, height of a line of text and of a heading
