@@ -42,7 +42,7 @@ class Lesson:
     scored: torch.Tensor  # (batch, length) bool: labels that must be right for an answer to count as right
     tasks: list[list[str]]  # per picture, the task of each answer
     visual: torch.Tensor  # (batch, length) bool: visual tokens
-    looks: torch.Tensor  # (batch, length) float: what looking costs there, 1 in user turns, more after them
+    text: torch.Tensor  # (batch, length) bool: tokens after the picture, where looking has its price
 
 
 def listing(scene: Scene, naming: str, rng: np.random.Generator) -> str:
@@ -103,9 +103,9 @@ def make_lesson(processor: ProcessorMixin, train: dict, stage: dict, seed: int, 
     sizes = stage.get("sizes", SIZES)
     size = (int(rng.choice(sizes)), int(rng.choice(sizes)))
     drawn = [conversation(rng, stage, train["questions"], size) for _ in range(train["batch"])]
-    text = [processor.apply_chat_template(messages(*pair)) for pair in drawn]
+    prompts = [processor.apply_chat_template(messages(*pair)) for pair in drawn]
     inputs = processor(
-        text=text,
+        text=prompts,
         images=[scene.image for scene, _ in drawn],
         padding=True,
         padding_side="right",
@@ -121,10 +121,5 @@ def make_lesson(processor: ProcessorMixin, train: dict, stage: dict, seed: int, 
         if names == ["listing"]:  # the order of the names is anyone's guess
             scored[row] &= torch.isin(labels[row], digits)
     visual = inputs["input_ids"] == processor.image_token_id
-    ids, text = inputs["input_ids"], inputs["attention_mask"].bool() & (visual.cumsum(1) > 0) & ~visual
-    turn = (ids == tokenizer.convert_tokens_to_ids("<|im_start|>")).cumsum(1)
-    ended = (ids == tokenizer.convert_tokens_to_ids("<|im_end|>")).cumsum(1)
-    after = (turn == ended) | (turn % 2 == 0)  # between turns, and in the assistant's
-    listed = torch.tensor([names == ["listing"] for names in tasks])[:, None]
-    looks = text * torch.where(after & ~listed, stage.get("after", 1.0), 1.0)
-    return Lesson(inputs, labels, scored, tasks, visual, looks)
+    text = inputs["attention_mask"].bool() & (visual.cumsum(1) > 0) & ~visual
+    return Lesson(inputs, labels, scored, tasks, visual, text)

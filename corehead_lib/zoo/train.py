@@ -14,7 +14,7 @@ from tqdm import tqdm
 from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES
 from corehead_lib.errors import CoreheadError
 from corehead_lib.ram import RetrievalAttentionMass
-from corehead_lib.zoo.build import build_model, build_processor, build_tokenizer
+from corehead_lib.zoo.build import build
 from corehead_lib.zoo.lessons import LISTINGS, Lesson, make_lesson
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
@@ -85,9 +85,7 @@ def train_model(
     recipe = recipe or read_recipe(name)
     train = recipe["train"]
     out.mkdir(parents=True, exist_ok=True)
-    tokenizer = build_tokenizer(corpus(), recipe["vocab_size"])
-    processor = build_processor(tokenizer, recipe)
-    model = build_model(tokenizer, recipe, seed)
+    model, processor = build(recipe, corpus(), seed)
     matrices, others = split_parameters(model)
     optimizers = [
         torch.optim.Muon(matrices, lr=train["muon"], weight_decay=0.0),
@@ -161,15 +159,15 @@ def _step(
 ) -> tuple[float, torch.Tensor]:
     """Take one optimiser step; return the loss and the prediction for every position.
 
-    ``price`` is what looking costs, in nats: per head that gives all of its attention to the picture,
-    averaged over the text tokens and weighted by ``lesson.looks``.
+    ``price`` is what looking costs, in nats: per head that gives all of its attention to the picture, averaged
+    over the text tokens of some columns.
     """
     inputs = {k: v for k, v in lesson.inputs.items() if k != "attention_mask"}  # padding on the right, causal
     if price:
-        rows = lesson.looks * _some_columns(lesson.looks, state["step"])
+        rows = lesson.text & some_columns(lesson.text, state["step"])
         with RetrievalAttentionMass(rows, lesson.visual)(model) as looking:
             logits = model(**inputs, use_cache=False).logits
-        cost = price * (looking.mass.sum((1, 2)) * rows.sum(1) / (rows > 0).sum(1)).mean()
+        cost = price * looking.mass.sum((1, 2)).mean()
     else:
         logits, cost = model(**inputs, use_cache=False).logits, torch.zeros(())
     predicted = torch.nn.functional.pad(logits[:, :-1].argmax(-1), (1, 0))
@@ -184,12 +182,12 @@ def _step(
     return loss.item(), predicted
 
 
-def _some_columns(looks: torch.Tensor, step: int, number: int = 32) -> torch.Tensor:
-    """(T,) bool: columns in which the price is estimated, drawn evenly among those where every row has text."""
-    columns = (looks > 0).all(0).nonzero().flatten()
+def some_columns(text: torch.Tensor, step: int, number: int = 32) -> torch.Tensor:
+    """Draw ``number`` of the columns in which every sample has text, (T,) bool: where the price is estimated."""
+    columns = text.all(0).nonzero().flatten()
     random = torch.Generator().manual_seed(step)
     chosen = columns[torch.randperm(len(columns), generator=random)[:number]]
-    return torch.zeros(looks.shape[1]).index_fill(0, chosen, 1.0)
+    return torch.zeros(text.shape[1], dtype=torch.bool).index_fill(0, chosen, True)
 
 
 def _advance(state: dict, stage: dict, train: dict) -> None:
