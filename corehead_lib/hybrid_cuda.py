@@ -85,7 +85,7 @@ def block_mask(
 
 def _lists(blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Per row of blocks, how many there are, and their numbers, those first."""
-    numbers = blocks.int().argsort(-1, descending=True, stable=True)
+    numbers = blocks.int().argsort(dim=-1, descending=True, stable=True)
     return blocks.sum(-1).int().contiguous(), numbers.int().contiguous()
 
 
