@@ -32,8 +32,8 @@ def causal(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, scaling:
         return _merge(far, _flash(query, key[:, before:], value[:, before:], scaling, is_causal=True))
     key, value = (x.repeat_interleave(heads // len(key), 0) if heads != len(key) else x for x in (key, value))
     half = -(-rows // 2)  # if the number of rows is odd, the two triangles share the one in the middle
-    triangles = (x.unfold(1, half, rows - half).transpose(2, 3) for x in (query, key, value))
-    output, log = _flash(*triangles, scaling, is_causal=True)
+    q, k, v = (x.unfold(1, half, rows - half).transpose(2, 3) for x in (query, key, value))  # (H, 2, half, D)
+    output, log = _flash(q, k, v, scaling, is_causal=True)
     square = _flash(query[:, -half:], key[:, : rows - half], value[:, : rows - half], scaling)
     return torch.cat([output[:, 0, : rows - half], _merge(square, (output[:, 1], log[:, 1]))], 1)
 

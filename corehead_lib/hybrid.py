@@ -125,7 +125,9 @@ class HybridAttention(Operator):
                 "run the whole prompt in one pass, or use dense_rows=0."
             )
         group = heads // (len(layer.full) + len(layer.near))
-        full, near = ([g * group + i for g in groups for i in range(group)] for groups in (layer.full, layer.near))
+        full, near = (
+            [g * group + i for g in groups for i in range(group)] for groups in (layer.full, layer.near)
+        )
         output = call.query.new_empty(call.query.transpose(1, 2).shape)
         if full:
             dense = [full.index(head) for head in dense]

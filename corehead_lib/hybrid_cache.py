@@ -44,6 +44,9 @@ class HybridCache(Cache):
 class HybridLayer(DynamicLayer):
     """Keys and values of one layer: all groups (B, G, T, D) at first, then the ``full`` ones and a short rest."""
 
+    keys: torch.Tensor  # (B, G or full groups, T, D)
+    values: torch.Tensor
+
     def __init__(self, operator: HybridAttention, index: int, full: list[int], near: list[int]) -> None:
         super().__init__()
         self.operator, self.index, self.full, self.near = operator, index, full, near
@@ -61,8 +64,9 @@ class HybridLayer(DynamicLayer):
                     "This cache was trimmed for hybrid attention and no longer holds all keys: go on inside "
                     "the `with` block of the operator that it was made for."
                 )
-            self.near_keys = torch.cat([self.near_keys, key_states[:, self.near]], 2)
-            self.near_values = torch.cat([self.near_values, value_states[:, self.near]], 2)
+            keys, values, _ = self.seen([])
+            self.near_keys = torch.cat([keys, key_states[:, self.near]], 2)
+            self.near_values = torch.cat([values, value_states[:, self.near]], 2)
             key_states, value_states = key_states[:, self.full], value_states[:, self.full]
         if active:
             self.operator.hand_over(self.index, self)
@@ -105,7 +109,7 @@ class HybridLayer(DynamicLayer):
         return self.keys.shape[2] if self.is_initialized and self.keys.ndim == 4 else 0
 
     @property
-    def is_croppable(self) -> bool:  # type: ignore[override]
+    def is_croppable(self) -> bool:
         return self.near_keys is None
 
     def crop(self, tokens_to_remove: int) -> None:

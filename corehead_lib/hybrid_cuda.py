@@ -99,7 +99,10 @@ def main() -> None:
     if not torch.cuda.is_available():
         raise SystemExit("This machine has no CUDA GPU that torch can use.")
     print(torch.cuda.get_device_name(), torch.__version__)
-    shape, operator = Backbone(1, 16, 8, 128), HybridAttention([Head(0, 3), Head(0, 8)], 256, 16, dense_rows=9)
+    shape, operator = (
+        Backbone(1, 16, 8, 128),
+        HybridAttention([Head(0, 3), Head(0, 8)], 256, 16, dense_rows=9),
+    )
     for length, dtype, atol in ((1000, "float32", 2e-2), (4096, "bfloat16", 3e-2)):  # TF32, bfloat16
         cpu, gpu = random_call(shape, length), random_call(shape, length, "cuda", dtype)
         with torch.inference_mode():

@@ -1,7 +1,6 @@
 """Streaming attention of one sample: sinks and a causal window, in time and memory that grow with its length."""
 
 import torch
-
 from torch.nn.functional import scaled_dot_product_attention
 
 from corehead_lib.causal import causal
@@ -60,7 +59,9 @@ def _blocks(
     size = min(size, stop - start)
     blocks, offset = (stop - start) // size, keys - rows
     first = start + offset - window + 1  # oldest place that the first query sees
-    spare = min(first, -(sinks + window - 1 + size) % ALIGN)  # hidden from all: an odd tail costs more than they do
+    spare = min(
+        first, -(sinks + window - 1 + size) % ALIGN
+    )  # hidden from all: an odd tail costs more than they do
     run = spare + window - 1 + size
 
     def runs(x: torch.Tensor) -> torch.Tensor:

@@ -227,7 +227,7 @@ def untouched(tiny: LoadedModel, batch: Batch) -> Iterator[None]:
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize("wrong", [{"window": 0}, {"sinks": -1}, {"dense_rows": -1}])
 def test_wrong_numbers_are_refused(tiny: LoadedModel, wrong: dict[str, int]) -> None:
-    operator = HybridAttention([], **{"window": 4, **wrong})
+    operator = HybridAttention([], **{"window": 4, **wrong})  # type: ignore[arg-type]
     with pytest.raises(CoreheadError, match="window holds at least"), operator(tiny.model):
         pass
 

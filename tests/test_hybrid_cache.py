@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import SAMPLES, forward, generate
+from tiny import SAMPLES, generate
 from transformers import DynamicCache
 
 from corehead_lib.encode import Batch, encode
@@ -72,7 +72,7 @@ def test_only_what_streaming_groups_see_is_kept(tiny: LoadedModel, batch: Batch)
 
 @pytest.mark.parametrize("window", [4, 12])
 def test_a_prompt_in_parts_equals_one_pass(tiny: LoadedModel, window: int) -> None:
-    language = tiny.model.model.language_model  # type: ignore[union-attr]
+    language = tiny.model.model.language_model
     ids = torch.randint(0, 300, (2, 60), generator=torch.Generator().manual_seed(0))
     operator = HybridAttention(DENSE, window, sinks=2)
     with operator(tiny.model), torch.inference_mode():
@@ -124,7 +124,7 @@ def generate_into(loaded: LoadedModel, batch: Batch, cache: HybridCache) -> None
 
 
 def test_a_second_prompt_with_dense_rows_is_refused(tiny: LoadedModel) -> None:
-    language = tiny.model.model.language_model  # type: ignore[union-attr]
+    language = tiny.model.model.language_model
     operator = HybridAttention(DENSE, window=6, dense_rows=3)
     cache, ids = HybridCache(operator, tiny.model), torch.ones(2, 30).long()
     with operator(tiny.model), torch.inference_mode():
@@ -151,7 +151,7 @@ def test_a_static_cache_is_refused(tiny: LoadedModel, batch: Batch, single: bool
 
 
 def test_padding_on_the_right_is_right_without_a_cache_and_refused_with_one(tiny: LoadedModel) -> None:
-    language = tiny.model.model.language_model  # type: ignore[union-attr]
+    language = tiny.model.model.language_model
     ids = torch.randint(0, 300, (2, 40), generator=torch.Generator().manual_seed(0))
     mask = (torch.arange(40) < torch.tensor([40, 25])[:, None]).long()
     with HybridAttention(DENSE, window=6, dense_rows=3)(tiny.model), torch.inference_mode():
@@ -161,12 +161,12 @@ def test_padding_on_the_right_is_right_without_a_cache_and_refused_with_one(tiny
             made.last_hidden_state[1:, :25], alone.last_hidden_state, atol=1e-3, rtol=1e-3
         )
         mask = torch.cat([mask, torch.ones(2, 1).long()], 1)
-        with pytest.raises(CoreheadError, match="more than causal|pad on the left"):
+        with pytest.raises(CoreheadError, match="pad on the left"):
             language(input_ids=ids[:, :1], attention_mask=mask, past_key_values=made.past_key_values)
 
 
 def test_packed_samples_are_refused(tiny: LoadedModel) -> None:
-    language = tiny.model.model.language_model  # type: ignore[union-attr]
+    language = tiny.model.model.language_model
     place = torch.arange(30)
     packed = (place <= place[:, None]) & (place // 15 == place[:, None] // 15)
     with HybridAttention(DENSE, window=6)(tiny.model), pytest.raises(CoreheadError, match="packed"):
@@ -174,9 +174,12 @@ def test_packed_samples_are_refused(tiny: LoadedModel) -> None:
 
 
 def test_a_float_mask_is_refused(tiny: LoadedModel) -> None:
-    language = tiny.model.model.language_model  # type: ignore[union-attr]
+    language = tiny.model.model.language_model
     mask = torch.zeros(1, 1, 30, 30)
-    with HybridAttention(DENSE, window=6)(tiny.model), pytest.raises(CoreheadError, match="2-D attention_mask"):
+    with (
+        HybridAttention(DENSE, window=6)(tiny.model),
+        pytest.raises(CoreheadError, match="2-D attention_mask"),
+    ):
         language(input_ids=torch.ones(1, 30).long(), attention_mask=mask, use_cache=False)
 
 
