@@ -101,11 +101,11 @@ class HybridAttention(Operator):
         queries, group = query.shape[2], query.shape[1] // key.shape[1]
         offset = key.shape[2] - queries  # keys that the cache held already
         groups = [head // group for head in dense]
-        output = query.new_zeros(query.transpose(1, 2).shape)
+        output = query.new_empty(query.transpose(1, 2).shape)
         for b, (begin, end) in enumerate(places):
             rows = slice(max(begin - offset, 0), end - offset)
             q, k, v = query[b, :, rows], key[b, :, begin:end], value[b, :, begin:end]
-            out = output[b, rows]
+            output[b, : rows.start], output[b, rows.stop :], out = 0, 0, output[b, rows]
             stream(out, q, k, v, self.window, self.sinks, scaling)
             if dense:
                 out[:, dense] = causal(q[dense], k[groups], v[groups], scaling).transpose(0, 1)
