@@ -7,7 +7,7 @@ from corehead_lib.causal import causal
 
 ROWS = 192  # query rows, of all heads of a KV group, from which the CPU kernel uses its larger tiles
 BLOCK = 64  # places that share one run of keys, at least; 48 to 96 measured alike
-CHUNK = 24  # runs of keys in one call of the kernel, over all KV groups: they stay in the cache
+CHUNK = 32  # runs of keys in one call of the kernel, over all KV groups: they stay in the cache
 ALIGN = 16  # float32 numbers in a vector register
 
 
@@ -34,10 +34,13 @@ def stream(
         output[:start] = causal(query[:, :start], key[:, :seen], value[:, :seen], scaling).transpose(0, 1)
     size = block_size(len(query) // len(key))
     chunk = size * max(1, CHUNK // len(key))
+    kept: dict[
+        tuple[str, int, int], torch.Tensor
+    ] = {}  # memory to use again: fresh pages cost as much as copying
     while start < rows:
         left = rows - start
         stop = start + (min(chunk, left // size * size) if left >= size else left)
-        _blocks(output, query, key, value, start, stop, size, window, sinks, scaling)
+        _blocks(output, query, key, value, start, stop, size, window, sinks, scaling, kept)
         start = stop
 
 
@@ -52,30 +55,35 @@ def _blocks(
     window: int,
     sinks: int,
     scaling: float,
+    kept: dict[tuple[str, int, int], torch.Tensor],
 ) -> None:
     """Do the queries from ``start`` to ``stop``: a number of whole blocks, or the one short block at the end."""
     (heads, rows, _), (groups, keys, _) = query.shape, key.shape
     size = min(size, stop - start)
     blocks, offset = (stop - start) // size, keys - rows
     first = start + offset - window + 1  # oldest place that the first query sees
-    spare = min(
-        first, -(sinks + window - 1 + size) % ALIGN
-    )  # hidden from all: an odd tail costs more than they do
+    spare = min(first, -(sinks + window - 1 + size) % ALIGN)  # hidden from all; an odd tail costs more
     run = spare + window - 1 + size
 
-    def runs(x: torch.Tensor) -> torch.Tensor:
+    def copied(name: str, *parts: torch.Tensor) -> torch.Tensor:
+        made = torch.cat(parts, 2, out=kept.get((name, blocks, run)))
+        if not torch.is_grad_enabled():
+            kept[name, blocks, run] = made
+        return made
+
+    def runs(name: str, x: torch.Tensor) -> torch.Tensor:
         """(G, blocks, sinks + run, D)"""
         near = x[:, first - spare : stop + offset].unfold(1, run, size).transpose(2, 3)
-        return torch.cat([x[:, None, :sinks].expand(-1, blocks, -1, -1), near], 2)
+        return copied(name, x[:, None, :sinks].expand(-1, blocks, -1, -1), near)
 
     ahead = torch.arange(run, device=query.device) - torch.arange(size, device=query.device)[:, None] - spare
     mask = query.new_zeros(size, sinks + run)
     mask[:, sinks:].masked_fill_((ahead < 0) | (ahead >= window), -torch.inf)
     stacked = query[:, start:stop].unflatten(0, (groups, -1)).unflatten(2, (blocks, size)).transpose(1, 2)
     done = scaled_dot_product_attention(
-        stacked.flatten(2, 3),
-        runs(key),
-        runs(value),
+        copied("query", stacked).flatten(2, 3),
+        runs("key", key),
+        runs("value", value),
         attn_mask=mask.repeat(heads // groups, 1),
         scale=scaling,
     )
