@@ -52,6 +52,11 @@ class Operator:
     def begin(self, model: PreTrainedModel) -> None:
         """Check the model and clear old results; called on entering."""
 
+    @property
+    def active(self) -> bool:
+        """Whether this operator is at work on some model now."""
+        return any(self is other for stack in _STACKS.values() for other in stack)
+
     @contextmanager
     def __call__(self, model: PreTrainedModel) -> Iterator[Self]:
         """Let this operator act on ``model`` within the ``with`` block."""

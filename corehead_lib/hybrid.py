@@ -2,22 +2,28 @@
 
 A streaming query at place i sees key j when j <= i and either i - j < window or j is one of the
 first ``sinks`` real tokens (StreamingLLM, arXiv 2309.17453; the paper's "[i-w, i+w]" is causal in
-a decoder). The work of a streaming head grows with the length, not with its square.
+a decoder). The work of a streaming head grows with the length, not with its square. The kernels are in
+causal.py and stream.py, on CUDA in hybrid_cuda.py; hybrid_cache.py trims what streaming heads no longer see.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
-from corehead_lib.attention import Attend, Call, Operator, allowed, plain
+from corehead_lib import hybrid_cuda
+from corehead_lib.attention import Attend, Call, Operator, plain
+from corehead_lib.causal import causal
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head
 from corehead_lib.interventions import check_heads, heads_of_layer
+from corehead_lib.padding import Padding, Places
+from corehead_lib.stream import crossover, stream
 
-BLOCK = 64  # queries that share one block of keys
+if TYPE_CHECKING:
+    from corehead_lib.hybrid_cache import HybridLayer
 
 
 @dataclass
@@ -28,12 +34,20 @@ class HybridAttention(Operator):
     sinks: first real tokens that every query sees (>= 0).
     dense_rows: the last rows of the prompt (such as the question) that stay dense in every head; 0
         for none.
+    fall_back: leave prompts dense that are too short to gain (``stream.crossover``). They take no longer than
+        without this operator, but are no longer what the rule above says; decoding always streams.
+
+    Raises CoreheadError for numbers out of range, unknown heads, and, when run, for a static cache or for
+    a mask that is more than causal with padding.
     """
 
     dense: Collection[Head]
     window: int
     sinks: int = 4
     dense_rows: int = 0
+    fall_back: bool = False
+    _padding: Padding = field(default_factory=Padding, init=False, repr=False, compare=False)
+    _cached: dict[int, "HybridLayer"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def begin(self, model: PreTrainedModel) -> None:
         check_heads(self.dense, model)
@@ -45,98 +59,81 @@ class HybridAttention(Operator):
 
     def attend(self, call: Call, inner: Attend) -> torch.Tensor:
         """Replaces the kernel: operators entered before this one do not act within it."""
-        heads, keys = call.query.shape[1], call.key.shape[2]
+        layer = self._cached.pop(call.layer, None)
+        places = self._padding.places(call)
         dense = heads_of_layer(self.dense, call.layer)
-        if len(dense) == heads or keys <= self.window:
-            return plain(call)
-        output = stream(call, self.window, self.sinks)
-        if dense:
-            output[:, :, dense] = plain_heads(call, dense)
-        if self.dense_rows and call.query.shape[2] > 1:
-            rows = min(self.dense_rows, call.query.shape[2])
-            output[:, -rows:] = last_rows_dense(call, rows)
+        if layer is not None and layer.near_keys is not None:
+            output = self._attend_trimmed(call, places, dense, layer)
+        elif self._all_dense(call, places, dense):
+            output = plain(call)
+        elif call.query.is_cuda and call.query.shape[2] > 1:
+            output = hybrid_cuda.attend(call, places, dense, self.window, self.sinks, self.dense_rows)
+        else:
+            output = self._attend(call.query, call.key, call.value, places, dense, call.scaling)
+        if layer is not None:
+            layer.trim(places)
         return output
 
+    def hand_over(self, index: int, layer: "HybridLayer") -> None:
+        """Take the cache of layer ``index``, which has just been updated, for the attention that follows."""
+        self._cached[index] = layer
 
-def plain_heads(call: Call, heads: list[int]) -> torch.Tensor:
-    """Dense attention of some heads, each with its group's keys and values: (B, Tq, len(heads), D)."""
-    queries, keys = call.query.shape[2], call.key.shape[2]
-    group = call.query.shape[1] // call.key.shape[1]
-    index = torch.tensor(heads, device=call.query.device)
-    is_causal = call.mask is None and queries == keys > 1
-    output = scaled_dot_product_attention(
-        call.query[:, index],
-        call.key[:, index // group],
-        call.value[:, index // group],
-        attn_mask=None if is_causal else causal_mask(call, queries),
-        is_causal=is_causal,
-        scale=call.scaling,
-    )
-    return output.transpose(1, 2)
+    def _all_dense(self, call: Call, places: Places, dense: list[int]) -> bool:
+        """Whether no query would see less in a streaming head, or not enough less to gain."""
+        heads, queries, keys = call.query.shape[1], call.query.shape[2], call.key.shape[2]
+        longest = max(end - begin for begin, end in places)
+        if len(dense) == heads or longest <= self.window + self.sinks:
+            return True
+        group = heads // call.key.shape[1]
+        least = crossover(self.window, self.sinks, group, len(dense) / heads)
+        return self.fall_back and queries == keys and longest < least
 
+    def _attend(
+        self,
+        query: torch.Tensor,
+        key: torch.Tensor,
+        value: torch.Tensor,
+        places: Places,
+        dense: list[int],
+        scaling: float,
+    ) -> torch.Tensor:
+        """(B, Tq, H, D), sample by sample, so that none of them needs a mask; zeros for padding."""
+        queries, group = query.shape[2], query.shape[1] // key.shape[1]
+        offset = key.shape[2] - queries  # keys that the cache held already
+        groups = [head // group for head in dense]
+        output = query.new_empty(query.transpose(1, 2).shape)
+        for b, (begin, end) in enumerate(places):
+            rows = slice(max(begin - offset, 0), end - offset)
+            q, k, v = query[b, :, rows], key[b, :, begin:end], value[b, :, begin:end]
+            output[b, : rows.start], output[b, rows.stop :], out = 0, 0, output[b, rows]
+            stream(out, q, k, v, self.window, self.sinks, scaling)
+            if dense:
+                out[:, dense] = causal(q[dense], k[groups], v[groups], scaling).transpose(0, 1)
+            if self.dense_rows and queries > 1:
+                last = min(self.dense_rows, len(out))
+                out[-last:] = causal(q[:, -last:], k, v, scaling).transpose(0, 1)
+        return output
 
-def last_rows_dense(call: Call, rows: int) -> torch.Tensor:
-    """Dense attention of the last ``rows`` queries in every head: (B, rows, H, D)."""
-    return grouped(call.query[:, :, -rows:], call.key, call.value, causal_mask(call, rows), call.scaling)
-
-
-def causal_mask(call: Call, rows: int) -> torch.Tensor:
-    """What the last ``rows`` queries may see: bool (B or 1, 1, rows, Tk)."""
-    queries = call.query.shape[2]
-    return allowed(call, torch.arange(queries - rows, queries, device=call.query.device))
-
-
-def grouped(
-    query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor, scaling: float
-) -> torch.Tensor:
-    """Attention with the heads of a KV group stacked as rows, so that K and V are not repeated: (B, T, H, D)."""
-    batch, heads, rows, width = query.shape
-    groups = key.shape[1]
-    output = scaled_dot_product_attention(
-        query.reshape(batch, groups, -1, width),
-        key,
-        value,
-        attn_mask=mask.repeat(1, 1, heads // groups, 1),
-        scale=scaling,
-    )
-    return output.reshape(batch, heads, rows, width).transpose(1, 2)
-
-
-def first_real_token(call: Call) -> torch.Tensor:
-    """(B or 1,) place of each sample's first token that is not padding."""
-    if call.mask is None:
-        return torch.zeros(1, dtype=torch.long, device=call.query.device)
-    return call.mask[:, 0, -1].int().argmax(-1)  # the last query sees every real token
-
-
-def stream(call: Call, window: int, sinks: int) -> torch.Tensor:
-    """Sinks and causal window in every head, in blocks of queries: (B, Tq, H, D).
-
-    Each block attends to the sinks and to the one slice of keys that its windows cover, so no
-    (Tq, Tk) matrix is ever made. Padded rows come out as zero.
-    """
-    queries, keys, device = call.query.shape[2], call.key.shape[2], call.query.device
-    offset = keys - queries  # keys that the cache held already
-    output = call.query.new_empty(call.query.transpose(1, 2).shape)
-    begin = first_real_token(call)[:, None]
-    sink = begin + torch.arange(min(sinks, keys), device=device)  # (B or 1, S) places
-    batch, groups, _, width = call.key.shape
-    take = sink.clamp(max=keys - 1)[:, None, :, None].expand(batch, groups, -1, width)
-    sink_key, sink_value = call.key.gather(2, take), call.value.gather(2, take)
-    for start in range(0, queries, BLOCK):
-        stop = min(start + BLOCK, queries)
-        left, right = max(0, start + offset - window + 1), stop + offset
-        place = torch.arange(start + offset, right, device=device)[None, :, None]  # of the queries
-        near = torch.arange(left, right, device=device)[None, None]
-        in_window = (near <= place) & (place - near < window) & (near >= (begin + sinks)[..., None])
-        in_sinks = (sink[:, None] <= place) & (sink < keys)[:, None]
-        mask = torch.cat([in_sinks, in_window], dim=-1)[:, None]
-        block = grouped(
-            call.query[:, :, start:stop],
-            torch.cat([sink_key, call.key[:, :, left:right]], dim=2),
-            torch.cat([sink_value, call.value[:, :, left:right]], dim=2),
-            mask | ~mask.any(-1, keepdim=True),  # padded rows: attend anywhere, then set to zero
-            call.scaling,
+    def _attend_trimmed(
+        self, call: Call, places: Places, dense: list[int], layer: "HybridLayer"
+    ) -> torch.Tensor:
+        """The same, from a cache that has dropped what no head of a group sees any more."""
+        heads, queries = call.query.shape[1], call.query.shape[2]
+        if self.dense_rows and queries > 1:
+            raise CoreheadError(
+                f"dense_rows={self.dense_rows}, but the cache was trimmed after the first part of the prompt: "
+                "run the whole prompt in one pass, or use dense_rows=0."
+            )
+        group = heads // (len(layer.full) + len(layer.near))
+        full, near = (
+            [g * group + i for g in groups for i in range(group)] for groups in (layer.full, layer.near)
         )
-        output[:, start:stop] = block * (place >= begin[:, None])[..., None]
-    return output
+        output = call.query.new_empty(call.query.transpose(1, 2).shape)
+        if full:
+            dense = [full.index(head) for head in dense]
+            output[:, :, full] = self._attend(
+                call.query[:, full], call.key, call.value, places, dense, call.scaling
+            )
+        keys, values, places = layer.seen(places)
+        output[:, :, near] = self._attend(call.query[:, near], keys, values, places, [], call.scaling)
+        return output

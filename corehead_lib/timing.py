@@ -1,6 +1,7 @@
 """Attention alone, dense against hybrid: what it takes on random tensors, and what arithmetic allows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,23 @@ def random_call(shape: Backbone, length: int, device: str = "cpu", dtype: str = 
     return Call(0, query, key, value, None, shape.head_dim**-0.5, module, {})
 
 
+def take_turns(
+    kernels: Mapping[str, Callable[[], object]], device: torch.device, rounds: int = 3
+) -> dict[str, Cost]:
+    """Run the kernels one after the other, ``rounds`` times after a warm-up; of each, the fastest seconds and
+    the highest peak."""
+    costs: dict[str, list[Cost]] = {name: [] for name in kernels}
+    for _ in range(rounds + 1):
+        for name, kernel in kernels.items():
+            with measured(device) as cost:
+                kernel()
+            costs[name].append(cost)
+    return {
+        name: Cost(min(c.seconds for c in runs), max(c.extra_bytes for c in runs))
+        for name, (_, *runs) in costs.items()
+    }
+
+
 def compare_attention(
     shape: Backbone,
     lengths: Sequence[int],
@@ -37,20 +55,16 @@ def compare_attention(
     Returns rows of kernel, length, seconds (the fastest round), peak_bytes (the highest, beyond
     queries, keys and values).
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
     for length in lengths:
         call = random_call(shape, length, device, dtype)
-        kernels = {"dense": plain, "hybrid": lambda c: operator.attend(c, plain)}
-        costs: dict[str, list[Cost]] = {name: [] for name in kernels}
+        kernels = {"dense": partial(plain, call), "hybrid": partial(operator.attend, call, plain)}
         with torch.inference_mode():
-            for _ in range(rounds + 1):
-                for name, kernel in kernels.items():
-                    with measured(call.query.device) as cost:
-                        kernel(call)
-                    costs[name].append(cost)
-        for name, (_, *runs) in costs.items():
-            seconds, peak = min(c.seconds for c in runs), max(c.extra_bytes for c in runs)
-            rows.append({"kernel": name, "length": length, "seconds": seconds, "peak_bytes": peak})
+            costs = take_turns(kernels, call.query.device, rounds)
+        rows += [
+            {"kernel": name, "length": length, "seconds": cost.seconds, "peak_bytes": cost.extra_bytes}
+            for name, cost in costs.items()
+        ]
     return rows
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import SAMPLES, forward, generate
 
-from corehead_lib import hybrid
+from corehead_lib import stream
 from corehead_lib.attention import Call, plain
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
@@ -40,7 +40,7 @@ class Case:
         return place >= torch.tensor(self.padding)[:, None]
 
     def run(self) -> torch.Tensor:
-        with mock.patch.object(hybrid, "BLOCK", self.block):
+        with mock.patch.multiple(stream, BLOCK=self.block, ROWS=1):
             return self.operator.attend(self.call, plain)
 
     def reference(self) -> torch.Tensor:
@@ -132,7 +132,7 @@ def test_any_shape_equals_the_written_out_mask(case: Case) -> None:
 @pytest.mark.parametrize(("queries", "cached"), [(600, 0), (530, 90)])
 def test_sequences_of_several_real_blocks(queries: int, cached: int) -> None:
     case = make_case(1, 1, 2, queries, cached, window=40, sinks=4, dense=[1], padding=[9])
-    assert queries > 2 * hybrid.BLOCK
+    assert queries > 2 * stream.BLOCK
     torch.testing.assert_close(
         case.run()[case.real].double(), case.reference()[case.real], atol=1e-5, rtol=1e-5
     )
@@ -227,7 +227,7 @@ def untouched(tiny: LoadedModel, batch: Batch) -> Iterator[None]:
 @pytest.mark.usefixtures("untouched")
 @pytest.mark.parametrize("wrong", [{"window": 0}, {"sinks": -1}, {"dense_rows": -1}])
 def test_wrong_numbers_are_refused(tiny: LoadedModel, wrong: dict[str, int]) -> None:
-    operator = HybridAttention([], **{"window": 4, **wrong})
+    operator = HybridAttention([], **{"window": 4, **wrong})  # type: ignore[arg-type]
     with pytest.raises(CoreheadError, match="window holds at least"), operator(tiny.model):
         pass
 

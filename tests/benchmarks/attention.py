@@ -1,0 +1,62 @@
+"""One layer's attention on random tensors: dense, hybrid, and other ways to compute the same."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.nn.functional import scaled_dot_product_attention
+
+from corehead_lib import hybrid_cuda
+from corehead_lib.attention import Call, plain
+from corehead_lib.heads import Head
+from corehead_lib.hybrid import HybridAttention
+from corehead_lib.models import Backbone
+from corehead_lib.padding import Padding
+from corehead_lib.timing import arithmetic_limit, random_call, take_turns
+
+MASKED_UP_TO = 8192  # tokens: the mask of 16k tokens alone is a gigabyte in float32
+
+
+def attention(
+    length: int, rounds: int, heads: tuple[int, int, int], window: int, sinks: int, peers: bool, **_: Any
+) -> Iterator[dict[str, Any]]:
+    """Yield a row per kernel; ``share`` is the part of the arithmetic limit that the hybrid reaches."""
+    queries, groups, dense = heads
+    few = [Head(0, round((h + 0.5) * queries / dense)) for h in range(dense)]
+    call = random_call(Backbone(1, queries, groups, 128), length)
+    operator = HybridAttention(few, window, sinks, fall_back=True)
+    all_streaming = HybridAttention([], window, sinks)
+    kernels: dict[str, Callable[[], object]] = {
+        "dense": lambda: plain(call),
+        "hybrid": lambda: operator.attend(call, plain),
+    }
+    if peers:
+        kernels["hybrid, no fall back"] = lambda: HybridAttention(few, window, sinks).attend(call, plain)
+        kernels["all heads stream (StreamingLLM)"] = lambda: all_streaming.attend(call, plain)
+        kernels["FlexAttention, compiled"] = lambda: flex(call, few, window, sinks)
+        if length <= MASKED_UP_TO:
+            kernels["sdpa with a mask"] = lambda: masked(call, few, window, sinks)
+    limit = arithmetic_limit(length, queries, dense, window, sinks)
+    costs = take_turns(kernels, call.query.device, rounds)
+    for name, cost in costs.items():
+        gain = costs["dense"].seconds / cost.seconds
+        row = {"kernel": name, "heads": heads, "seconds": cost.seconds, "extra_bytes": cost.extra_bytes}
+        yield {**row, "gain": gain, "limit": limit, "share": gain / limit}
+
+
+def flex(call: Call, few: list[Head], window: int, sinks: int) -> torch.Tensor:
+    places = Padding().places(call)
+    return hybrid_cuda.attend(call, places, [head.head for head in few], window, sinks, 0)
+
+
+def masked(call: Call, few: list[Head], window: int, sinks: int) -> torch.Tensor:
+    """Streaming heads by a mask that they share, dense heads by the causal kernel."""
+    place = torch.arange(call.key.shape[2])
+    mask = (place <= place[:, None]) & ((place[:, None] - place < window) | (place < sinks))
+    output = scaled_dot_product_attention(call.query, call.key, call.value, mask, enable_gqa=True)
+    dense, group = [head.head for head in few], call.query.shape[1] // call.key.shape[1]
+    groups = [head // group for head in dense]
+    output[:, dense] = scaled_dot_product_attention(
+        call.query[:, dense], call.key[:, groups], call.value[:, groups], is_causal=True
+    )
+    return output.transpose(1, 2)
