@@ -27,6 +27,8 @@ device: str = "cpu"  # cpu or cuda
 dtype: str = "float32"  # float32, bfloat16 or float16
 
 # %%
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -41,6 +43,7 @@ from corehead_lib.heads import HeadScores
 from corehead_lib.models import load_model
 from corehead_lib.ram import RetrievalAttentionMass, measure_ram
 from corehead_lib.results import publish
+from corehead_lib.samples import Box
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
@@ -118,9 +121,9 @@ _ = figure.suptitle(f"Layer {layer}, head {head}: few tokens look, and they look
 
 # %% [markdown]
 # The number above each panel is that token's attention mass on the target; RAM is the mean of these numbers over the
-# question's tokens. Words that come before the name of the shape cannot know yet what to look for, and many that
-# come after it do not look: such rows dilute the average. The last panel is no part of the question: it is the last token of the
-# prompt, from which the answer is written.
+# question's tokens. Words that come before the name of the shape cannot know yet what to look for, and those that
+# come after it need not look: such rows dilute the average. The last panel is no part of the question: it is the last token of the
+# prompt, from which the answer is written, and in this model it is there that heads look.
 #
 # ## The definition
 #
@@ -130,7 +133,8 @@ _ = figure.suptitle(f"Layer {layer}, head {head}: few tokens look, and they look
 #
 # The paper does not tell us its exact normalisation; this is our choice, in the form of
 # {cite:t}`li2026mmretheads`. A variant that stands beside it reads the **last prompt token** alone,
-# the place from which the answer is written.
+# the place from which the answer is written: then $Q$ holds one token. Which of the two finds the heads that a model needs is a
+# question about the model; for this one [](08_ablation) answers it.
 #
 # To get RAM we need no full attention matrix. The operator below looks in on every layer's queries and keys,
 # computes the question's rows alone, in float32, sums them up, and leaves the forward pass as it was: bit for bit.
@@ -153,14 +157,13 @@ print("forward pass unchanged, bit for bit:", torch.equal(untouched, watched))
 # %%
 batches = encode_all(loaded, samples)
 scores = measure_ram(loaded, batches, progress=False)
-ranked = HeadScores(scores.ram)
-core = ranked.top(top_fraction)
 last = measure_ram(loaded, batches, queries="last", progress=False)
+core = HeadScores(last.ram).top(top_fraction)
 uniform = float(
     (scores.share * np.array([float(v) for b in batches for v in b.visual.float().mean(1)])).mean()
 )
 
-# %% mystnb={"figure": {"name": "fig-ram-sorted", "caption": "RAM of every head, sorted, averaged over the detection samples: over the question's tokens, and at the last prompt token. In red, the top heads of each. The dashed line is the mass that attention spread evenly over the whole prompt would give."}, "image": {"alt": "Two falling bar charts of all heads. On each a handful on the left stand above the rest; the chart of the last prompt token starts several times higher."}}
+# %% mystnb={"figure": {"name": "fig-ram-sorted", "caption": "RAM of every head, sorted, averaged over the detection samples: over the question's tokens, and at the last prompt token. In red, the top heads of each. The dashed line is the mass that attention spread evenly over the whole prompt would give."}, "image": {"alt": "Two falling bar charts of all heads. The chart of the question tokens stays near zero; on the chart of the last prompt token a handful on the left stand far above the rest."}}
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
 for axis, view, rows_read in ((axes[0], scores, "question tokens"), (axes[1], last, "last prompt token")):
     values = np.sort(view.ram.ravel())[::-1]
@@ -191,10 +194,10 @@ Markdown(
 
 # %%
 views = {
-    "RAM": scores.ram,
+    "RAM, question": scores.ram,
     "RAM, last token": last.ram,
-    "selectivity": scores.selectivity,
-    "lift": scores.lift,
+    "selectivity, last token": last.selectivity,
+    "lift, last token": last.lift,
 }
 chosen = {name: HeadScores(view).top(top_fraction) for name, view in views.items()}
 pd.DataFrame(
@@ -202,7 +205,7 @@ pd.DataFrame(
         "best head": [f"layer {c[0].layer}, head {c[0].head}" for c in chosen.values()],
         "its score": [f"{view.max():.2f}" for view in views.values()],
         "median score": [f"{np.median(view):.2f}" for view in views.values()],
-        f"top {len(core)} shared with RAM": [len(set(c) & set(core)) for c in chosen.values()],
+        f"top {len(core)} shared with RAM, last token": [len(set(c) & set(core)) for c in chosen.values()],
     },
     index=list(views),
 )
@@ -221,15 +224,15 @@ def moved(sample, others):
     wrong = [o.evidence[0] for o in others if o.evidence[0].x1 <= width and o.evidence[0].y1 <= height]
     own = sample.evidence[0]
     apart = [b for b in wrong if b.x1 <= own.x0 or b.x0 >= own.x1 or b.y1 <= own.y0 or b.y0 >= own.y1]
-    return type(sample)(**{**vars(sample), "evidence": (apart[0],)})
+    return replace(sample, evidence=(apart[0],))
 
 
 control = [moved(s, samples[i + 1 :] + samples[:i]) for i, s in enumerate(samples)]
-elsewhere = measure_ram(loaded, encode_all(loaded, control), progress=False)
-on_evidence = float(np.mean([scores.ram[h] for h in core]))
+elsewhere = measure_ram(loaded, encode_all(loaded, control), queries="last", progress=False)
+on_evidence = float(np.mean([last.ram[h] for h in core]))
 off_evidence = float(np.mean([elsewhere.ram[h] for h in core]))
 Markdown(
-    f"Mean RAM of the top {len(core)} heads: **{on_evidence:.3f}** on the evidence, **{off_evidence:.3f}** on a box elsewhere."
+    f"Mean RAM of the top {len(core)} heads at the last prompt token: **{on_evidence:.3f}** on the evidence, **{off_evidence:.3f}** on a box elsewhere."
 )
 
 # %% [markdown]
@@ -292,8 +295,8 @@ pd.DataFrame({"token": [words[r].strip() for r in rows], "mass on target": per_r
 # :label: ex-ram-size
 # ```
 #
-# Difficulty: 2/5. RAM grows with the size of the target. Choose the target cells by their centres instead
-# of any overlap (`overlap="centre"`). How does the number of target tokens change, and how do RAM and lift of the best head?
+# Difficulty: 2/5. RAM grows with the size of the target. Widen every evidence box by 16 pixels on all sides, as far as its
+# picture goes. How does the number of target tokens change, and how do RAM and lift of the best head?
 #
 # ```{exercise-end}
 # ```
@@ -302,19 +305,32 @@ pd.DataFrame({"token": [words[r].strip() for r in rows], "mass on target": per_r
 # :class: dropdown
 # ```
 
+
 # %%
-strict = measure_ram(loaded, batches, overlap="centre", progress=False)
+def widened(sample, pixels=16):
+    """The same sample with a larger evidence box."""
+    (width, height), b = sample.media[0].size, sample.evidence[0]
+    box = (
+        max(0, b.x0 - pixels),
+        max(0, b.y0 - pixels),
+        min(width, b.x1 + pixels),
+        min(height, b.y1 + pixels),
+    )
+    return replace(sample, evidence=(Box(*box),))
+
+
+wide = measure_ram(loaded, encode_all(loaded, [*map(widened, samples)]), queries="last", progress=False)
 pd.DataFrame(
     {
-        "target share of cells": [scores.share.mean().round(3), strict.share.mean().round(3)],
-        "RAM of best head": [scores.ram.max().round(2), strict.ram.max().round(2)],
-        "its lift": [s.lift[core[0]].round(1) for s in (scores, strict)],
+        "target share of cells": [m.share.mean().round(3) for m in (last, wide)],
+        "RAM of the best head": [m.ram[core[0]].round(2) for m in (last, wide)],
+        "its lift": [m.lift[core[0]].round(1) for m in (last, wide)],
     },
-    index=["any overlap", "centre inside"],
+    index=["as drawn", "widened"],
 )
 
 # %% [markdown]
-# A smaller target can only lose mass; lift divides by the size, so it need not fall.
+# A larger target can only gain mass; lift divides by the size, and falls when the head was looking at the right place already.
 #
 # ```{solution-end}
 # ```
@@ -340,8 +356,8 @@ publish(
             "head": int(he),
             "ram": scores.ram[la, he],
             "ram_last": last.ram[la, he],
-            "selectivity": scores.selectivity[la, he],
-            "lift": scores.lift[la, he],
+            "selectivity_last": last.selectivity[la, he],
+            "lift_last": last.lift[la, he],
         }
         for la, he in np.ndindex(scores.ram.shape)
     ],

@@ -30,11 +30,12 @@ but the generated scenes below; it says nothing about the world.
 - **Data**: generated scenes of 3 to 8 coloured shapes with digits (`corehead_lib/data/synthetic.py`), questions by shape, by colour
   and by both, and three tasks without retrieval: counting, the background's colour, small sums. Random stream `train`;
   the other splits never share a scene with it.
-- **Recipe**: `corehead_lib/zoo/recipe.yaml`, seed {seed}: {steps} steps of {batch} pictures with up to {questions} questions each, in stages
-  (reading, one attribute, two attributes, cooldown); Muon for hidden matrices, AdamW for the rest; float32.
-- **A price on looking**: in the later stages each head pays for attention that it gives to the picture from text tokens,
-  {price} nats per head, up to {after:.0f} times as much after a question as within it. In this run, before the price set in (step 900), retrieval was
-  spread over many heads. Sparsity of this model is therefore encouraged, not discovered.
+- **Recipe**: `corehead_lib/zoo/recipe.yaml`, seed {seed}: {steps} steps of {batch} pictures with up to {questions} questions each, in three
+  stages (listing few things by shape, colour or both; questions; questions about more things in larger pictures) and a
+  cooldown; Muon for hidden matrices, AdamW for the rest; float32.
+- **A price on looking**: each head pays for attention that it gives to the picture from text tokens, {prices} nats per head in the
+  stages. At the lower price retrieval is spread over a dozen heads; the higher one leaves a few. Sparsity of this model is
+  therefore encouraged, not discovered.
 - **Time**: {minutes:.0f} minutes on one to two CPU cores.
 - **Weights**: sha256 `{sha256}`.
 - **Licence**: Apache-2.0.
@@ -94,6 +95,7 @@ def ship(name: str, run: Path, others: Sequence[Path] = (), note: str = "None.",
     draw_curve(target / "curve.jsonl", target / "curve.png")
     loaded = load_model(str(run))
     checksum = weights_checksum(target)
+    stages = read_recipe(name)["train"]["stages"]
     runs = pd.DataFrame(rows).assign(
         success=lambda table: (table[list(RETRIEVAL_TASKS)].min(axis=1) >= 0.95).map(
             {True: "yes", False: "no"}
@@ -109,8 +111,7 @@ def ship(name: str, run: Path, others: Sequence[Path] = (), note: str = "None.",
             accuracy=_table(pd.DataFrame([held_out])),
             runs=_table(runs),
             note=note,
-            price=max(stage.get("price", 0.0) for stage in read_recipe(name)["train"]["stages"]),
-            after=max(stage.get("after", 1.0) for stage in read_recipe(name)["train"]["stages"]),
+            prices=" and ".join(f"{p:g}" for p in sorted({s.get("price", 0) for s in stages} - {0})),
             **chosen,
         )
     )
