@@ -9,8 +9,8 @@
 # %% [markdown]
 # # Are they needed? Ablating heads
 #
-# **Claim.** Silencing the few heads that rank highest by RAM *at the last prompt token* takes most of retrieval in `tiny-qwen3-vl`
-# away, while silencing as many other heads *of the same layers* does not. RAM averaged over the question's tokens, the definition
+# **Claim.** Silencing the few heads that rank highest by RAM *at the last prompt token* takes retrieval in `tiny-qwen3-vl` down to
+# guessing, while silencing as many other heads *of the same layers* does not. RAM averaged over the question's tokens, the definition
 # nearest to the paper, misses these heads: a negative result that we keep.
 #
 # A head may look at the evidence and do nothing with it. To know whether the model *needs* a head, take the
@@ -164,10 +164,11 @@ Markdown(
 )
 
 # %% [markdown]
-# Why do the rows matter so much? While the question is read, some heads already look at what it names, and RAM over the
-# question's tokens ranks them first. But the answer is written from the last prompt token, and from there other heads look
-# again: these the model needs. {cite:t}`park2026vrh` report the same for large models, where output tokens as queries find
-# the heads that matter and prompt tokens find them less well.
+# Why do the rows matter so much? The answer is written from the last prompt token, and it is from there that this model looks.
+# Averaged over the question's own tokens RAM is close to zero in every head, and what it ranks first has nothing to do with
+# retrieval: looking had a price at every token in training, so the model waits until it knows all that it is asked.
+# {cite:t}`park2026vrh` report for large models, too, that output tokens as queries find the heads that matter and prompt tokens
+# find them less well.
 #
 # ## Is it retrieval, or just capacity?
 #
@@ -283,7 +284,7 @@ table[table.task == "retrieval"].groupby("ranking").logprob.agg(["min", "median"
 #
 # Zero is a value that a head's output never has, so zero ablation can do damage beyond removing what the head says.
 # Bottom-ranked heads are not idle heads: RAM measures one job, and a head with another job (forming the query, say) ranks low.
-# The tiny model was trained with a small price on looking, which makes retrieval sparse; a model without it may have spare heads.
+# The tiny model was trained with a small price on looking, which makes retrieval sparse; at a lower price a dozen heads shared the work.
 # One tiny model, one training run, one kind of picture; a set that breaks the model is not the only such set.
 #
 # ## Where to go from here
