@@ -38,9 +38,7 @@ def stream(
         return
     size = block_size(len(query) // len(key))
     chunk = size * max(1, CHUNK // len(key))
-    kept: dict[
-        tuple[str, int, int], torch.Tensor
-    ] = {}  # memory to use again: fresh pages cost as much as copying
+    kept: dict[tuple[str, int, int], torch.Tensor] = {}  # memory to use again: fresh pages are slow
     while start < rows:
         left = rows - start
         stop = start + (min(chunk, left // size * size) if left >= size else left)
