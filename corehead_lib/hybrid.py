@@ -50,6 +50,7 @@ class HybridAttention(Operator):
     _cached: dict[int, "HybridLayer"] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def begin(self, model: PreTrainedModel) -> None:
+        self._cached.clear()
         check_heads(self.dense, model)
         if self.window < 1 or self.sinks < 0 or self.dense_rows < 0:
             raise CoreheadError(
@@ -60,6 +61,8 @@ class HybridAttention(Operator):
     def attend(self, call: Call, inner: Attend) -> torch.Tensor:
         """Replaces the kernel: operators entered before this one do not act within it."""
         layer = self._cached.pop(call.layer, None)
+        if layer is not None and layer.keys is not call.key:
+            layer = None  # left behind by a forward pass that failed
         places = self._padding.places(call)
         dense = heads_of_layer(self.dense, call.layer)
         if layer is not None and layer.near_keys is not None:

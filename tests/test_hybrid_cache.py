@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import SAMPLES, generate
+from tiny import SAMPLES, forward, generate
 from transformers import DynamicCache
 
 from corehead_lib.encode import Batch, encode
@@ -13,6 +13,7 @@ from corehead_lib.heads import Head
 from corehead_lib.hybrid import HybridAttention
 from corehead_lib.hybrid_cache import HybridCache
 from corehead_lib.models import LoadedModel
+from corehead_lib.ram import RetrievalAttentionMass
 
 DENSE = [Head(0, 1), Head(1, 0), Head(1, 5)]  # of 2 groups: one full in layer 0, both in 1, none in 2
 
@@ -163,6 +164,17 @@ def test_padding_on_the_right_is_right_without_a_cache_and_refused_with_one(tiny
         mask = torch.cat([mask, torch.ones(2, 1).long()], 1)
         with pytest.raises(CoreheadError, match="pad on the left"):
             language(input_ids=ids[:, :1], attention_mask=mask, past_key_values=made.past_key_values)
+
+
+def test_a_pass_that_failed_leaves_nothing_behind(tiny: LoadedModel, batch: Batch) -> None:
+    """RAM, entered last, refuses the batch after the cache was updated and before attention ran."""
+    operator = HybridAttention(DENSE, window=6)
+    cache, wrong = HybridCache(operator, tiny.model), torch.ones(2, 9, dtype=torch.bool)
+    with operator(tiny.model):
+        expected = forward(tiny, batch)
+        with RetrievalAttentionMass(wrong, wrong)(tiny.model), pytest.raises(CoreheadError, match="encode"):
+            generate_into(tiny, batch, cache)
+        assert torch.equal(forward(tiny, batch), expected)
 
 
 def test_packed_samples_are_refused(tiny: LoadedModel) -> None:

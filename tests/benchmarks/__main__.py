@@ -30,6 +30,7 @@ BENCHMARKS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
 @click.option("--rounds", default=3, show_default=True, help="Turns of each kernel, after one to warm up.")
 @click.option("--layers", default=1, show_default=True, help="Of the backbone; a real one has 28.")
 @click.option("--heads", default="32,8,2", show_default=True, help="Attention: query heads, KV heads, dense.")
+@click.option("--dtype", default="float32", show_default=True, help="float32 or bfloat16.")
 @click.option("--window", default=256, show_default=True)
 @click.option("--sinks", default=16, show_default=True)
 @click.option("--peers/--no-peers", default=False, help="Attention: other ways to the same result, too.")

@@ -18,12 +18,19 @@ MASKED_UP_TO = 8192  # tokens: the mask of 16k tokens alone is a gigabyte in flo
 
 
 def attention(
-    length: int, rounds: int, heads: tuple[int, int, int], window: int, sinks: int, peers: bool, **_: Any
+    length: int,
+    rounds: int,
+    heads: tuple[int, int, int],
+    window: int,
+    sinks: int,
+    peers: bool,
+    dtype: str,
+    **_: Any,
 ) -> Iterator[dict[str, Any]]:
     """Yield a row per kernel; ``share`` is the part of the arithmetic limit that the hybrid reaches."""
     queries, groups, dense = heads
     few = [Head(0, round((h + 0.5) * queries / dense)) for h in range(dense)]
-    call = random_call(Backbone(1, queries, groups, 128), length)
+    call = random_call(Backbone(1, queries, groups, 128), length, dtype=dtype)
     operator = HybridAttention(few, window, sinks, fall_back=True)
     all_streaming = HybridAttention([], window, sinks)
     kernels: dict[str, Callable[[], object]] = {
