@@ -44,7 +44,7 @@ but the generated scenes below; it says nothing about the world.
 
 {accuracy}
 
-## All runs of this recipe
+## Runs, and what became of them
 
 A run counts as a success if every retrieval task reaches 95 %.
 
