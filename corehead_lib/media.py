@@ -58,8 +58,10 @@ def takes_clips_of_any_length(processor: ProcessorMixin) -> bool:
     return video is not None and "video_grid_thw" in video.model_input_names
 
 
-def process(processor: ProcessorMixin, texts: list[str], media: Sequence[Sequence[Ready]]) -> BatchFeature:
-    """Call the processor on B texts and the media of each, padded on the left, never truncated or sampled.
+def process(
+    processor: ProcessorMixin, texts: list[str], media: Sequence[Sequence[Ready]], padding_side: str = "left"
+) -> BatchFeature:
+    """Call the processor on B texts and the media of each, padded on one side, never truncated or sampled.
 
     Besides the model's inputs, the result holds ``offset_mapping`` (B, T, 2) and
     ``text_replacement_offsets``, which say what became of the text.
@@ -81,7 +83,7 @@ def process(processor: ProcessorMixin, texts: list[str], media: Sequence[Sequenc
         images=[row for row in images if row] or None,  # nested: LLaVA-OneVision tells one image from several
         videos=[_long_enough(processor, clip) for clip in clips] or None,
         padding=True,
-        padding_side="left",
+        padding_side=padding_side,
         truncation=False,
         return_tensors="pt",
         return_offsets_mapping=True,

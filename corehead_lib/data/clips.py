@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from corehead_lib.data.films import FPS, Actor, Film, make_clip
+from corehead_lib.data.films import FPS, SIZE, Actor, Film, make_clip
 from corehead_lib.data.phrases import check_tasks, digit_on, draw_split, numbers, small_sum, which_first
 from corehead_lib.data.synthetic import BACKGROUNDS, DIGITS
 from corehead_lib.errors import CoreheadError
@@ -66,7 +66,7 @@ def clips(
     tasks: tuple[str, ...] = NEEDLES,
     *,
     frames: tuple[int, int] = (4, 12),
-    size: tuple[int, int] | None = None,
+    size: tuple[int, int] = SIZE,
     paired: bool | None = None,
     level: Level = "box",
 ) -> list[Sample]:

@@ -1,7 +1,6 @@
-"""Generated documents: several pages with shapes, lines, charts and tables, and questions about them.
+"""Generated documents: several pages with shapes, words and charts, and questions about them.
 
-The evidence of a needle is where its digit can be read: a shape, a line of text, a bar, a table cell; or,
-as in MMDocIR (arXiv 2501.08828), the whole layout block or the whole page.
+The evidence of a needle is where its digit can be read: the cell of a shape, a word or a bar; or, as in MMDocIR (arXiv 2501.08828), the whole layout block or the whole page.
 """
 
 from collections import Counter
@@ -12,18 +11,18 @@ import numpy as np
 from PIL import Image
 
 from corehead_lib.data import phrases
-from corehead_lib.data.layout import BLOCKS, Stock, make_page
-from corehead_lib.data.pages import COLUMNS, Entry, Page, draw_page
+from corehead_lib.data.layout import Stock, make_page
+from corehead_lib.data.pages import Entry, Page, draw_page
 from corehead_lib.data.phrases import TOPICS, check_range, check_tasks, digit_on, draw_split, numbers
-from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES
+from corehead_lib.data.synthetic import COLOURS, DIGITS
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Evidence, Pages, Sample
 
-NEEDLES = ("pair", "line", "bar", "cell", "page")
+NEEDLES = ("pair", "word", "bar")
 CONTROLS = ("count", "order", "heading", "topic", "sum")
 LISTING = "List the entries."
 MOST_PAGES = 40
-SIDES = (80, 96, 112, 128)  # pixels, for either side of a page
+SIZE = (96, 96)  # pixels of a page: one tile of the tiny models that cut pictures into tiles
 
 Level = Literal["entry", "block", "page"]
 
@@ -49,8 +48,8 @@ class Document:
         """The tasks that can be asked of this document."""
         kinds = {entry.kind for entry in self.entries}
         apart = len({entry.box.item for entry in self.entries if entry.kind == "pair"}) > 1
-        words = kinds & {"line", "cell"} or any(page.texts for page in self.pages)
-        able = {*kinds, "count", "heading", "sum", *(["page"] if "pair" in kinds else [])}
+        words = "word" in kinds or any(page.texts for page in self.pages)
+        able = {*kinds, "count", "heading", "sum"}
         able |= ({"order"} if apart else set()) | ({"topic"} if words else set())
         return tuple(task for task in NEEDLES + CONTROLS if task in able)
 
@@ -60,17 +59,16 @@ def make_document(
     *,
     pages: tuple[int, int] = (2, 8),
     blocks: tuple[int, int] = (1, 3),
-    size: tuple[int, int] | None = None,
-    kinds: tuple[str, ...] = tuple(BLOCKS),
+    size: tuple[int, int] = SIZE,
+    kinds: tuple[str, ...] = NEEDLES,
     empty: float = 0.2,
     tasks: tuple[str, ...] = (),
 ) -> Document:
     """Draw a document; every key occurs once in it.
 
     pages: least and most pages, from 1 to MOST_PAGES.
-    blocks: least and most blocks on a page, as far as there is room.
-    size: ``(width, height)`` of every page, at least 64 x 64 pixels, 64 x 80 for charts; drawn from SIDES for
-        each page if None.
+    blocks: least and most blocks on a page, one row of cells each, as far as there is room.
+    size: ``(width, height)`` of every page in pixels, a multiple of 32; charts need 96 in width.
     kinds: the kinds of entry that may occur, see ``Entry``.
     empty: share of distractor pages, which hold no entry; one page at least is none.
     tasks: tasks that must be askable (needles beyond the first go to other pages where there are some).
@@ -78,11 +76,11 @@ def make_document(
     """
     check_range("pages", pages, 1, MOST_PAGES)
     check_range("blocks", blocks, 1, 8)
-    check_tasks(kinds, tuple(BLOCKS), "documents", "kind of entry")
+    check_tasks(kinds, NEEDLES, "documents", "kind of entry")
     check_tasks(tasks, NEEDLES + CONTROLS, "documents")
     number = int(rng.integers(pages[0], pages[1] + 1))
-    must = ["pair"] * (2 if "order" in tasks else bool({"pair", "page"} & set(tasks)))
-    must += [task for task in tasks if task in ("line", "bar", "cell")] + ["line"] * ("topic" in tasks)
+    must = ["pair"] * (2 if "order" in tasks else "pair" in tasks)
+    must += [task for task in tasks if task in ("word", "bar")] + ["word"] * ("topic" in tasks)
     if "order" in tasks and number < 2:
         raise CoreheadError(f"pages={pages}: the task 'order' needs two pages.")
     topic, colour = str(rng.choice(list(TOPICS))), str(rng.choice(list(COLOURS)))
@@ -94,10 +92,9 @@ def make_document(
     for item in sorted(
         rng.permutation(number).tolist(), key=lambda i: not hosts[i]
     ):  # hosts choose keys first
-        each = (size[0], size[1]) if size else (int(rng.choice(SIDES)), int(rng.choice(SIDES)))
         none = bool(made) and not hosts[item] and rng.random() < empty
         room = 0 if none else int(rng.integers(blocks[0], blocks[1] + 1))
-        made.append(make_page(rng, stock, item, each, colour, kinds, room, tuple(hosts[item])))
+        made.append(make_page(rng, stock, item, (size[0], size[1]), colour, kinds, room, tuple(hosts[item])))
     made.sort(key=lambda page: page.number)
     return Document(tuple(made), topic, colour, tuple(draw_page(page) for page in made))
 
@@ -119,29 +116,20 @@ def ask(
         raise CoreheadError(
             f"This document of {len(document.pages)} pages has nothing to ask {task!r} about."
         )
-    kind = "pair" if task == "page" else task
-    fitting = [e for e in document.entries if e.kind == kind]
+    fitting = [e for e in document.entries if e.kind == task]
     if entry is not None and entry not in fitting:
         raise CoreheadError(f"{entry.name!r} is no entry of this document for the task {task!r}.")
     if task in CONTROLS:
         question, answer, options = _control(document, task, rng)
         return Sample("", task, question, answer, document.media, (), options)
     entry = entry or fitting[rng.integers(len(fitting))]
-    answer, options = entry.digit, DIGITS
-    if task == "page":
-        question, answer = f"On which page is the {entry.key}?", str(entry.box.item + 1)
-        options = numbers(1, len(document.pages))
-    elif task == "bar":
-        question, options = f"How high is the {entry.key} bar?", DIGITS[1:9]
-    elif task == "cell":
-        row, column = entry.key.split()
-        question = f"Which digit is in row {row}, column {column}?"
-    else:
-        question = digit_on(entry.key if task == "pair" else f"line {entry.key}")
+    question, options = digit_on(entry.key), DIGITS
+    if task == "bar":
+        question, options = f"How high is the {entry.name}?", DIGITS[1:9]
     evidence: Evidence = Pages((entry.box.item,))
-    if level != "page" and task != "page":
+    if level != "page":
         evidence = entry.block if level == "block" else entry.box
-    return Sample("", task, question, answer, document.media, (evidence,), options)
+    return Sample("", task, question, entry.digit, document.media, (evidence,), options)
 
 
 def _control(document: Document, task: str, rng: np.random.Generator) -> phrases.Question:
@@ -174,7 +162,7 @@ def documents(
     tasks: tuple[str, ...] = NEEDLES,
     *,
     pages: tuple[int, int] = (2, 8),
-    size: tuple[int, int] | None = None,
+    size: tuple[int, int] = SIZE,
     level: Level = "entry",
 ) -> list[Sample]:
     """Make ``samples`` one-question samples of held-out documents, the tasks taking turns.
@@ -192,9 +180,10 @@ def documents(
 def corpus() -> list[str]:
     """Lines with every word of questions and answers, for training a tokenizer."""
     words = [word for topic in TOPICS.values() for word in topic]
-    lines = [digit_on(f"line {word}") for word in words]
-    lines += [f"Which digit is in row {word}, column {column}?" for word in words for column in COLUMNS]
-    lines += [f"How high is the {colour} bar?" for colour in COLOURS]
-    lines += [f"On which page is the {colour} {shape}?" for colour in COLOURS for shape in SHAPES]
-    lines += [", ".join(f"{word} {column} 3, {word} 5, red bar 4" for column in COLUMNS) for word in words]
+    lines = [digit_on(word) for word in words] + [f"How high is the {colour} bar?" for colour in COLOURS]
+    lines += [
+        f"{word} {digit}, {colour} bar {digit}"
+        for word in words
+        for colour, digit in zip(COLOURS, DIGITS, strict=False)
+    ]
     return lines + ["How many pages are there?", "Which colour are the headings?", LISTING] * 20

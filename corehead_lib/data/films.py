@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from corehead_lib.data.phrases import STEP, check_range, draw_pairs
-from corehead_lib.data.synthetic import BACKGROUNDS, COLOURS, DIGITS, SHAPES, SIDE, sprite
+from corehead_lib.data.phrases import check_range, draw_pairs
+from corehead_lib.data.synthetic import BACKGROUNDS, COLOURS, DIGITS, SHAPES, SIDE, STEP, sprite
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Frames
 
-SIDES = (64, 80, 96)  # pixels, for either side of a frame
+SIZE = (96, 96)  # pixels of a frame
 MOST_FRAMES = 64
 FPS = 2.0  # frames per second
 _TRIES = 60
@@ -67,7 +67,7 @@ def make_clip(
     *,
     unique: bool | None = None,
     frames: tuple[int, int] = (4, 12),
-    size: tuple[int, int] | None = None,
+    size: tuple[int, int] = SIZE,
     things: tuple[int, int] = (2, 6),
     shown: tuple[float, float] = (0.2, 0.6),
     paired: bool | None = None,
@@ -79,7 +79,7 @@ def make_clip(
         otherwise attributes repeat and only the pair (colour, shape) is unique. If None, what ``tasks``
         need, or drawn for each clip.
     frames: least and most frames, from 1 to MOST_FRAMES; odd numbers occur.
-    size: ``(width, height)`` in pixels of a frame; drawn from SIDES if None.
+    size: ``(width, height)`` in pixels of a frame.
     things: least and most shapes in the whole clip; no two ever overlap.
     shown: the share of the frames that a shape is in, least and most; at least one frame.
     paired: shapes move, come and go only between pairs of frames (0-1, 2-3, ...) if True, between any two
@@ -97,8 +97,6 @@ def make_clip(
         single, double = bool({"shape", "colour"} & set(tasks)), "pair" in tasks
         unique = single if single != double else rng.random() < 0.4
     number = int(rng.integers(frames[0], frames[1] + 1))
-    if not size:
-        size = int(rng.choice(SIDES)), int(rng.choice(SIDES))
     every = 2 if (rng.random() < 0.5 if paired is None else paired) else 1
     wanted = int(rng.integers(things[0], things[1] + 1))
     if unique and things[0] > len(COLOURS):

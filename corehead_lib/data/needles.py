@@ -6,25 +6,25 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image
 
-from corehead_lib.data.layout import filler_line
-from corehead_lib.data.pages import LINE, PAPER, write
-from corehead_lib.data.phrases import STEP, TOPICS, check_range, draw_pairs
-from corehead_lib.data.synthetic import DIGITS, SIDE, sprite
+from corehead_lib.data.layout import SMALL_WORDS
+from corehead_lib.data.pages import LETTER, PAPER, write_word
+from corehead_lib.data.phrases import TOPICS, check_range, draw_pairs
+from corehead_lib.data.synthetic import DIGITS, SIDE, STEP, sprite
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Box, TextSpan
 
 PARTS = ("fact", "key", "value", "separator")
-PICTURE = (64, 64)  # pixels, a picture with one shape
-PRINT = (144, 80)  # pixels, a page of printed text: five lines of 18 letters, so that every fact fits
+PICTURE = PRINT = (96, 96)  # pixels, a picture with one shape, a page of printed words
+PRINTS = 4  # most printed pages: they have no more words for keys
 KINDS = {"fact": "text", "image": "picture", "print": "printed page"}
 
 
 @dataclass(frozen=True)
 class Needle:
-    """One fact, a coloured shape and its digit, and where each part of it stands.
+    """One fact, a name and its digit, and where each part of it stands.
 
-    kind: "fact" (in the text; parts are TextSpans), "image" (a picture of the shape; the one part is "fact",
-        its Box) or "print" (a line of a printed page; parts are Boxes).
+    kind: "fact" (a coloured shape, in the text; parts are TextSpans), "image" (a picture of such a shape; the
+        one part is "fact", its Box) or "print" (a word of a printed page; parts are Boxes).
     parts: "fact" (all of it), "key" (the name), "value" (the digit), "separator" (the full stop after it).
     """
 
@@ -65,10 +65,10 @@ def make_haystack(
     filler: tuple[int, int] = (1, 6),
     tasks: tuple[str, ...] = (),
 ) -> Haystack:
-    """Draw a haystack; every fact's key (colour and shape) occurs once in it.
+    """Draw a haystack; every fact's key (colour and shape, or a word) occurs once in it.
 
     facts, images, prints: least and most facts in the text, pictures of one shape, and printed pages (each of
-        one to three facts). All are shuffled together with the filler.
+        one or two facts). All are shuffled together with the filler.
     filler: least and most sentences that hold no fact but words of the haystack's topic.
     tasks: tasks that must be askable: their needles occur even where ``least`` is 0.
 
@@ -76,16 +76,23 @@ def make_haystack(
     """
     ranges = {"facts": facts, "images": images, "prints": prints, "filler": filler}
     for name, given in ranges.items():
-        check_range(name, given, 1 if name == "filler" else 0, {"facts": 40, "filler": 1000}.get(name, 12))
+        check_range(
+            name,
+            given,
+            1 if name == "filler" else 0,
+            {"facts": 40, "images": 12, "prints": PRINTS}.get(name, 1000),
+        )
     number = {name: int(rng.integers(given[0], given[1] + 1)) for name, given in ranges.items()}
     for task, name in (("fact", "facts"), ("image", "images"), ("print", "prints")):
         number[name] = max(number[name], min(ranges[name][1], int(task in tasks)))
-    printed = [int(n) for n in rng.integers(1, 4, number["prints"])]
+    printed = [int(n) for n in rng.integers(1, 3, number["prints"])]
     total = number["facts"] + number["images"] + sum(printed)
     if not total:
         raise CoreheadError(f"{ranges}: no needle was drawn; ask for one at least.")
-    keys = [(f"{colour} {shape}", str(rng.choice(DIGITS))) for colour, shape in draw_pairs(rng, total)]
     topic = str(rng.choice(list(TOPICS)))
+    names = [" ".join(pair) for pair in draw_pairs(rng, total - sum(printed))]
+    names += [str(word) for word in rng.permutation(TOPICS[topic])[: sum(printed)]]
+    keys = [(name, str(rng.choice(DIGITS))) for name in names]
     pieces: list[tuple[str, list[tuple[str, str]]]] = [("filler", [])] * number["filler"]
     for kind, sizes in (
         ("fact", [1] * number["facts"]),
@@ -144,25 +151,21 @@ def _picture(
 def _print(
     rng: np.random.Generator, held: list[tuple[str, str]], topic: str, item: int
 ) -> tuple[Image.Image, list[Needle]]:
-    """A page of printed lines: facts, "red star 7.", and words of the topic."""
-    width, height = PRINT
+    """A page of printed words, one to a cell: facts, a digit below each, and small words."""
+    columns = PRINT[0] // STEP
+    cells = columns * (PRINT[1] // STEP)
     image = Image.new("RGB", PRINT, PAPER)
-    lines = height // LINE
-    places = dict(zip(sorted(rng.choice(lines, len(held), replace=False)), held, strict=True))
+    places = dict(zip(rng.permutation(cells).tolist(), held, strict=False))
     needles = []
-    for line in range(lines):
-        if line not in places:
-            write(image, 0, LINE * line, filler_line(rng, list(TOPICS[topic]), width))
+    for cell in range(cells):
+        x, y = STEP * (cell % columns), STEP * (cell // columns)
+        if cell not in places:
+            write_word(image, x, y, str(rng.choice(SMALL_WORDS)))
             continue
-        name, digit = places[line]
-        text = f"{name} {digit}."
-        x = STEP * int(rng.integers(0, width // STEP - len(text) + 1))
-        write(image, x, LINE * line, text)
-        ends = {"fact": (0, len(text)), "key": (0, len(name))}
-        ends |= {"value": (len(name) + 1, len(name) + 2), "separator": (len(name) + 2, len(text))}
-        parts = {
-            part: Box(x + STEP * start, LINE * line, x + STEP * stop, LINE * (line + 1), item)
-            for part, (start, stop) in ends.items()
-        }
+        name, digit = places[cell]
+        write_word(image, x, y, name, digit)
+        middle = y + LETTER[1]
+        boxes = {"fact": (y, y + STEP), "key": (y, middle), "value": (middle, y + STEP)}
+        parts = {part: Box(x, top, x + STEP, bottom, item) for part, (top, bottom) in boxes.items()}
         needles.append(Needle("print", name, digit, parts))
     return image, needles

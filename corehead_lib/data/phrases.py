@@ -14,16 +14,12 @@ from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES, SPLITS
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Sample
 
-STEP = 8  # pixels; letters, shapes on pages and moving shapes stand on this lattice
-
 TASK_TYPES = {  # named as in MLVU (arXiv 2406.04264); only a needle has evidence
     "shape": "needle",
     "colour": "needle",
     "pair": "needle",
-    "line": "needle",
+    "word": "needle",
     "bar": "needle",
-    "cell": "needle",
-    "page": "needle",
     "fact": "needle",
     "image": "needle",
     "print": "needle",

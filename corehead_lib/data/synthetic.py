@@ -35,7 +35,10 @@ CONTROL_TASKS = ("count", "background", "sum")
 SPLITS = ("train", "detection", "evaluation", "tuning")
 
 MOST_THINGS = 8
-SIZES = (96, 128, 160)  # pixels, for either side of a scene
+SIZES = (
+    96,
+    192,
+)  # pixels, for either side of a scene: one or two tiles of the models that cut pictures into tiles
 SIDE = 32  # pixels, side of a shape
 STEP = 32  # pixels; shapes stand on this lattice, one cell of the tiny models
 _ZOOM = 4  # sprites are drawn this much larger, then reduced, for smooth edges
@@ -58,6 +61,18 @@ class Scene:
     image: Image.Image = field(repr=False)
     things: tuple[Thing, ...]
     background: str
+    unique: bool  # every shape and every colour occurs at most once
+
+    context = ""
+
+    @property
+    def media(self) -> tuple[Image.Image]:
+        return (self.image,)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that this scene is for; one with unique attributes makes pairs too easy."""
+        return (*(("shape", "colour") if self.unique else ("pair",)), *CONTROL_TASKS)
 
 
 def _outline(shape: str, side: float) -> list[tuple[float, float]]:
@@ -152,7 +167,7 @@ def make_scene(
         drawing = sprite(str(shape), str(colour), digit)
         image.paste(drawing, (x, y), drawing)
         placed.append(Thing(str(shape), str(colour), digit, Box(x, y, x + SIDE, y + SIDE)))
-    return Scene(image, tuple(placed), background)
+    return Scene(image, tuple(placed), background, unique)
 
 
 def ask(scene: Scene, task: str, rng: np.random.Generator, thing: Thing | None = None) -> Sample:

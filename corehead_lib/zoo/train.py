@@ -11,11 +11,11 @@ import yaml
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES
 from corehead_lib.errors import CoreheadError
 from corehead_lib.ram import RetrievalAttentionMass
 from corehead_lib.zoo.build import build
-from corehead_lib.zoo.lessons import LISTINGS, Lesson, make_lesson
+from corehead_lib.zoo.lessons import Lesson, make_lesson
+from corehead_lib.zoo.turns import corpus
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
 SAVE_EVERY = 100  # steps
@@ -27,18 +27,6 @@ def read_recipe(name: str) -> dict:
     if name not in recipes:
         raise CoreheadError(f"No recipe for {name!r}; recipe.yaml knows {sorted(recipes)}.")
     return recipes[name]
-
-
-def corpus() -> list[str]:
-    """Every word that the generated questions and answers use, for training the tokenizer."""
-    names = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
-    lines = [f"Which digit is on the {name}?" for name in names]
-    lines += [f"Which digit is on the {word}?" for word in SHAPES]
-    lines += [f"Which digit is on the {word} shape?" for word in COLOURS]
-    lines += [", ".join(f"{name} {digit}" for digit in DIGITS) for name in [*names, *SHAPES, *COLOURS]]
-    lines += ["How many shapes are there?", "Which colour is the background?", *LISTINGS.values()] * 20
-    lines += [f"What is {a} plus {b}?" for a in range(5) for b in range(5)]
-    return lines + ["white grey black", "system user assistant\n"] * 20
 
 
 def split_parameters(model: torch.nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
@@ -116,9 +104,15 @@ def train_model(
     while state["cooling_since"] is None or state["step"] < state["cooling_since"] + train["cooldown"]:
         started = time.perf_counter()
         stage = train["stages"][state["stage"]]
-        lesson = make_lesson(processor, train, stage, seed, state["step"])
-        loss, predicted = _step(model, lesson, optimizers, peaks, state, train, stage.get("price", 0.0))
-        judged = {task: sum(v) / len(v) for task, v in score(lesson, predicted).items()}
+        share = learning_rate(state["step"], state["cooling_since"], train)
+        loss = 0.0
+        judged: dict[str, float] = {}
+        for modality, settings in stage["mix"].items():
+            lesson = make_lesson(processor, modality, settings, seed, state["step"])
+            part, predicted = _learn(model, lesson, state["step"], stage.get("price", 0.0), len(stage["mix"]))
+            loss += part / len(stage["mix"])
+            judged |= {task: sum(v) / len(v) for task, v in score(lesson, predicted).items()}
+        _update(model, optimizers, [share * peak for peak in peaks])
         for task, accuracy in judged.items():
             before = state["average"].get(task, accuracy)
             state["average"][task] = 0.95 * before + 0.05 * accuracy
@@ -140,31 +134,23 @@ def train_model(
         "seed": seed,
         "steps": state["step"],
         "minutes": round(state["seconds"] / 60, 1),
-        "batch": train["batch"],
-        "questions": train["questions"],
         "training_accuracy": {task: round(a, 3) for task, a in state["average"].items()},
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     return summary
 
 
-def _step(
-    model: torch.nn.Module,
-    lesson: Lesson,
-    optimizers: list[torch.optim.Optimizer],
-    peaks: list[float],
-    state: dict,
-    train: dict,
-    price: float,
+def _learn(
+    model: torch.nn.Module, lesson: Lesson, step: int, price: float, lessons: int
 ) -> tuple[float, torch.Tensor]:
-    """Take one optimiser step; return the loss and the prediction for every position.
+    """Add one of ``lessons`` lessons to the gradient; return its loss and the prediction for every position.
 
-    ``price`` is what looking costs, in nats: per head that gives all of its attention to the picture, averaged
+    ``price`` is what looking costs, in nats: per head that gives all of its attention to the media, averaged
     over the text tokens of some columns.
     """
     inputs = {k: v for k, v in lesson.inputs.items() if k != "attention_mask"}  # padding on the right, causal
-    if price:
-        rows = lesson.text & some_columns(lesson.text, state["step"])
+    rows = lesson.text & some_columns(lesson.text, step)
+    if price and rows.any():
         with RetrievalAttentionMass(rows, lesson.visual)(model) as looking:
             logits = model(**inputs, use_cache=False).logits
         cost = price * looking.mass.sum((1, 2)).mean()
@@ -172,14 +158,17 @@ def _step(
         logits, cost = model(**inputs, use_cache=False).logits, torch.zeros(())
     predicted = torch.nn.functional.pad(logits[:, :-1].argmax(-1), (1, 0))
     loss = cross_entropy(logits[:, :-1].flatten(0, 1), lesson.labels[:, 1:].flatten())
-    (loss + cost).backward()
+    ((loss + cost) / lessons).backward()
+    return loss.item(), predicted
+
+
+def _update(model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], rates: list[float]) -> None:
+    """Take one step along the gradient."""
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    share = learning_rate(state["step"], state["cooling_since"], train)
-    for optimizer, peak in zip(optimizers, peaks, strict=True):
-        optimizer.param_groups[0]["lr"] = peak * share
+    for optimizer, rate in zip(optimizers, rates, strict=True):
+        optimizer.param_groups[0]["lr"] = rate
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return loss.item(), predicted
 
 
 def some_columns(text: torch.Tensor, step: int, number: int = 32) -> torch.Tensor:

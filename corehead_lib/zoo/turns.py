@@ -1,7 +1,10 @@
-"""Conversations to train on, about documents, clips and haystacks: one set of media, several questions.
+"""Conversations to train on: one scene, document, clip or haystack, and several questions about it.
 
-Mirrors ``lessons.conversation``, which does the same for scenes: either one listing of every key and its digit
-in random order, or several questions about needles with a few controls among them.
+Besides questions there are listings: every thing's name and digit, in random order. In a question the
+name that is looked for and the place of the answer are some tokens apart, so finding takes two steps of
+attention, neither of which pays before the other is there; two models trained with
+listings in reading order learned to name any digit of the picture and stayed there until stopped. In a shuffled
+listing a digit follows its name at once, so that one step pays by itself, and questions build on it.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,9 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from corehead_lib.data import clips, documents, films, haystacks, needles, phrases
+from corehead_lib.data import clips, documents, films, haystacks, needles, phrases, synthetic
 from corehead_lib.errors import CoreheadError, did_you_mean
 from corehead_lib.samples import Media, Sample
+
+Listing = tuple[str, str]  # the request and its answer
 
 
 @dataclass(frozen=True)
@@ -31,37 +36,47 @@ class Modality:
 
     make: Callable[..., Any]
     ask: Callable[..., Sample]
-    listing: Callable[..., str]
-    request: str  # for a listing
+    listing: Callable[[Any, np.random.Generator, int | None], Listing]
     needles: tuple[str, ...]
     controls: tuple[str, ...]
 
 
+def _make_scene(rng: np.random.Generator, tasks: tuple[str, ...], **difficulty: Any) -> synthetic.Scene:
+    return synthetic.make_scene(rng, unique="pair" not in tasks, **difficulty)
+
+
+def _list_scene(scene: synthetic.Scene, rng: np.random.Generator, most: int | None) -> Listing:
+    """Name every thing by shape, by colour, or by both where these repeat."""
+    names = {"shapes": "{0.shape}", "colours": "{0.colour}", "coloured shapes": "{0.colour} {0.shape}"}
+    naming = str(rng.choice(list(names))) if scene.unique else "coloured shapes"
+    things = [scene.things[i] for i in rng.permutation(len(scene.things))[:most]]
+    listed = ", ".join(f"{names[naming].format(thing)} {thing.digit}" for thing in things)
+    return f"List the {naming}.", listed
+
+
+def _list(module: Any, made: Any, rng: np.random.Generator, most: int | None) -> Listing:
+    return module.LISTING, module.listing(made, rng, most)
+
+
 MODALITIES = {
+    "scenes": Modality(
+        _make_scene, synthetic.ask, _list_scene, synthetic.RETRIEVAL_TASKS, synthetic.CONTROL_TASKS
+    ),
     "documents": Modality(
         documents.make_document,
         documents.ask,
-        documents.listing,
-        documents.LISTING,
+        partial(_list, documents),
         documents.NEEDLES,
         documents.CONTROLS,
     ),
-    "clips": Modality(
-        films.make_clip, clips.ask, clips.listing, clips.LISTING, clips.NEEDLES, clips.CONTROLS
-    ),
+    "clips": Modality(films.make_clip, clips.ask, partial(_list, clips), clips.NEEDLES, clips.CONTROLS),
     "haystacks": Modality(
-        needles.make_haystack,
-        haystacks.ask,
-        haystacks.listing,
-        haystacks.LISTING,
-        ("fact",),
-        haystacks.CONTROLS,
+        needles.make_haystack, haystacks.ask, partial(_list, haystacks), ("fact",), haystacks.CONTROLS
     ),
     "interleaved": Modality(
         partial(needles.make_haystack, facts=(0, 3), images=(0, 4), prints=(0, 2)),
         haystacks.ask,
-        haystacks.listing,
-        haystacks.LISTING,
+        partial(_list, haystacks),
         haystacks.NEEDLES,
         haystacks.CONTROLS,
     ),
@@ -79,14 +94,14 @@ def draw_turns(
     controls: float = 0.2,
     **difficulty: Any,
 ) -> Turns:
-    """Make one conversation about one document, clip or haystack.
+    """Make one conversation about one scene, document, clip or haystack.
 
     questions: how many to draw; the same one is kept once.
     tasks: what may be asked, the modality's needles if empty. One of them, drawn, is sure to be askable; so give
         "order" only where the difficulty allows it, or beside needles.
     listing: how often the conversation is a listing; most: its longest length, in entries.
     controls: share of questions that need no retrieval, if ``tasks`` has some.
-    difficulty: arguments of ``make_document``, ``make_clip`` or ``make_haystack``; lists stand for tuples.
+    difficulty: arguments of ``make_scene``, ``make_document``, ``make_clip`` or ``make_haystack``.
 
     Raises CoreheadError for unknown names, and as those functions do.
     """
@@ -98,7 +113,7 @@ def draw_turns(
     sure = [task for task in tasks if task in kind.needles] or list(tasks)
     made = kind.make(rng, tasks=(str(rng.choice(sure)),), **difficulty)
     if rng.random() < listing:
-        return Turns(made.media, made.context, (("listing", kind.request, kind.listing(made, rng, most)),))
+        return Turns(made.media, made.context, (("listing", *kind.listing(made, rng, most)),))
     finds = [task for task in tasks if task in kind.needles and task in made.tasks]
     others = [task for task in tasks if task in kind.controls and task in made.tasks]
     turns: dict[str, tuple[str, str, str]] = {}
@@ -110,5 +125,7 @@ def draw_turns(
 
 
 def corpus() -> list[str]:
-    """Every text of documents, clips and haystacks, for training the tokenizer (scenes have their own)."""
-    return phrases.corpus() + documents.corpus() + clips.corpus() + haystacks.corpus()
+    """Every text of scenes, documents, clips and haystacks, for training the tokenizer."""
+    lines = phrases.corpus() + documents.corpus() + clips.corpus() + haystacks.corpus()
+    requests = [f"List the {naming}." for naming in ("shapes", "colours", "coloured shapes")]
+    return lines + [*requests, "system user assistant\n"] * 20
