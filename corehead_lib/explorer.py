@@ -1,0 +1,198 @@
+"""The head explorer: choose a sample and a head, see where that head looks. No kernel and no network needed.
+
+Everything that can be chosen is computed beforehand and travels in one piece of HTML (``explorer.html`` and its
+data), so that it works alike in Jupyter and on a page of the book.
+"""
+
+import json
+from base64 import b64encode
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from IPython.display import display
+from PIL import Image
+
+from corehead_lib.cells.table import Cells
+from corehead_lib.encode import Batch, encode
+from corehead_lib.errors import CoreheadError
+from corehead_lib.heads import Head, HeadScores
+from corehead_lib.media import Ready, ready
+from corehead_lib.models import LoadedModel
+from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.samples import Box, Evidence, Frames, Pages, Sample
+from corehead_lib.targets import Overlap
+
+TEMPLATE = Path(__file__).with_suffix(".html")
+SIDE = 320  # pixels of a picture's longer side, at most
+SMALL = 10_000  # bytes up to which a picture is kept without loss
+ONE = 65535  # an attention weight of 1, as it is stored
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """What ``explorer`` returns; Jupyter shows its HTML."""
+
+    samples: int
+    heads: int
+    html: str = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+def explorer(
+    loaded: LoadedModel,
+    samples: Sequence[Sample],
+    scores: HeadScores,
+    *,
+    queries: Literal["last", "question"] = "last",
+    overlap: Overlap = "any",
+    label: str = "RAM",
+    budget: int = 250_000,
+) -> Explorer:
+    """Show where each head looks in a few samples with evidence: pictures, pages, frames of a clip, or text.
+
+    scores: rank the heads; they are shown under the name ``label``.
+    queries: whose attention, as in ``measure_ram``.
+    overlap: which cells are the target, as in ``target_cells``.
+    budget: bytes of HTML, about. If not all heads fit, it holds the best, the worst and random others, a third each.
+
+    Every weight is exact to 1e-5. Raises CoreheadError for scores of another model, for samples without evidence, and
+    if not even three heads fit.
+    """
+    geometry = (loaded.backbone.layers, loaded.backbone.heads)
+    if scores.score.shape != geometry:
+        raise CoreheadError(f"Scores of {scores.score.shape} heads do not belong to a model of {geometry}.")
+    batches = [encode(loaded, [sample]) for sample in samples]
+    shown = [_sample(batch) for batch in batches]
+    places = [batch.source[0].nonzero().flatten() for batch in batches]
+    room = (budget - len(json.dumps(shown))) * 3 // 8 // max(1, sum(map(len, places)))  # two bytes in base64
+    if not samples or room < 3:
+        raise CoreheadError(
+            f"{len(samples)} samples with {sum(map(len, places))} cells and tokens do not fit into {budget} bytes: "
+            "show at least one, fewer or shorter ones, or raise the budget."
+        )
+    kept = some_heads(scores.ranking(), room)
+    layer, head = np.array([place for place, _ in kept]).T
+    for entry, batch, place in zip(shown, batches, places, strict=True):
+        weights = attention_to(loaded, batch, place, queries)[:, layer, head].T  # (heads, N)
+        target = batch.targets(overlap)[0, place].cpu().numpy()
+        entry["target"] = target.nonzero()[0].tolist()
+        entry["mass"] = [[round(float(w[target].sum()), 4), round(float(w.sum()), 4)] for w in weights]
+        entry["weights"] = b64encode(np.rint(weights * ONE).astype("<u2").tobytes()).decode()
+    data = {
+        "label": label,
+        "total": scores.score.size,
+        "heads": [[*place, rank, round(float(scores.score[place]), 4)] for place, rank in kept],
+        "samples": shown,
+    }
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
+    return Explorer(len(samples), len(kept), TEMPLATE.read_text(encoding="utf-8").replace("__DATA__", text))
+
+
+def live(loaded: LoadedModel, samples: Sequence[Sample], scores: HeadScores, **options: Any) -> Any:
+    """The explorer over any number of samples, each run when it is chosen: an ipywidgets view for a running kernel."""
+    from ipywidgets import Dropdown, interactive
+
+    names = [(f"{number}: {sample.question}", number) for number, sample in enumerate(samples)]
+
+    def show(sample: int) -> None:
+        display(explorer(loaded, [samples[sample]], scores, **options))
+
+    return interactive(show, sample=Dropdown(options=names, description="sample"))
+
+
+def attention_to(loaded: LoadedModel, batch: Batch, places: torch.Tensor, queries: str = "last") -> np.ndarray:
+    """Attention to each of N places in the one sequence of ``batch``: (N, layers, heads).
+
+    It is RAM with every place as a target of its own, in a single forward pass.
+    """
+    every = torch.zeros(len(places), *batch.last.shape, dtype=torch.bool, device=places.device)
+    every[torch.arange(len(places)), 0, places] = True
+    rows = batch.question if queries == "question" else batch.last
+    with torch.inference_mode(), RetrievalAttentionMass(rows, every)(loaded.model) as operator:
+        loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1)
+    return operator.mass[:, 0].cpu().numpy()
+
+
+def some_heads(ranking: list[Head], room: int) -> list[tuple[Head, int]]:
+    """Heads with their ranks, from 1: all, or a third from the top, a third from the bottom, and random others."""
+    ranked = [(head, rank + 1) for rank, head in enumerate(ranking)]
+    if len(ranked) <= room:
+        return ranked
+    third = room // 3
+    middle = ranked[third:-third]
+    drawn = np.random.default_rng(0).choice(len(middle), room - 2 * third, replace=False)
+    return ranked[:third] + [middle[i] for i in sorted(drawn)] + ranked[-third:]
+
+
+def _sample(batch: Batch) -> dict[str, Any]:
+    """Everything about the one sample of a batch that does not depend on heads; cells are numbered as in Batch.source."""
+    sample, cells, source = batch.samples[0], batch.cells[0], batch.source[0].cpu().numpy()
+    number = np.cumsum(source) - 1  # of the cell or token at each place
+    pictures = [p for i, item in enumerate(ready(sample)) for p in _pictures(sample, cells, i, item, number)]
+    question = f"{sample.question} ({sample.answer})"
+    return {"question": question, "pictures": pictures, "text": _text(batch, number)}
+
+
+def _pictures(
+    sample: Sample, cells: Cells, item: int, shown: Ready, number: np.ndarray
+) -> Iterator[dict[str, Any]]:
+    """Each picture of one media item, frame by frame, with its cells and the outlines of the evidence."""
+    width, height = shown.size
+    frames = [shown.image] if shown.video is None else [Image.fromarray(frame) for frame in shown.video]
+    for frame, image in enumerate(frames):
+        first, stop = cells.frames.T
+        here = (cells.item == item) & (first <= frame) & (frame < stop)
+        name = f"frame {frame}" if shown.frames else f"picture {item}" * (len(sample.media) > 1)
+        for view in dict.fromkeys(cells.view[here]):
+            mine = here & (cells.view == view)
+            boxes = [*number[cells.position[mine]].tolist()], np.round(cells.box[mine], 1).tolist()
+            assert image is not None
+            yield {
+                "name": name if view == "main" else f"{name} ({view})".strip(),
+                "size": [width, height],
+                "src": _address(image),
+                "cells": [[place, *box] for place, box in zip(*boxes, strict=True)],
+                "evidence": [b for piece in sample.evidence if (b := _box(piece, item, frame, shown.size))],
+            }
+
+
+def _box(piece: Evidence, item: int, frame: int, size: tuple[int, int]) -> list[float] | None:
+    """What of the evidence is to be outlined in one frame of one item: a box, or all of it."""
+    match piece:
+        case Box() if piece.item == item and piece.frame in (None, frame):
+            return [piece.x0, piece.y0, piece.x1, piece.y1]
+        case Pages() if item in piece.index:
+            return [0, 0, *size]
+        case Frames() if piece.item == item and piece.start <= frame < piece.stop:
+            return [0, 0, *size]
+    return None
+
+
+def _text(batch: Batch, number: np.ndarray) -> list[list]:
+    """The context in pieces: [characters, number of the token or -1]."""
+    context, spans, pieces, done = batch.samples[0].context, batch.context[0], [], 0
+    for place in np.flatnonzero(spans[:, 0] < spans[:, 1]):
+        start, stop = (int(c) for c in spans[place])
+        pieces += [[context[done:start], -1]] * (done < start)
+        pieces.append([context[max(start, done) : stop], int(number[place])])
+        done = max(stop, done)
+    return pieces + [[context[done:], -1]] * (done < len(context))
+
+
+def _address(image: Image.Image) -> str:
+    """A picture as a data address, reduced to SIDE pixels; photographs as JPEG, because PNG would be too large."""
+    image = image.copy()
+    image.thumbnail((SIDE, SIDE))
+    for kind, options in (("png", {"optimize": True}), ("jpeg", {"quality": 80})):
+        buffer = BytesIO()
+        image.save(buffer, kind, **options)
+        if len(buffer.getvalue()) <= SMALL:
+            break
+    return f"data:image/{kind};base64,{b64encode(buffer.getvalue()).decode()}"
