@@ -107,7 +107,9 @@ def live(loaded: LoadedModel, samples: Sequence[Sample], scores: HeadScores, **o
     return interactive(show, sample=Dropdown(options=names, description="sample"))
 
 
-def attention_to(loaded: LoadedModel, batch: Batch, places: torch.Tensor, queries: str = "last") -> np.ndarray:
+def attention_to(
+    loaded: LoadedModel, batch: Batch, places: torch.Tensor, queries: str = "last"
+) -> np.ndarray:
     """Attention to each of N places in the one sequence of ``batch``: (N, layers, heads).
 
     It is RAM with every place as a target of its own, in a single forward pass.

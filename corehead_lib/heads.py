@@ -94,3 +94,14 @@ def mass_concentration(score: np.ndarray, share: float = 0.5) -> float:
     positive = np.sort(np.clip(score, 0, None).ravel())[::-1]
     reached = np.cumsum(positive) >= share * positive.sum()
     return float((np.argmax(reached) + 1) / positive.size)
+
+
+def effective_heads(score: np.ndarray) -> float:
+    """Effective number of heads, (sum s)^2 / sum s^2 of the positive score: 1 if one head holds all, all if they share evenly.
+
+    Raises CoreheadError if no score is positive.
+    """
+    positive = np.clip(score, 0, None)
+    if not positive.any():
+        raise CoreheadError("No head has a positive score, so there is nothing to count.")
+    return float(positive.sum() ** 2 / np.square(positive).sum())

@@ -12,6 +12,7 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import (
     Head,
     HeadScores,
+    effective_heads,
     how_many,
     layer_matched_heads,
     mass_concentration,
@@ -144,3 +145,20 @@ def test_a_layer_with_too_few_others_is_refused() -> None:
 )
 def test_concentration_by_hand(score: list[list[float]], share: float, expected: float) -> None:
     assert mass_concentration(np.array(score, dtype=float), share) == expected
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        ([[5, 0], [0, 0]], 1),
+        ([[2, 2], [2, 2]], 4),
+        ([[3, 1], [0, -7]], 1.6),  # 4^2 / (9 + 1)
+    ],
+)
+def test_effective_number_by_hand(score: list[list[float]], expected: float) -> None:
+    assert effective_heads(np.array(score, dtype=float)) == pytest.approx(expected)
+
+
+def test_no_positive_score_has_no_effective_number() -> None:
+    with pytest.raises(CoreheadError, match="No head has a positive score"):
+        effective_heads(np.array([[0.0, -1.0]]))

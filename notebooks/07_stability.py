@@ -1,0 +1,441 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Always the same heads? Stability
+#
+# **Claim.** A ranking of heads by {term}`RAM` is worth something beyond the samples that it was measured on: it comes out alike on
+# other samples of the same kind, and, to the degree that the first figure shows, on other kinds of evidence. Between training runs the
+# *shape* of the ranking can be compared; *which* heads lead cannot, because their numbers mean nothing there.
+#
+# {cite:t}`sun2026core` show two things for large models (their figure 5): rank correlations of head scores between tasks, and the overlap of the top 5 %. We add
+# what such numbers need to be read: how alike two halves of the *same* data are (no comparison can do better), how alike
+# *shuffled* heads are (anything should do better), and intervals.
+
+# %% tags=["parameters"]
+model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
+models: str = ""  # models to compare it with, separated by spaces; empty: all of the zoo
+datasets: str = "scenes documents clips haystacks"  # kinds of evidence, two at least, separated by spaces
+data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
+detection_samples: int = 48  # samples of each dataset; two halves are compared
+other_samples: int = 24  # samples of each dataset for the other models
+batch_size: int = 16  # prompts that run at once; 1 for long documents
+resamples: int = 300  # of the bootstrap, and of the shuffled heads
+seed: int = 0  # seeds samples, bootstrap and shuffling
+top_fraction: float = 0.05  # share of heads that are called CoRe heads
+queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
+device: str = "cpu"  # cpu or cuda
+dtype: str = "float32"  # float32, bfloat16 or float16
+
+# %%
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from IPython.display import Markdown
+from scipy import stats
+
+from corehead_lib import plots
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.encode import encode_all
+from corehead_lib.heads import HeadScores, effective_heads, how_many
+from corehead_lib.models import load_model, zoo_names
+from corehead_lib.ram import TINY, measure_ram
+from corehead_lib.results import publish
+
+plots.use_style()
+kinds = datasets.split()
+
+
+def scores_of(loaded, samples):
+    """RAM on each dataset, (samples, layers, heads) each."""
+    return {
+        k: measure_ram(loaded, encode_all(loaded, s, batch_size), queries, progress=False)
+        for k, s in samples.items()
+    }
+
+
+def top_overlap(a, b):
+    """Share of the top heads of one ranking that are top heads of the other."""
+    count = how_many(top_fraction, a.size)
+    return len(set(HeadScores(a).ranking()[:count]) & set(HeadScores(b).ranking()[:count])) / count
+
+
+def spearman(a, b):
+    return float(stats.spearmanr(a.ravel(), b.ravel()).statistic)
+
+
+loaded = load_model(model, device, dtype)
+samples = {
+    kind: load_samples(kind, "detection", detection_samples, seed, data_dir=data_dir) for kind in kinds
+}
+scores = scores_of(loaded, samples)
+{kind: s.target.shape for kind, s in scores.items()}  # (samples, layers, heads)
+
+# %% [markdown]
+# ## One head, several kinds of evidence
+#
+# Take the head that is best on the first kind, and look where it stands on the others.
+
+# %%
+rankings = {kind: HeadScores(s.ram).ranking() for kind, s in scores.items()}
+best = rankings[kinds[0]][0]
+places = {kind: ranking.index(best) + 1 for kind, ranking in rankings.items()}
+Markdown(
+    f"Layer {best.layer}, head {best.head} is first of {scores[kinds[0]].ram.size} on {kinds[0]}. Elsewhere: "
+    + "; ".join(f"{kind}: rank **{places[kind]}**, RAM {scores[kind].ram[best]:.2f}" for kind in kinds[1:])
+    + "."
+)
+
+# %% [markdown]
+# ## Raw RAM is not comparable between kinds
+#
+# A head that spreads its attention evenly over all that is shown still puts some of it on the {term}`target`: the more, the larger the
+# target. That share differs from kind to kind, so a *level* of RAM means something else on each. {term}`Lift <lift>` divides it out.
+# A *ranking* within one kind is not touched by a common factor, but the target's size also varies from sample to sample.
+
+# %%
+pd.DataFrame(
+    [
+        {
+            "evidence": kind,
+            "even attention": round(float(s.share.mean()), 3),
+            "best RAM": round(float(s.ram.max()), 3),
+            "median RAM": round(float(np.median(s.ram)), 4),
+            "lift of the best": round(float(s.lift[rankings[kind][0]]), 1),
+            "ranks by RAM and by lift, Spearman": round(spearman(s.ram, s.lift), 2),
+        }
+        for kind, s in scores.items()
+    ]
+).set_index("evidence")
+
+# %% [markdown]
+# The last column says whether the correction changes the order. Where it is far from 1, the two scores disagree: a head that hardly looks
+# at the picture can have a high lift, because lift asks only how the little that it gives is spread. We rank by RAM.
+#
+# ## Between kinds, against two controls
+#
+# Every square compares one half of the samples of one kind with the *other* half of another kind, both ways, and takes the mean. So the diagonal,
+# a kind with itself, is the {term}`ceiling <reliability>`: it too is measured on disjoint samples, and on as many.
+
+
+# %%
+def compare(a, b, measure):
+    """Half of one score (S, layers, heads) with the other half of another, both ways."""
+    return (measure(a[::2].mean(0), b[1::2].mean(0)) + measure(a[1::2].mean(0), b[::2].mean(0))) / 2
+
+
+def tables(score):
+    """Spearman correlation and top overlap, (kinds, kinds) each, of scores by kind."""
+    return [
+        np.array([[compare(score[a], score[b], measure) for b in kinds] for a in kinds])
+        for measure in (spearman, top_overlap)
+    ]
+
+
+target = {kind: s.target for kind, s in scores.items()}
+rank_correlation, overlap = tables(target)
+rng = np.random.default_rng(seed)
+size = scores[kinds[0]].ram.size
+chance = []
+for _ in range(resamples):
+    a, b = (scores[kind].ram.ravel() for kind in kinds[:2])
+    chance.append((spearman(a, rng.permutation(b)), top_overlap(a[None], rng.permutation(b)[None])))
+chance_spearman, chance_overlap = np.quantile(chance, 0.95, axis=0)
+pairs = list(combinations(range(len(kinds)), 2))
+mean_pairs = {
+    name: float(np.mean([t[p] for p in pairs]))
+    for name, t in (("spearman", rank_correlation), ("overlap", overlap))
+}
+ceiling = {
+    name: float(np.diag(t).mean()) for name, t in (("spearman", rank_correlation), ("overlap", overlap))
+}
+
+# %% mystnb={"figure": {"name": "fig-stability-kinds", "caption": "How alike the ranking of heads is between kinds of evidence (the paper's figure 5). Left: Spearman rank correlation over all heads. Right: share of the top heads in common. The diagonal compares two disjoint halves of one kind and is the ceiling; what shuffled heads reach stands over each panel."}, "image": {"alt": "Two square tables of numbers, one row and one column for each kind of evidence. The diagonals are brightest; the other squares say how far the rankings of two kinds agree."}}
+figure, axes = plt.subplots(1, 2, figsize=(9, 4.6))
+for axis, table, title in (
+    (axes[0], rank_correlation, f"Spearman (95 % of shuffles\nbelow {chance_spearman:.2f})"),
+    (axes[1], overlap, f"top {top_fraction:.0%} shared (95 % of shuffles\nat most {chance_overlap:.2f})"),
+):
+    axis.imshow(table, vmin=0, vmax=1, cmap="cividis")
+    for (row, column), value in np.ndenumerate(table):
+        axis.text(
+            column, row, f"{value:.2f}", ha="center", va="center", color="white" if value < 0.55 else "black"
+        )
+    axis.set_xticks(range(len(kinds)), kinds, rotation=30, ha="right")
+    axis.set_yticks(range(len(kinds)), kinds)
+    axis.set_title(title, fontsize=10)
+_ = figure.suptitle(
+    f"Between kinds {mean_pairs['spearman']:.2f} in rank correlation (ceiling {ceiling['spearman']:.2f}), "
+    f"{mean_pairs['overlap']:.0%} of the top heads (ceiling {ceiling['overlap']:.0%})",
+    fontweight="bold",
+)
+figure.tight_layout()
+
+# %% [markdown]
+# ### How sure?
+#
+# The samples are drawn again, with replacement, in each kind on its own (`scipy.stats.bootstrap`), and the rankings compared anew. These
+# intervals are about the samples, not about the model: there is one model here. A bootstrap sample is noisier than a
+# fresh one, so the intervals lean downwards: the estimate on all samples can sit near their upper end.
+
+
+# %%
+def interval(a, b, measure):
+    """Percentile bootstrap over the samples of both kinds."""
+    found = stats.bootstrap(
+        (np.arange(len(a)), np.arange(len(b))),
+        lambda i, j: measure(a[i].mean(0), b[j].mean(0)),
+        vectorized=False,
+        n_resamples=resamples,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+rows = []
+for i, j in pairs:
+    a, b = target[kinds[i]], target[kinds[j]]
+    row = {"kinds": f"{kinds[i]}, {kinds[j]}"}
+    for name, measure in (("spearman", spearman), ("overlap", top_overlap)):
+        row[name] = measure(a.mean(0), b.mean(0))
+        row[f"{name}_low"], row[f"{name}_high"] = interval(a, b, measure)
+    rows.append(row)
+
+# %% mystnb={"figure": {"name": "fig-stability-intervals", "caption": "The same comparisons on all samples, with 95 % bootstrap intervals over samples. Grey: what 95 % of shuffled heads stay below."}, "image": {"alt": "Two panels with one horizontal interval for each pair of kinds, and a grey band at the left for shuffled heads."}}
+figure, axes = plt.subplots(1, 2, figsize=(9, 0.45 * len(rows) + 1.6), sharey=True)
+clear = {}
+for axis, name, label, limit in (
+    (axes[0], "spearman", "Spearman correlation", chance_spearman),
+    (axes[1], "overlap", f"share of the top {top_fraction:.0%} in common", chance_overlap),
+):
+    middle = np.array([row[name] for row in rows])
+    low, high = (np.array([row[f"{name}_{end}"] for row in rows]) for end in ("low", "high"))
+    axis.axvspan(-0.1, limit, color="0.85", lw=0)
+    axis.hlines(range(len(rows)), low, high, color=plots.BLUE, lw=2)
+    axis.plot(middle, range(len(rows)), "o", color=plots.BLUE)
+    axis.set(xlim=(-0.1, 1.05), xlabel=label)
+    clear[name] = int((low > limit).sum())
+axes[0].set_yticks(range(len(rows)), [row["kinds"] for row in rows])
+axes[0].invert_yaxis()
+_ = figure.suptitle(
+    f"Above shuffled heads with their whole interval: {clear['spearman']} of {len(rows)} pairs by rank, "
+    f"{clear['overlap']} by top heads",
+    fontweight="bold",
+)
+figure.tight_layout()
+
+# %% [markdown]
+# The two measures can part: heads that look nowhere in particular have an order too, and they are the many. A rank correlation over all heads is mostly about
+# *them*; the overlap is about the few that matter.
+#
+# ## Between training runs, sizes and families
+#
+# Two runs of one recipe from other random weights are two models. Head 3 of layer 2 in one has no more to do with head 3 of layer 2 in the
+# other than any two heads of that layer: inside a layer, heads may change places and the model computes the same. So we compare only what does
+# not depend on their numbers:
+#
+# - the **sorted scores**: how far, on average, the k-th best head of one lies from the k-th best of the other (the Wasserstein distance of the two sets of scores);
+# - the **profile over depth**: RAM summed in each layer, against relative depth;
+# - the **effective number** of heads, $(\sum s)^2 / \sum s^2$, as a share of all.
+#
+# As a check of the argument, the correlation head by head is computed too, where the geometry is the same. It should not beat a shuffle *within* layers.
+
+# %%
+names = [model] + [name for name in (models.split() or zoo_names()) if name != model]
+shorter = {kind: s[:other_samples] for kind, s in samples.items()}
+ram, checksums = (
+    {model: {kind: t[:other_samples].mean(0) for kind, t in target.items()}},
+    {model: loaded.checksum},
+)
+for name in names[1:]:
+    one = load_model(name, device, dtype)
+    ram[name] = {kind: s.ram for kind, s in scores_of(one, shorter).items()}
+    checksums[name] = one.checksum
+print(len(names), "models:", ", ".join(names))
+
+
+# %%
+def stretched(score, points=101):
+    """Summed RAM by relative depth, (points,), so that models of different depth can be compared."""
+    depth = np.linspace(0, 1, score.shape[0])
+    return np.interp(np.linspace(0, 1, points), depth, score.sum(1))
+
+
+def within_layers(score):
+    """The heads of each layer in random order."""
+    return rng.permuted(score, axis=1)
+
+
+across = []
+for one, other in combinations(names, 2):
+    for kind in kinds:
+        a, b = ram[one][kind], ram[other][kind]
+        row = {"one": one, "other": other, "kind": kind}
+        row["wasserstein"] = float(stats.wasserstein_distance(a.ravel(), b.ravel()))
+        row["profile"] = float(np.corrcoef(stretched(a), stretched(b))[0, 1])
+        if a.shape == b.shape:
+            shuffled = [spearman(a, within_layers(b)) for _ in range(resamples)]
+            row["by_number"] = spearman(a, b)
+            row["by_number_shuffled"] = float(np.quantile(shuffled, 0.95))
+        across.append(row)
+floor = {
+    kind: float(stats.wasserstein_distance(t[::2].mean(0).ravel(), t[1::2].mean(0).ravel()))
+    for kind, t in target.items()
+}
+same = [row for row in across if "by_number" in row]
+beaten = sum(row["by_number"] > row["by_number_shuffled"] for row in same)
+Markdown(
+    f"{len(same)} comparisons of models of one geometry: head by head the correlation beats 95 % of the shuffles within layers in "
+    f"**{beaten}** ({0.05 * len(same):.1f} expected by luck)."
+    if same
+    else "There is **no second model of the same geometry** here, so no comparison head by head, and no check of the argument."
+)
+
+# %% mystnb={"figure": {"name": "fig-stability-models", "caption": "What can be compared between models. Above: scores sorted, highest first, over the share of heads. Below: RAM summed in each layer over relative depth. One panel to a kind of evidence, one line to a model."}, "image": {"alt": "Two rows of panels. Above, curves that fall steeply from the left and then run flat. Below, curves over depth with one or a few peaks."}}
+figure, axes = plt.subplots(
+    2, len(kinds), figsize=(2.5 * len(kinds), 5), sharex=True, sharey="row", squeeze=False
+)
+for column, kind in enumerate(kinds):
+    for name in names:
+        score = ram[name][kind]
+        order = np.sort(score.ravel())[::-1]
+        axes[0, column].plot(np.linspace(0, 1, score.size), order, label=name)
+        axes[1, column].plot(np.linspace(0, 1, len(score)), score.sum(1), marker=".")
+    axes[0, column].set_title(kind, fontsize=10)
+    axes[1, column].set_xlabel("share of heads (above),\nrelative depth (below)", fontsize=9)
+axes[0, 0].set_ylabel("RAM, sorted")
+axes[1, 0].set_ylabel("RAM, sum in the layer")
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=3, fontsize=8)
+shares = [effective_heads(ram[name][kind]) / ram[name][kind].size for name in names for kind in kinds]
+_ = figure.suptitle(
+    f"{len(names)} model{'s' * (len(names) > 1)}: an effective {min(shares):.0%} to {max(shares):.0%} of heads carry the RAM",
+    fontweight="bold",
+)
+figure.tight_layout(rect=(0, 0.06 + 0.03 * (len(names) // 3), 1, 1))
+
+# %%
+shown = [
+    {
+        "models": f"{one}, {other}",
+        "sorted scores, distance": np.mean([r["wasserstein"] for r in part]),
+        "profile, correlation": np.mean([r["profile"] for r in part]),
+    }
+    for one, other in combinations(names, 2)
+    if (part := [r for r in across if (r["one"], r["other"]) == (one, other)])
+]
+shown.append(
+    {
+        "models": f"{model}, two halves of the samples",
+        "sorted scores, distance": np.mean(list(floor.values())),
+    }
+)
+pd.DataFrame(shown).round(3).set_index("models")
+
+# %% [markdown]
+# The last row is the floor: how far the sorted scores of *one* model move when only the samples change.
+#
+# ## Exercises
+#
+# ```{exercise-start} Lift instead of RAM
+# :label: ex-stability-lift
+# ```
+#
+# Difficulty: 2/5. Make the tables of {numref}`fig-stability-kinds` from the lift of every sample. Do the kinds come closer together?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-stability-lift
+# :class: dropdown
+# ```
+
+# %%
+lift = {kind: s.target / np.maximum(s.visual, TINY) / s.share[:, None, None] for kind, s in scores.items()}
+lift_correlation, lift_overlap = tables(lift)
+for title, by_ram, by_lift in (
+    ("Spearman", rank_correlation, lift_correlation),
+    ("overlap", overlap, lift_overlap),
+):
+    told = [
+        f"{np.mean([t[p] for p in pairs]):.2f} (ceiling {np.diag(t).mean():.2f})" for t in (by_ram, by_lift)
+    ]
+    print(f"{title}: RAM {told[0]}, lift {told[1]}")
+
+# %% [markdown]
+# Read each number against its own ceiling. Lift is a ratio, so heads that hardly look at the picture get large and unsteady values.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} How many samples does the ceiling need?
+# :label: ex-stability-samples
+# ```
+#
+# Difficulty: 3/5. The diagonal is a reliability. How does it rise with the number of samples in each half, for the first kind of evidence?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-stability-samples
+# :class: dropdown
+# ```
+
+# %%
+first = target[kinds[0]]
+for number in (2, 4, 8, 16, len(first) // 2):
+    part = first[: 2 * number]
+    print(
+        f"{number:3d} in each half: Spearman {compare(part, part, spearman):.2f}, overlap {compare(part, part, top_overlap):.2f}"
+    )
+
+# %% [markdown]
+# ```{solution-end}
+# ```
+#
+# ## Limits
+#
+# The kinds of evidence are generated by one program, with the same shapes and digits; photographs and scans differ more. The tiny models learned the
+# kinds one after another, which may itself make them share heads. For text the target is a whole sentence, and where a head looks in
+# it matters: see the exercise on spans in the chapter on text. With few top heads an overlap moves in coarse steps.
+# And agreement is not need: that the same heads *score* on two kinds does not say that both kinds fail without them: [](08_ablation).
+#
+# ## Where to go from here
+#
+# - The ranking itself, for all models: [](06_head_ranking)
+# - Are they needed? [](08_ablation)
+# - Large models: {cite:t}`sun2026core`; which heads retrieval from text uses: {cite:t}`wu2024retrieval`
+
+# %%
+publish(
+    rows=[{"what": "kinds", **row} for row in rows] + [{"what": "models", **row} for row in across],
+    numbers={
+        "spearman_between_kinds": mean_pairs["spearman"],
+        "spearman_ceiling": ceiling["spearman"],
+        "spearman_shuffled": float(chance_spearman),
+        "overlap_between_kinds": mean_pairs["overlap"],
+        "overlap_ceiling": ceiling["overlap"],
+        "overlap_shuffled": float(chance_overlap),
+        "pairs_above_shuffled_by_rank": clear["spearman"],
+        "pairs_above_shuffled_by_top": clear["overlap"],
+        "models": len(names),
+        "same_geometry_comparisons": len(same),
+        "same_geometry_above_shuffled": beaten,
+        **{f"rank_of_best_on_{kind}": place for kind, place in places.items()},
+        **{f"halves_distance_{kind}": distance for kind, distance in floor.items()},
+    },
+    inputs={
+        **{f"model {name}": {"name": name, "checksum": checksums[name]} for name in names},
+        **{
+            f"data {kind}": {"name": kind, "split": "detection", "sha256": samples_checksum(s)}
+            for kind, s in samples.items()
+        },
+    },
+)
