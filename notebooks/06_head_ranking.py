@@ -23,6 +23,12 @@ detection_samples: int = 192  # samples that RAM is averaged over; two halves ar
 seed: int = 0  # seeds the samples
 top_fraction: float = 0.05  # share of heads that are called CoRe heads
 queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
+models: str = ""  # models for the comparison at the end, separated by spaces; empty: all of the zoo
+kinds_of_evidence: str = (
+    "scenes documents clips haystacks"  # datasets for that comparison, separated by spaces
+)
+data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
+samples_each: int = 24  # samples of each dataset for that comparison
 device: str = "cpu"  # cpu or cuda
 dtype: str = "float32"  # float32, bfloat16 or float16
 
@@ -39,15 +45,16 @@ from scipy import stats
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.encode import encode_all
-from corehead_lib.heads import HeadScores, mass_concentration
-from corehead_lib.models import load_model
+from corehead_lib.explorer import explorer
+from corehead_lib.heads import HeadScores, effective_heads, mass_concentration
+from corehead_lib.models import load_model, zoo_names
 from corehead_lib.ram import measure_ram
 from corehead_lib.results import publish
 from corehead_lib.stats import mean_interval
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
-samples = load_samples(dataset, "detection", detection_samples, seed)
+samples = load_samples(dataset, "detection", detection_samples, seed, data_dir=data_dir)
 batches = encode_all(loaded, samples)
 other = {"last": "question", "question": "last"}[queries]
 scores = measure_ram(loaded, batches, queries, progress=False)
@@ -179,6 +186,125 @@ _ = figure.suptitle(
 )
 
 # %% [markdown]
+# ## Look for yourself
+#
+# One question of each kind of evidence. Choose a head by its layer and number, or slide along the ranking above: from the first, which lights up
+# the framed {term}`target`, to the last. Dark cells get little attention. The ranking was made on one kind only, so the other kinds
+# show what it is worth there. Mind the number of cells: even attention would leave a share on the target, too.
+
+# %%
+each = {
+    kind: load_samples(kind, "detection", samples_each, seed, data_dir=data_dir)
+    for kind in kinds_of_evidence.split()
+}
+explorer(loaded, [part[0] for part in each.values()], ranked, queries=queries)
+
+# %% [markdown]
+# The page holds everything that can be chosen, so it needs no kernel. With a running one, `live` from the same module runs any sample that you
+# choose: `live(loaded, samples, ranked)`.
+#
+# ## All models, all kinds of evidence
+#
+# The paper draws such maps for several models and datasets (figures 4 and 9) and reports that larger models concentrate retrieval in
+# a smaller share of their heads. Here are the models of the zoo on each kind of evidence. Colours are scaled to each map's own maximum,
+# because the level of RAM depends on how large the target is ([](07_stability)).
+
+# %%
+names = [model] + [name for name in (models.split() or zoo_names()) if name != model]
+maps, facts = {}, []
+for name in names:
+    one = loaded if name == model else load_model(name, device, dtype)
+    for kind, part in each.items():
+        view = measure_ram(one, encode_all(one, part), queries, progress=False)
+        maps[name, kind] = view.ram
+        facts.append(
+            {
+                "model": name,
+                "evidence": kind,
+                "checksum": one.checksum,
+                "heads": view.ram.size,
+                "parameters": one.model.num_parameters(),
+                "best RAM": float(view.ram.max()),
+                "even attention": float(view.share.mean()),
+                "best lift": float(view.lift[HeadScores(view.ram).ranking()[0]]),
+                "half in": mass_concentration(view.ram),
+                "effective heads": effective_heads(view.ram),
+            }
+        )
+table = pd.DataFrame(facts)
+table.drop(columns=["checksum", "parameters"]).round(3).set_index(["model", "evidence"])
+
+# %% mystnb={"figure": {"name": "fig-ranking-zoo", "caption": "RAM of every head (the paper's figure 9), one row of maps to a model, one column to a kind of evidence, each scaled to its own maximum. Framed: the top heads of each map."}, "image": {"alt": "A table of small maps. In each, most squares are dark and a few framed ones stand out."}}
+kinds_shown = list(each)
+figure, axes = plt.subplots(
+    len(names), len(kinds_shown), figsize=(2.6 * len(kinds_shown), 1.9 * len(names) + 0.6), squeeze=False
+)
+for (row, column), axis in np.ndenumerate(axes):
+    score = maps[names[row], kinds_shown[column]]
+    axis.imshow(score, origin="lower", vmin=0, aspect="auto")
+    for layer, head in HeadScores(score).top(top_fraction):
+        axis.add_patch(plt.Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, ec=plots.RED, lw=1.5))
+    axis.set(xticks=[], yticks=[])
+    if row == 0:
+        axis.set_title(kinds_shown[column], fontsize=10)
+    if column == 0:
+        axis.set_ylabel(f"{Path(names[row]).name}\nlayers upwards", fontsize=8)
+_ = figure.suptitle(
+    f"Half of the RAM sits in {table['half in'].min():.0%} to {table['half in'].max():.0%} of the heads",
+    fontweight="bold",
+)
+figure.tight_layout()
+
+# %% mystnb={"figure": {"name": "fig-ranking-sparsity", "caption": "Share of all RAM that the best heads hold, by their number, one line to a model. The dashed line is what heads would hold that all scored alike, for the first model."}, "image": {"alt": "One panel to a kind of evidence; in each, rising curves above a dashed straight line."}}
+figure, axes = plt.subplots(
+    1, len(kinds_shown), figsize=(2.5 * len(kinds_shown), 3.2), sharey=True, squeeze=False
+)
+held = []
+for axis, kind in zip(axes[0], kinds_shown, strict=True):
+    for name in names:
+        order = np.sort(maps[name, kind].ravel())[::-1]
+        axis.plot(np.arange(1, order.size + 1), np.cumsum(order) / order.sum(), label=Path(name).name)
+        held.append(order[: len(HeadScores(maps[name, kind]).top(top_fraction))].sum() / order.sum())
+    axis.plot([1, maps[names[0], kind].size], [1 / maps[names[0], kind].size, 1], "k--", lw=1)
+    axis.set(xscale="log", xlabel="best heads", title=kind, ylim=(0, 1.02))
+axes[0, 0].set_ylabel("share of the RAM")
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=3, fontsize=8)
+_ = figure.suptitle(
+    f"The top {top_fraction:.0%} of heads hold {min(held):.0%} to {max(held):.0%} of the RAM",
+    fontweight="bold",
+)
+figure.tight_layout(rect=(0, 0.08 + 0.03 * (len(names) // 3), 1, 1))
+
+# %% [markdown]
+# ### Does it grow with size?
+#
+# Three sizes of one recipe, `-s`, the middle one and `-l`, where they are there. The paper's claim is about shares; a share can fall simply
+# because the number of heads grows while the effective number stays, so both are drawn.
+
+# %% mystnb={"figure": {"name": "fig-ranking-growth", "caption": "Effective number of heads, and the smallest share of heads that holds half of the RAM, against the number of heads (the paper's figure 4). One line to a kind of evidence; one point to a size of the model."}, "image": {"alt": "Two panels with the number of heads to the right; one line to a kind of evidence."}}
+sizes = [name for name in (f"{model}-s", model, f"{model}-l") if name in names]
+figure, axes = plt.subplots(1, 2, figsize=(8, 3.4))
+slopes = []
+for kind in kinds_shown:
+    rows = table[(table["evidence"] == kind) & table["model"].isin(sizes)].sort_values("heads")
+    axes[0].plot(rows["heads"], rows["effective heads"], "o-", label=kind)
+    axes[1].plot(rows["heads"], rows["half in"], "o-", label=kind)
+    slopes.append(rows["half in"].iloc[-1] < rows["half in"].iloc[0])
+axes[0].set(xlabel="heads of the model", ylabel="effective number of heads")
+axes[1].set(xlabel="heads of the model", ylabel="share that holds half of the RAM")
+axes[0].legend(fontsize=8)
+_ = figure.suptitle(
+    f"The share that holds half falls from {sizes[0]} to {sizes[-1]} for {sum(slopes)} of {len(slopes)} kinds"
+    if len(sizes) > 1
+    else f"One size only ({Path(sizes[0]).name}): no growth to be seen",
+    fontweight="bold",
+)
+figure.tight_layout()
+
+# %% [markdown]
+# Three points, each one training run: a direction at best, and none if the runs of one size differ as much among themselves
+# ([](07_stability) has other seeds of the middle size).
+#
 # ## Keep the ranking
 #
 # Scores are a small file with its provenance, so that an ablation or an acceleration elsewhere can say which heads it used.
@@ -278,9 +404,16 @@ publish(
         "top_heads": len(core),
         "top_shared_by_halves": shared,
         "spearman_of_halves": spearman,
+        **{f"half_in_{row['model']}_{row['evidence']}": row["half in"] for row in facts},
+        **{f"effective_heads_{row['model']}_{row['evidence']}": row["effective heads"] for row in facts},
     },
     inputs={
         "model": loaded.provenance,
         "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(samples)},
+        **{f"model {row['model']}": {"name": row["model"], "checksum": row["checksum"]} for row in facts},
+        **{
+            f"data {kind}": {"name": kind, "split": "detection", "sha256": samples_checksum(part)}
+            for kind, part in each.items()
+        },
     },
 )
