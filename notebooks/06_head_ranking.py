@@ -253,7 +253,6 @@ _ = figure.suptitle(
     f"Half of the RAM sits in {table['half in'].min():.0%} to {table['half in'].max():.0%} of the heads",
     fontweight="bold",
 )
-figure.tight_layout()
 
 # %% mystnb={"figure": {"name": "fig-ranking-sparsity", "caption": "Share of all RAM that the best heads hold, by their number, one line to a model. The dashed line is what heads would hold that all scored alike, for the first model."}, "image": {"alt": "One panel to a kind of evidence; in each, rising curves above a dashed straight line."}}
 figure, axes = plt.subplots(
@@ -268,12 +267,11 @@ for axis, kind in zip(axes[0], kinds_shown, strict=True):
     axis.plot([1, maps[names[0], kind].size], [1 / maps[names[0], kind].size, 1], "k--", lw=1)
     axis.set(xscale="log", xlabel="best heads", title=kind, ylim=(0, 1.02))
 axes[0, 0].set_ylabel("share of the RAM")
-figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=3, fontsize=8)
+figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
 _ = figure.suptitle(
     f"The top {top_fraction:.0%} of heads hold {min(held):.0%} to {max(held):.0%} of the RAM",
     fontweight="bold",
 )
-figure.tight_layout(rect=(0, 0.08 + 0.03 * (len(names) // 3), 1, 1))
 
 # %% [markdown]
 # ### Does it grow with size?
@@ -299,7 +297,6 @@ _ = figure.suptitle(
     else f"One size only ({Path(sizes[0]).name}): no growth to be seen",
     fontweight="bold",
 )
-figure.tight_layout()
 
 # %% [markdown]
 # Three points, each one training run: a direction at best, and none if the runs of one size differ as much among themselves
