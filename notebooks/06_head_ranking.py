@@ -254,7 +254,7 @@ _ = figure.suptitle(
     fontweight="bold",
 )
 
-# %% mystnb={"figure": {"name": "fig-ranking-sparsity", "caption": "Share of all RAM that the best heads hold, by their number, one line to a model. The dashed line is what heads would hold that all scored alike, for the first model."}, "image": {"alt": "One panel to a kind of evidence; in each, rising curves above a dashed straight line."}}
+# %% mystnb={"figure": {"name": "fig-ranking-sparsity", "caption": "Share of all RAM that the best heads hold, by their number, one line to a model. The dashed line is what heads would hold that all scored alike, for the first model."}, "image": {"alt": "One panel to a kind of evidence; in each, rising curves above a dashed one."}}
 figure, axes = plt.subplots(
     1, len(kinds_shown), figsize=(2.5 * len(kinds_shown), 3.2), sharey=True, squeeze=False
 )
@@ -264,7 +264,8 @@ for axis, kind in zip(axes[0], kinds_shown, strict=True):
         order = np.sort(maps[name, kind].ravel())[::-1]
         axis.plot(np.arange(1, order.size + 1), np.cumsum(order) / order.sum(), label=Path(name).name)
         held.append(order[: len(HeadScores(maps[name, kind]).top(top_fraction))].sum() / order.sum())
-    axis.plot([1, maps[names[0], kind].size], [1 / maps[names[0], kind].size, 1], "k--", lw=1)
+    even = np.arange(1, maps[names[0], kind].size + 1)
+    axis.plot(even, even / len(even), "k--", lw=1)
     axis.set(xscale="log", xlabel="best heads", title=kind, ylim=(0, 1.02))
 axes[0, 0].set_ylabel("share of the RAM")
 figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
@@ -290,6 +291,8 @@ for kind in kinds_shown:
     slopes.append(rows["half in"].iloc[-1] < rows["half in"].iloc[0])
 axes[0].set(xlabel="heads of the model", ylabel="effective number of heads")
 axes[1].set(xlabel="heads of the model", ylabel="share that holds half of the RAM")
+for axis in axes:
+    axis.set_xticks(sorted(set(table.loc[table["model"].isin(sizes), "heads"])))
 axes[0].legend(fontsize=8)
 _ = figure.suptitle(
     f"The share that holds half falls from {sizes[0]} to {sizes[-1]} for {sum(slopes)} of {len(slopes)} kinds"
