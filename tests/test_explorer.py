@@ -265,7 +265,7 @@ SHOWN = [page for page in NOTEBOOKS if re.search(r"^explorer\(", (ROOT / f"{page
 @pytest.mark.parametrize("mode", ["light", "dark"])
 def test_an_explorer_in_the_book(view: View, page: str, mode: str) -> None:
     view.page.emulate_media(color_scheme=mode)  # type: ignore[arg-type]
-    view.page.goto(f"/{page}.html", wait_until="networkidle")
+    view.page.goto(f"/{page}.html", wait_until="load")
     root = view.page.locator(".corehead-explorer").first
     data = json.loads(root.locator("script[type='application/json']").text_content() or "")
     for row in (0, len(data["heads"]) // 2, -1):
