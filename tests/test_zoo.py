@@ -18,7 +18,8 @@ from corehead_lib.zoo import train
 from corehead_lib.zoo.build import build
 from corehead_lib.zoo.families.qwen3_vl import TOKENS
 from corehead_lib.zoo.lessons import Lesson, answer_labels, make_lesson
-from corehead_lib.zoo.train import corpus, learning_rate, read_recipe, score, split_parameters, train_model
+from corehead_lib.zoo.train import learning_rate, read_recipe, score, split_parameters, train_model
+from corehead_lib.zoo.turns import corpus
 
 STAGE = {
     "goal": ["shape"],
