@@ -34,29 +34,30 @@ def read(haystack: Haystack, piece: TextSpan | Box) -> str:
     if isinstance(piece, TextSpan):
         return haystack.context[piece.start : piece.stop]
     lines = range(int(piece.y0), int(piece.y1), 16)
-    return " ".join(
-        read_word(haystack.media[piece.item], int(piece.x0) + 4, y).strip() for y in lines
-    )
+    return " ".join(read_word(haystack.media[piece.item], int(piece.x0) + 4, y).strip() for y in lines)
 
 
 @pytest.mark.parametrize("haystack", TEXTS + MIXTURES)
 def test_every_part_of_a_needle_holds_what_it_says(haystack: Haystack) -> None:
     for needle in haystack.needles:
         texts = {part: read(haystack, needle.part(part)) for part in needle.parts if needle.kind != "image"}
-        assert texts == {
-            "fact": {
-                "fact": f"The {needle.name} holds {needle.digit}.",
-                "key": needle.name,
-                "value": needle.digit,
-                "separator": ".",
-            },
-            "print": {
-                "fact": f"{needle.name} {needle.digit}",
-                "key": needle.name,
-                "value": needle.digit,
-            },
-            "image": {},
-        }[needle.kind]
+        assert (
+            texts
+            == {
+                "fact": {
+                    "fact": f"The {needle.name} holds {needle.digit}.",
+                    "key": needle.name,
+                    "value": needle.digit,
+                    "separator": ".",
+                },
+                "print": {
+                    "fact": f"{needle.name} {needle.digit}",
+                    "key": needle.name,
+                    "value": needle.digit,
+                },
+                "image": {},
+            }[needle.kind]
+        )
         assert set(needle.parts) == (set(texts) or {"fact"}) <= set(PARTS)
 
 
