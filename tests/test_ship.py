@@ -12,7 +12,7 @@ from tiny import save_tiny
 
 from corehead_lib.data import manifest
 from corehead_lib.errors import CoreheadError
-from corehead_lib.models import load_model, weights_checksum
+from corehead_lib.models import LoadedModel, load_model, weights_checksum
 from corehead_lib.zoo import card, ship
 from corehead_lib.zoo.train import read_recipe
 from corehead_lib.zoo.turns import MODALITIES
@@ -53,7 +53,7 @@ def test_what_is_shipped_is_half_the_size_and_what_was_judged(
 ) -> None:
     judged = []
 
-    def judge(loaded, samples):  # type: ignore[no-untyped-def]
+    def judge(loaded: LoadedModel, samples: int) -> dict[str, float]:
         judged.append((loaded.checksum, loaded.model.dtype, samples))
         return ACCURACY
 
@@ -126,7 +126,12 @@ def test_other_runs_are_judged_on_fewer_samples_and_must_share_the_recipe(
     run: Path, package: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
-    monkeypatch.setattr(ship, "judge", lambda loaded, samples: asked.append(samples) or ACCURACY)
+
+    def judge(loaded: LoadedModel, samples: int) -> dict[str, float]:
+        asked.append(samples)
+        return ACCURACY
+
+    monkeypatch.setattr(ship, "judge", judge)
     other = finish(save_tiny(package / "other"))  # a run from before summaries named their recipe
     target = ship.ship("tiny-qwen3-vl", run, [run, other])
     assert asked == [200, 100]

@@ -186,7 +186,9 @@ def test_a_lesson_asks_for_answers_and_nothing_else(family: LoadedModel, modalit
     tokenizer = family.processor.tokenizer
     kind = MODALITIES[modality]
     for step in range(3):
-        shared = {"frames": [2, 9]} if modality == "clips" else {}  # not every family mixes lengths
+        shared: dict[str, Any] = (
+            {"frames": [2, 9]} if modality == "clips" else {}
+        )  # not every family mixes lengths
         made = lesson(family, modality, step=step, tasks=[*kind.needles, "sum"], **shared)
         for row, tasks in zip(made.labels, made.tasks, strict=True):
             answers = tokenizer.decode(row[row != -100]).split("<|im_end|>")

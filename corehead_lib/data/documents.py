@@ -49,7 +49,7 @@ class Document:
         """The tasks that can be asked of this document."""
         kinds = {entry.kind for entry in self.entries}
         apart = len({entry.box.item for entry in self.entries if entry.kind == "pair"}) > 1
-        words = "word" in kinds or any(page.texts for page in self.pages)
+        words = "word" in kinds or any(w in TOPICS[self.topic] for p in self.pages for _, _, w in p.texts)
         able = {*kinds, "count", "heading", "sum"}
         able |= ({"order"} if apart else set()) | ({"topic"} if words else set())
         return tuple(task for task in NEEDLES + CONTROLS if task in able)
