@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from corehead_lib.attention import plain
 from corehead_lib.heads import Head
 from corehead_lib.hybrid import HybridAttention
 from corehead_lib.models import Backbone
@@ -22,7 +23,8 @@ def test_the_limit_counts_pairs(length: int, window: int, sinks: int) -> None:
 
 def test_one_row_for_each_kernel_and_length() -> None:
     operator = HybridAttention([Head(0, 0)], window=8, sinks=2)
-    rows = compare_attention(Backbone(1, 4, 2, 8), [16, 32], operator, rounds=1)
+    kernels = {"dense": plain, "hybrid": operator.kernel}
+    rows = compare_attention(Backbone(1, 4, 2, 8), [16, 32], kernels, rounds=1)
     assert [(row["kernel"], row["length"]) for row in rows] == [
         (kernel, length) for length in (16, 32) for kernel in ("dense", "hybrid")
     ]
