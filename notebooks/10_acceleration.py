@@ -90,11 +90,9 @@ detect, tune, test = (
 # right answer is.
 
 # %%
-batches = [batch for part in detect.values() for batch in part]
-other = {"last": "question", "question": "last"}[queries]
 origin = {"model": loaded.provenance, "datasets": names, "queries": queries, "seed": seed}
+batches = [batch for part in detect.values() for batch in part]
 ranked = HeadScores(measure_ram(loaded, batches, queries, progress=False).ram, origin)
-ranked_other = HeadScores(measure_ram(loaded, batches, other, progress=False).ram)
 number = len(ranked.top(top_fraction))
 one = encode_all(loaded, load("scenes", "evaluation", 3)[2:])
 example = one[0].samples[0]
@@ -136,7 +134,8 @@ for axis, name, mask in zip(axes[1:], ("dense", "streaming"), (causal, streaming
 # neither the ranking nor the results below have seen. Plans are tried from the cheapest on; the first one that keeps
 # enough of the dense accuracy in **every** dataset is taken, so that one kind of evidence cannot pay for another.
 # Datasets at which the dense model is no better than chance have nothing to keep and are left out.
-# Windows are short because the prompts are: one that covers the prompt would test nothing.
+# Windows are short because the prompts are: one that covers the prompt would test nothing. A plan is a small file that says where
+# it came from.
 
 
 # %%
@@ -189,9 +188,6 @@ Markdown(
     f"groups; they touch {full / groups:.1%}. The cache shrinks by less than the computing does."
 )
 
-# %% [markdown]
-# A plan is a small file that says where it came from:
-
 # %%
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "plan.json"
@@ -205,8 +201,8 @@ pd.DataFrame(again.provenance["tuning"]["tried"]).tail(4).rename(columns={"accur
 # ## The experiment
 #
 # Which heads stay dense? Those that RAM ranks highest; as many at random from the rest; as many *layer-matched* ones (the
-# same number in each layer); the top by RAM over the other rows (see [](08_ablation)); the bottom of the ranking; or none.
-# Window and sinks are those of the plan. Each is tried at several fractions, with more draws at the one that was fixed beforehand.
+# same number in each layer); the bottom of the ranking; or none. Window and sinks are those of the plan. Each is tried at several
+# fractions, with more draws at the one that was fixed beforehand. (What other rows of RAM find: [](08_ablation).)
 
 # %%
 rows, correct, rng = [], {}, np.random.default_rng(seed)
@@ -225,7 +221,6 @@ def note(ranking, heads=None, draw=0, batches=test, dense_rows=0, size=0):
 
 fractions = sorted({0.01, 0.02, 0.10, 0.20, top_fraction})
 correct["dense"], correct["none"] = [note("dense")], [note("none", [])]
-correct["other"] = [note("other", ranked_other.top(top_fraction))]
 correct["bottom"] = [note("bottom", ranked.bottom(top_fraction))]
 for fraction in tqdm(fractions, desc="fractions"):
     top, fixed = ranked.top(fraction), fraction == top_fraction
@@ -240,23 +235,21 @@ for fraction in tqdm(fractions, desc="fractions"):
     correct |= found if fixed else {}
 table = pd.DataFrame(rows)
 
-# %% mystnb={"figure": {"name": "fig-acceleration-controls", "caption": "Accuracy on held-out questions of all datasets when a few heads stay dense and all others stream. Each small point is one random draw, its bar the median; bars on single points are 95 % Wilson intervals. Dashed: all heads dense. Dotted: chance."}, "image": {"alt": "Six strips of points. The point of the heads ranked by the chosen rows stands near the dashed line of the dense model. Layer-matched and random draws stand far below it, and so do the bottom heads and no dense head."}}
+# %% mystnb={"figure": {"name": "fig-acceleration-controls", "caption": "Accuracy on held-out questions of all datasets when a few heads stay dense and all others stream. Each small point is one random draw, its bar the median; bars on single points are 95 % Wilson intervals. Dashed: all heads dense. Dotted: chance."}, "image": {"alt": "Five strips of points. The point of the heads ranked highest stands near the dashed line of the dense model. Layer-matched and random draws stand far below it, and so do the bottom heads and no dense head."}}
 chance = float(
     np.mean([1 / len(s.options) for part in data["evaluation"].values() for s in part if s.options] or [0])
 )
 accuracy = {kind: [float(c.mean()) for c in part] for kind, part in correct.items() if part}
 (accuracy_dense,), (accuracy_core,) = accuracy["dense"], accuracy["ram"]
 ci = {kind: proportion_interval(c[0]) for kind, c in correct.items() if len(c) == 1}
-labels = {"ram": f"top RAM\n({queries})", "other": f"top RAM\n({other})", "layer-matched": "layer-\nmatched"}
-labels |= {"random": "random", "bottom": "bottom\nRAM", "none": "no dense\nhead"}
-strips = {label: accuracy[kind] for kind, label in labels.items() if kind in accuracy}
+labels = {"ram": "top RAM", "layer-matched": "layer-\nmatched", "random": "random", "bottom": "bottom\nRAM"}
+labels = {kind: label for kind, label in (labels | {"none": "no dense\nhead"}).items() if kind in accuracy}
 figure, axis = plt.subplots(figsize=(7, 3.8))
-plots.control_strips(axis, strips, accuracy_dense, chance)
+plots.control_strips(axis, {label: accuracy[kind] for kind, label in labels.items()}, accuracy_dense, chance)
 axis.texts[0].set_text(" all dense")
-for at, label in enumerate(strips):
-    for kind in ci:
-        if labels.get(kind) == label:
-            axis.vlines(at, *ci[kind], color="black", lw=1)
+for at, kind in enumerate(labels):
+    if kind in ci:
+        axis.vlines(at, *ci[kind], color="black", lw=1)
 share = {kind: float(np.median(values)) / max(accuracy_dense, 1e-9) for kind, values in accuracy.items()}
 _ = axis.set_title(
     f"{number} dense heads of {ranked.score.size} keep {share['ram']:.0%} of the accuracy if RAM picks them, "
@@ -264,15 +257,12 @@ _ = axis.set_title(
 )
 
 # %%
-p = {
-    kind: control_p(accuracy_core, accuracy[kind]) for kind in ("random", "layer-matched") if kind in accuracy
-}
-shared = len(set(ranked.top(top_fraction)) & set(ranked_other.top(top_fraction)))
+controls = [kind for kind in ("random", "layer-matched") if kind in accuracy]
+p = {kind: control_p(accuracy_core, accuracy[kind]) for kind in controls}
 Markdown(
     f"All heads dense: **{accuracy_dense:.2f}** ({ci['dense'][0]:.2f} to {ci['dense'][1]:.2f}; 95 % intervals, "
     f"{len(correct['dense'][0])} questions). The top {number} dense: **{accuracy_core:.2f}** ({ci['ram'][0]:.2f} to "
-    f"{ci['ram'][1]:.2f}), a share of **{share['ram']:.0%}**. The top {number} by the rows “{other}”, {shared} of them the same heads: "
-    f"**{accuracy['other'][0]:.2f}**. "
+    f"{ci['ram'][1]:.2f}), a share of **{share['ram']:.0%}**. "
     + " ".join(
         f"{kind.capitalize()} heads: median **{np.median(accuracy[kind]):.2f}**, from {min(accuracy[kind]):.2f} to "
         f"{max(accuracy[kind]):.2f} over {len(accuracy[kind])} draws (p = {value:.3f})."
@@ -285,7 +275,7 @@ Markdown(
 # %% [markdown]
 # ### Task by task
 #
-# Medians over the draws; *kept* is the share of the dense accuracy.
+# Medians over the draws. *Ram*: the top heads dense; *none*: no dense head; *kept*: the share of the dense accuracy that *ram* keeps.
 
 # %%
 at = table[table.ranking.isin(["dense", "none"]) | np.isclose(table.fraction, few.fraction)]
@@ -294,9 +284,7 @@ tasks["samples"] = at.groupby(["dataset", "task"], sort=False).samples.first()
 tasks["kept"] = tasks.ram / tasks.dense.where(tasks.dense > 0)
 order = ["samples", "dense", "ram", "kept", *p, "bottom", "none"]
 lost = [f"{name}/{task} ({kept:.0%})" for (name, task), kept in tasks.kept.items() if kept < 0.97]
-display(
-    tasks[order].rename(columns={"dense": "all dense", "ram": "top RAM", "none": "no dense head"}).round(2)
-)
+display(tasks[order].round(2))
 Markdown(
     f"With the top {number} heads dense, {len(tasks) - len(lost)} of {len(tasks)} tasks keep at least 97%"
     + (f"; these do not: {', '.join(lost)}." if lost else ".")
@@ -321,9 +309,7 @@ for axis, name in zip(axes[0], names, strict=True):
         enough[name] = f"{share_at} of the heads in {name}"
 axes[0, 0].set_ylabel("accuracy")
 axes[0, -1].legend(fontsize=8, loc="center right")
-title = (
-    f"97% of the accuracy takes {', '.join(enough.values())}" if enough else "The model answers none of them"
-)
+title = f"97% of the accuracy takes {', '.join(enough.values())}" if enough else "Nothing is answered here"
 _ = figure.suptitle(title, fontsize=10, fontweight="bold")
 
 # %% [markdown]
@@ -391,11 +377,10 @@ Markdown(
 )
 
 # %% [markdown]
-# Where the first number comes close to the dense accuracy, this option alone suffices, and that is no accident: the question
-# comes last, it is short, and fetching happens in its rows. Making a short question dense costs next to nothing in
-# {term}`prefill`. Dense *heads* earn their place where the option does not reach: in {term}`decode`, where each new token would need the
-# whole cache in every head, when the question comes first or is long, and when tokens of the context must fetch from far away.
-# Every other number in this chapter has the option switched off: it would hide which heads matter.
+# Where the first number comes close to the dense accuracy, this option alone suffices: the question comes last, it is short, and fetching
+# happens in its rows, so making them dense costs next to nothing in {term}`prefill`. Dense *heads* earn their place elsewhere: in
+# {term}`decode`, where each new token would need the whole cache in every head, when the question comes first or is long, and when
+# tokens of the context must fetch from afar. All other numbers here have the option off: it would hide which heads matter.
 #
 # ## Generating from a smaller cache
 #
@@ -618,47 +603,23 @@ print(f"twice as fast: from {free:,} tokens if attention is free, {twice:,} at t
 
 # %%
 numbers = {"dense_heads": number, "dense_heads_within_tolerance": len(chosen.dense), "groups_whole": full}
-numbers |= {
-    "window": few.window,
-    "sinks": few.sinks,
-    "pairs_gain": few.compute_gain(long),
-    "cache_gain": few.cache_gain(long),
-}
+numbers |= {"window": few.window, "sinks": few.sinks, "chance": chance, "tasks_below_97": len(lost)}
+numbers |= {"pairs_gain": few.compute_gain(long), "cache_gain": few.cache_gain(long), "crossover": turn}
 numbers |= {f"accuracy_{kind}": float(np.median(values)) for kind, values in accuracy.items()}
 numbers |= {f"{of.__name__}_{kind}": of(accuracy[kind]) for kind in p for of in (min, max)}
-numbers |= {
-    f"{side}_{kind}": x for kind, ends in ci.items() for side, x in zip(("low", "high"), ends, strict=True)
-}
-numbers |= {f"p_{kind}": value for kind, value in p.items()} | {"chance": chance, "tasks_below_97": len(lost)}
-numbers |= {f"share_kept_{kind}": value for kind, value in share.items()} | {
-    "heads_shared_with_other_rows": shared
-}
-numbers |= {
-    "question_rows": tail,
-    "accuracy_question_rows": question_rows,
-    "same_answers": same_small,
-    "same_as_dense": same_dense,
-}
-numbers |= {
-    "small_cache_gain": bytes_whole / small.nbytes,
-    "small_cache_gain_predicted": predicted,
-    "crossover": turn,
-}
-numbers |= {f"ratio_{n}": ratio[n] for n in lengths} | {f"limit_{n}": limit[n] for n in lengths}
-numbers |= {f"prefill_bound_{n}": x for n, x in bounds.items()} | {
-    f"prefill_most_{n}": x for n, x in most.items()
-}
+numbers |= {f"{end}_{kind}": x for kind in ci for end, x in zip(("low", "high"), ci[kind], strict=True)}
+numbers |= {f"p_{kind}": x for kind, x in p.items()} | {f"share_kept_{kind}": x for kind, x in share.items()}
+numbers |= {"question_rows": tail, "accuracy_question_rows": question_rows}
+numbers |= {"same_answers": same_small, "same_answers_dense": same_dense, "small_cache_predicted": predicted}
+numbers |= {"small_cache_gain": bytes_whole / small.nbytes, "decode_gain": speed["hybrid"]}
+numbers |= {f"{name}_{n}": x[n] for name, x in {"ratio": ratio, "limit": limit}.items() for n in lengths}
+numbers |= {f"{name}_{n}": x[n] for name, x in {"bound": bounds, "most": most}.items() for n in bounds}
 numbers |= {"prefill_gain": last.gain["hybrid"], "prefill_attention_share": last.attention_share["dense"]}
-numbers |= {"decode_gain": speed["hybrid"], "tokens_twice_free": free, "tokens_twice_limit": twice}
+numbers |= {"tokens_twice_free": free, "tokens_twice_limit": twice}
+inputs = {f"{split}, {name}": part for split, parts in data.items() for name, part in parts.items()}
+inputs = {key: {"name": key, "sha256": samples_checksum(part)} for key, part in inputs.items()}
 publish(
     rows=rows + timings + prefill + decoding,
     numbers=numbers,
-    inputs={
-        "model": loaded.provenance,
-        **{
-            f"{split}, {name}": {"name": name, "sha256": samples_checksum(part)}
-            for split, parts in data.items()
-            for name, part in parts.items()
-        },
-    },
+    inputs={"model": loaded.provenance} | inputs,
 )
