@@ -258,18 +258,19 @@ _ = axis.set_title(
 
 # %%
 controls = [kind for kind in ("random", "layer-matched") if kind in accuracy]
-p = {kind: control_p(accuracy_core, accuracy[kind]) for kind in controls}
+drawn = [value for kind in controls for value in accuracy[kind]]
+p = control_p(accuracy_core, drawn)
 Markdown(
     f"All heads dense: **{accuracy_dense:.2f}** ({ci['dense'][0]:.2f} to {ci['dense'][1]:.2f}; 95 % intervals, "
     f"{len(correct['dense'][0])} questions). The top {number} dense: **{accuracy_core:.2f}** ({ci['ram'][0]:.2f} to "
     f"{ci['ram'][1]:.2f}), a share of **{share['ram']:.0%}**. "
     + " ".join(
         f"{kind.capitalize()} heads: median **{np.median(accuracy[kind]):.2f}**, from {min(accuracy[kind]):.2f} to "
-        f"{max(accuracy[kind]):.2f} over {len(accuracy[kind])} draws (p = {value:.3f})."
-        for kind, value in p.items()
+        f"{max(accuracy[kind]):.2f}."
+        for kind in controls
     )
-    + f" Bottom {number}: {accuracy['bottom'][0]:.2f}. No dense head: {accuracy['none'][0]:.2f}; chance is {chance:.2f}. "
-    f"The smallest p that {draws} draws can give is {1 / (draws + 1):.3f}."
+    + f" Over all {len(drawn)} draws p = {p:.3f}; {1 / (len(drawn) + 1):.3f} is the smallest that they can give. "
+    f"Bottom {number}: {accuracy['bottom'][0]:.2f}. No dense head: {accuracy['none'][0]:.2f}. Chance is {chance:.2f}."
 )
 
 # %% [markdown]
@@ -282,12 +283,14 @@ at = table[table.ranking.isin(["dense", "none"]) | np.isclose(table.fraction, fe
 tasks = at.groupby(["dataset", "task", "ranking"], sort=False).accuracy.median().unstack()
 tasks["samples"] = at.groupby(["dataset", "task"], sort=False).samples.first()
 tasks["kept"] = tasks.ram / tasks.dense.where(tasks.dense > 0)
-order = ["samples", "dense", "ram", "kept", *p, "bottom", "none"]
-lost = [f"{name}/{task} ({kept:.0%})" for (name, task), kept in tasks.kept.items() if kept < 0.97]
+order = ["samples", "dense", "ram", "kept", *controls, "bottom", "none"]
+judged = tasks.kept[[name in able for name, _ in tasks.index]]
+lost = [f"{name}/{task} ({kept:.0%})" for (name, task), kept in judged.items() if not kept >= 0.97]
 display(tasks[order].round(2))
 Markdown(
-    f"With the top {number} heads dense, {len(tasks) - len(lost)} of {len(tasks)} tasks keep at least 97%"
+    f"With the top {number} heads dense, {len(judged) - len(lost)} of {len(judged)} tasks keep at least 97%"
     + (f"; these do not: {', '.join(lost)}." if lost else ".")
+    + " Datasets at which the dense model only guesses are not counted." * (len(able) < len(names))
 )
 
 # %% mystnb={"figure": {"name": "fig-acceleration-fraction", "caption": "Accuracy on held-out questions against the share of heads that stays dense, dataset by dataset. Lines: medians over draws; 0 % is all heads streaming. Dashed: all heads dense."}, "image": {"alt": "A panel for each dataset with three curves that start together at no dense head. That of the heads that RAM ranks highest climbs towards the dashed line of the dense model within a few percent of the heads; those of layer-matched and random draws stay lower."}}
@@ -606,9 +609,9 @@ numbers = {"dense_heads": number, "dense_heads_within_tolerance": len(chosen.den
 numbers |= {"window": few.window, "sinks": few.sinks, "chance": chance, "tasks_below_97": len(lost)}
 numbers |= {"pairs_gain": few.compute_gain(long), "cache_gain": few.cache_gain(long), "crossover": turn}
 numbers |= {f"accuracy_{kind}": float(np.median(values)) for kind, values in accuracy.items()}
-numbers |= {f"{of.__name__}_{kind}": of(accuracy[kind]) for kind in p for of in (min, max)}
+numbers |= {f"{of.__name__}_{kind}": of(accuracy[kind]) for kind in controls for of in (min, max)}
 numbers |= {f"{end}_{kind}": x for kind in ci for end, x in zip(("low", "high"), ci[kind], strict=True)}
-numbers |= {f"p_{kind}": x for kind, x in p.items()} | {f"share_kept_{kind}": x for kind, x in share.items()}
+numbers |= {"p_controls": p} | {f"share_kept_{kind}": x for kind, x in share.items()}
 numbers |= {"question_rows": tail, "accuracy_question_rows": question_rows}
 numbers |= {"same_answers": same_small, "same_answers_dense": same_dense, "small_cache_predicted": predicted}
 numbers |= {"small_cache_gain": bytes_whole / small.nbytes, "decode_gain": speed["hybrid"]}
