@@ -436,7 +436,7 @@ turn = crossover(plan.window, plan.sinks, geometry.group, plan.fraction)
 
 # %% mystnb={"figure": {"name": "fig-acceleration-time", "caption": "Attention of one layer, one of 16 heads dense. Left: time against the length of the prompt; the inset shows short prompts and (dotted vertical) the length below which hybrid attention falls back. Right: how many times as fast as dense, and the limit that counting query-key pairs gives."}, "image": {"alt": "Left, time against length: the dense curve bends upwards, the hybrid one stays nearly straight below it; in the inset of short prompts the two run together up to a dotted line and part behind it. Right, the ratio of the two climbs with length, below a dashed limit."}}
 figure, (axis, gain) = plt.subplots(1, 2, figsize=(9.5, 3.8))
-inset = axis.inset_axes((0.13, 0.38, 0.42, 0.4))
+inset = axis.inset_axes((0.13, 0.38, 0.34, 0.4))
 for kernel, style, colour in zip(kernels, ("s--", "o-", "v:"), ("black", plots.RED, plots.SKY), strict=True):
     axis.plot(lengths, 1e3 * times.seconds[kernel], style, color=colour, label=kernel, ms=4)
     inset.plot(short, 1e3 * times.seconds[kernel][short], style, color=colour, ms=3)
