@@ -435,7 +435,7 @@ for row, sample in enumerate(shown):
     inside = target_cells(sample.evidence, c)
     plots.picture(axes[row, 0], sample.media[0])
     asked = sample.question.removeprefix("Which digit is on ").rstrip("?")
-    axes[row, 0].set_title("\n".join(wrap(asked, 34)[:3]))
+    axes[row, 0].set_title("\n".join(wrap(asked, 28)[:3]))
     for axis, (title, head, rows) in zip(axes[row, 1:], columns, strict=True):
         weight = maps[rows][c.position, row, head.layer, head.head]
         plots.cells_over(axis, sample.media[0], c.box, weight)

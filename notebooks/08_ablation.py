@@ -63,8 +63,8 @@ control = load_samples("scenes", "evaluation", samples, seed + 1, CONTROL_TASKS)
 loaded = load_model(model, device, dtype)
 test, test_control = encode_all(loaded, retrieval, batch_size), encode_all(loaded, control, batch_size)
 shape = loaded.backbone
-notes = remarks(ranked_on, detection, detection_samples), remarks(dataset, retrieval, samples)
-Markdown("\n\n".join(filter(None, notes))) if any(notes) else None
+note = remarks(dataset, retrieval, samples, scored=True)
+Markdown(f"{note} Heads are ranked on {len(detection)} samples of `{ranked_on}`.") if note else None
 
 # %% [markdown]
 # ## One head, one question
@@ -151,8 +151,16 @@ groups = {
 }
 plots.control_strips(axis, {k: accuracy[v] for k, v in groups.items()}, accuracy["none"][0], guessing)
 dense, without_core = accuracy["none"][0], accuracy["ram"][0]
+ci = {
+    k: proportion_interval(np.arange(len(retrieval)) < round(accuracy[k][0] * len(retrieval)))
+    for k in ("none", "ram", "bottom")
+}
+can = ci["none"][0] > guessing  # a model that only guesses has nothing to lose
+cannot = f"The untouched model is no better than guessing ({dense:.2f}): accuracy has nothing to lose"
 _ = axis.set_title(
     f"Without its top {len(core)} of {ranked.score.size} heads: {dense:.2f} falls to {without_core:.2f}"
+    if can
+    else cannot
 )
 
 # %%
@@ -160,12 +168,9 @@ without_other, without_bottom = accuracy[f"ram-{other}"][0], accuracy["bottom"][
 matched = np.array(accuracy["layer-matched"])
 drop = dense - without_core
 p = control_p(drop, list(dense - matched))
-ci = {
-    k: proportion_interval(np.arange(len(retrieval)) < round(accuracy[k][0] * len(retrieval)))
-    for k in ("none", "ram", "bottom")
-}
 Markdown(
-    f"All heads: **{dense:.2f}** (95 % interval {ci['none'][0]:.2f} to {ci['none'][1]:.2f}). "
+    ("" if can else f"{cannot}. ")
+    + f"All heads: **{dense:.2f}** (95 % interval {ci['none'][0]:.2f} to {ci['none'][1]:.2f}). "
     f"Without the top {len(core)}: **{without_core:.2f}** ({ci['ram'][0]:.2f} to {ci['ram'][1]:.2f}; chance {guessing:.2f}). "
     f"Without {len(core)} others of the same layers: median **{np.median(matched):.2f}**, from {matched.min():.2f} to {matched.max():.2f} "
     f"over {draws} draws; permutation p = {p:.3f}, the smallest that {draws} draws can give is {1 / (draws + 1):.3f}. "
@@ -235,8 +240,8 @@ half = next(
 )
 _ = axis.set_title(
     f"{half} heads from the top cost more than half of what retrieval is worth"
-    if half
-    else "Retrieval survives every set shown"
+    if half and can
+    else ("Retrieval survives every set shown" if can else cannot)
 )
 
 # %% [markdown]

@@ -64,28 +64,34 @@ def one_picture(sample: Sample) -> Sample:
     return replace(sample, media=(shown,), evidence=kept, context="")
 
 
-def remarks(dataset: str, samples: Sequence[Sample], asked: int, usual: str = "scenes") -> str | None:
-    """What a reader must know who put another dataset in the place of the notebook's usual one, as Markdown; else None."""
+def remarks(
+    dataset: str, samples: Sequence[Sample], asked: int, usual: str = "scenes", scored: bool = False
+) -> str | None:
+    """What a reader must know who put another dataset in the place of the notebook's usual one, as Markdown; else None.
+
+    scored: the samples' answers are scored, so what their accuracy means is said, too.
+    """
     if dataset == usual:
         return None
-    lines = [f"{len(samples)} samples of `{dataset}`" + (f", {asked} asked for" * (len(samples) < asked))]
-    lines.append(
-        f"the text around the cells was written for generated {usual}; numbers and figures are of this dataset"
-    )
-    free = sum(not sample.options for sample in samples)
-    if free:
-        lines.append(
-            f"{free} of the answers are free text: such an answer counts as right only if it is written exactly as the dataset "
-            "has it, and guessing is worth nothing; accuracy is then far below the dataset's own metric, so read the "
-            "log-probability beside it"
-        )
+    few = f" ({asked} were asked for)" if len(samples) < asked else ""
+    lines = [
+        f"**Note.** These are {len(samples)} samples of `{dataset}`{few}. The text around the cells was written for "
+        f"generated {usual}; numbers and figures are of this dataset."
+    ]
     groups = len({sample.group or sample.id for sample in samples})
     if groups < len(samples):
         lines.append(
-            f"they are about {groups} photographs, documents or videos: questions about the same one are not independent, "
-            "intervals and p-values are too narrow"
+            f"The samples are about {groups} different photographs, documents or videos. Questions about the same one are not "
+            "independent, so intervals and p-values come out too narrow."
         )
-    return "**Note.** " + "; ".join(lines) + "."
+    free = sum(not sample.options for sample in samples)
+    if scored and free:
+        lines.append(
+            f"{free} of the answers are free text: such an answer counts as right only if it is written exactly as the dataset "
+            "has it, and chance counts as zero. That is stricter than the dataset's own metric; read the log-probability "
+            "beside it."
+        )
+    return " ".join(lines)
 
 
 def chance(samples: Sequence[Sample]) -> float:
