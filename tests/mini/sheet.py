@@ -125,9 +125,8 @@ def draw(families: dict[str, LoadedModel], out: Path) -> int:
             for axis, (item, frame) in zip(axes[row, start:], places(sample), strict=False):
                 axis.axis("on")
                 draw_picture(axis, sample, batch, item, frame)
-            axes[row, start].text(
-                0, 1.25, name, transform=axes[row, start].transAxes, fontsize=7, color=plots.BLUE
-            )
+            first = axes[row, start]
+            first.set_title(f"{name}, {first.get_title()}", fontsize=7)
         axes[row, 0].text(
             -0.15,
             0.9,
