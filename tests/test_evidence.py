@@ -59,7 +59,7 @@ def test_a_dataset_without_it_is_refused_before_it_is_read_and_others_are_named(
         load_evidence("mlvu", "all", 1, 0)
 
 
-def test_generated_samples_are_checked_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_samples_are_checked_one_by_one() -> None:
     assert load_evidence("scenes", "tuning", 2, 0, (Box,)) == load_samples("scenes", "tuning", 2, 0)
     with pytest.raises(CoreheadError, match=r"scenes/tuning/0/0: scenes does not say where .* as pages"):
         load_evidence("scenes", "tuning", 2, 0, (Pages,))
@@ -68,7 +68,7 @@ def test_generated_samples_are_checked_one_by_one(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_folder_for_a_dataset_that_reads_none_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(CoreheadError, match="scenes is drawn from a seed and reads no folder.*mmdocir"):
+    with pytest.raises(CoreheadError, match=r"scenes is drawn from a seed and reads no folder.*mmdocir"):
         load_samples("scenes", "tuning", 1, 0, data_dir=str(tmp_path))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from textwrap import fill
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,7 +30,7 @@ from corehead_lib.samples import Box, Clip, Frames, Pages, Sample, TextSpan
 from mini import BUILDERS
 
 FAMILIES = ("qwen3_vl", "internvl")
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "mmdocir": {"pages": 4},
     "mmdocir-layouts": {"pages": 4},
     "vidstg": {"frames": 6},
