@@ -14,6 +14,7 @@ from tqdm import tqdm
 from corehead_lib.errors import CoreheadError
 from corehead_lib.ram import RetrievalAttentionMass
 from corehead_lib.zoo.build import build
+from corehead_lib.zoo.inherit import inherit_language
 from corehead_lib.zoo.lessons import Lesson, make_lesson
 from corehead_lib.zoo.turns import corpus
 
@@ -74,6 +75,8 @@ def train_model(
     train = recipe["train"]
     out.mkdir(parents=True, exist_ok=True)
     model, processor = build(recipe, corpus(), seed)
+    if "language" in recipe:
+        inherit_language(model, processor, recipe["language"])
     matrices, others = split_parameters(model)
     optimizers = [
         torch.optim.Muon(matrices, lr=train["muon"], weight_decay=0.0),
