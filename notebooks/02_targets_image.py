@@ -17,16 +17,20 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-dataset: str = "scenes"  # where the samples come from
+dataset: str = "scenes"  # where the samples come from; any that has boxes, see the page on data
+data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
 detection_samples: int = 96  # samples that RAM is averaged over
+batch_size: int = 16  # prompts that run at once
 seed: int = 0  # seeds the samples
 top_fraction: float = 0.05  # share of heads that are called CoRe heads
 device: str = "cpu"  # cpu or cuda
 dtype: str = "float32"  # float32, bfloat16 or float16
 
 # %%
+from contextlib import suppress
 from dataclasses import replace
 from math import ceil, floor
+from textwrap import wrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,7 +41,8 @@ from matplotlib.cbook import get_sample_data
 from PIL import Image
 
 from corehead_lib import plots
-from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.data import samples_checksum
+from corehead_lib.data.evidence import load_pictures, remarks
 from corehead_lib.data.synthetic import ask, make_scene
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.errors import CoreheadError
@@ -49,12 +54,14 @@ from corehead_lib.samples import Box, Sample
 from corehead_lib.targets import target_cells
 
 plots.use_style()
+samples = load_pictures(dataset, "detection", detection_samples, seed, data_dir)
 loaded = load_model(model, device, dtype)
-samples = load_samples(dataset, "detection", detection_samples, seed)
-batches = encode_all(loaded, samples)
+batches = encode_all(loaded, samples, batch_size)
 settings = loaded.processor.image_processor
 side = settings.patch_size * settings.merge_size  # pixels of a cell, after the processor's resize
 print(f"one cell: {settings.merge_size} x {settings.merge_size} patches of {settings.patch_size} pixels")
+note = remarks(dataset, samples, detection_samples)
+Markdown(note) if note else None
 
 # %% [markdown]
 # ## One picture
@@ -101,7 +108,7 @@ plots.mark_cells(right, cells.box[taken])
 plots.label_cells(right, cells.box, cells.position)
 right.set_title(f"{taken.sum()} of {len(cells)} visual tokens are the target")
 for axis in (left, right):
-    plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
+    plots.evidence(axis, example)
 
 # %% [markdown]
 # ## How much of a cell must the box cover?
@@ -129,12 +136,31 @@ for axis, (name, overlap) in zip(axes, policies.items(), strict=True):
 def mass_on(batch, targets, queries=None):
     """Attention from the queries (the last prompt token) to K targets (K, batch, tokens): (K, batch, layers, heads)."""
     queries = batch.last if queries is None else queries
-    with torch.inference_mode(), RetrievalAttentionMass(queries, targets)(loaded.model) as ram:
+    empty = ~targets.any(
+        -1, keepdim=True
+    )  # of such a target the mass is zero; the operator wants a token to look at
+    with (
+        torch.inference_mode(),
+        RetrievalAttentionMass(queries, targets | (empty & batch.last))(loaded.model) as ram,
+    ):
         loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1)
-    return ram.mass.cpu().numpy()
+    return (ram.mass * ~empty[..., None]).cpu().numpy()
 
 
-targets = [torch.stack([*map(b.targets, policies.values()), b.visual]) for b in batches]
+def target_of(batch, make=lambda cells: cells, overlap="any"):
+    """The target (batch, tokens) by the tables that ``make`` makes; empty where they show nothing of the evidence."""
+    batch.targets()  # raises where the evidence itself is impossible
+    mask = torch.zeros_like(batch.question)
+    for row, (sample, cells) in enumerate(zip(batch.samples, batch.cells, strict=True)):
+        table = make(cells)
+        with suppress(
+            CoreheadError
+        ):  # an empty target is an error elsewhere in this book; here we count such samples
+            mask[row, table.position[target_cells(sample.evidence, table, overlap)]] = True
+    return mask
+
+
+targets = [torch.stack([*(target_of(b, overlap=o) for o in policies.values()), b.visual]) for b in batches]
 masses = np.concatenate([mass_on(b, t) for b, t in zip(batches, targets, strict=True)], axis=1).mean(1)
 by_policy, on_picture = masses[:-1], masses[-1]  # (policies, layers, heads), (layers, heads)
 tokens = torch.cat([t.sum(-1) for t in targets], dim=1).cpu().numpy()[:-1]  # (policies, samples)
@@ -154,9 +180,14 @@ pd.DataFrame(
 
 # %%
 mean_any, mean_centre = tokens[0].mean(), tokens[1].mean()
+agree = (
+    "the shapes of our scenes fill one cell each, so here the policies agree. Boxes of real data end anywhere, as in the figure "
+    "above; then"
+    if dataset == "scenes"
+    else "where boxes end anywhere, as in the figure above,"
+)
 Markdown(
-    f"*Any* takes {mean_any:.1f} tokens on average, *centre* {mean_centre:.1f}: the shapes of our scenes fill one cell each, so here "
-    f"the policies agree. Boxes of real data end anywhere, as in the figure above; then the policy moves the value of RAM, and "
+    f"*Any* takes {mean_any:.1f} tokens on average, *centre* {mean_centre:.1f}: {agree} the policy moves the value of RAM, and "
     f"belongs to every number that is reported."
 )
 
@@ -169,20 +200,26 @@ Markdown(
 # - **column by column**: the right grid, read in the wrong order;
 # - **resize forgotten**: dividing pixels by the cell size as if the picture had been in whole cells.
 #
-# Our scenes come in whole cells, so that the last one would do no harm. We therefore hand every scene over 7 pixels larger in
+# Our scenes come in whole cells, so that the last one would do no harm. We therefore hand every picture over 7 pixels larger in
 # both directions, box included; the processor stretches it back. Then each mistake is a wrong table for the same tokens:
 
 
 # %%
 def enlarged(sample, pixels=7):
     """The sample with its picture stretched by some pixels, and its box with it, to whole pixels inside."""
-    image, b = sample.media[0], sample.evidence[0]
+    image = sample.media[0]
     width, height = image.width + pixels, image.height + pixels
     x, y = width / image.width, height / image.height
-    moved = Box(ceil(b.x0 * x), ceil(b.y0 * y), floor(b.x1 * x), floor(b.y1 * y))
-    return replace(
-        sample, media=(image.resize((width, height), Image.Resampling.LANCZOS),), evidence=(moved,)
+    moved = tuple(
+        Box(
+            ceil(b.x0 * x),
+            ceil(b.y0 * y),
+            max(floor(b.x1 * x), ceil(b.x0 * x) + 1),
+            max(floor(b.y1 * y), ceil(b.y0 * y) + 1),
+        )
+        for b in sample.evidence
     )
+    return replace(sample, media=(image.resize((width, height), Image.Resampling.LANCZOS),), evidence=moved)
 
 
 def grid_table(cells, column, row, cell_width, cell_height):
@@ -233,9 +270,7 @@ def compare_tables(batches, tables):
     """Target tokens and the wrong ones among them (tables, samples), mass (tables, samples, layers, heads)."""
     number, wrong, mass = [], [], []
     for batch in batches:
-        targets = torch.stack(
-            [replace(batch, cells=tuple(map(make, batch.cells))).targets() for make in tables.values()]
-        )
+        targets = torch.stack([target_of(batch, make) for make in tables.values()])
         number.append(targets.sum(-1).cpu().numpy())
         wrong.append((targets & ~targets[0]).sum(-1).cpu().numpy())
         mass.append(mass_on(batch, targets))
@@ -243,16 +278,18 @@ def compare_tables(batches, tables):
 
 
 odd = [enlarged(s) for s in samples]
-number, wrong, mass = compare_tables(encode_all(loaded, odd), tables | baseline)
-share = wrong / number  # (tables, samples)
+number, wrong, mass = compare_tables(encode_all(loaded, odd, batch_size), tables | baseline)
+share = np.where(
+    number > 0, wrong / np.maximum(number, 1), 1
+)  # (tables, samples); missed altogether: all wrong
 best_mass = mass[:, :, best.layer, best.head]  # (tables, samples)
-seen, per_token = best_mass.mean(1), (best_mass / number).mean(1)
+seen, per_token = best_mass.mean(1), (best_mass / np.maximum(number, 1)).mean(1)
 true_top = {*HeadScores(mass[0].mean(0)).top(top_fraction)}
 pd.DataFrame(
     {
         "target tokens": number.mean(1).round(1),
         "wrong": [f"{w:.0%}" for w in share.mean(1)],
-        "samples without a wrong one": [f"{w:.0%}" for w in (wrong == 0).mean(1)],
+        "samples without a wrong one": [f"{w:.0%}" for w in (share == 0).mean(1)],
         "RAM of the best head": seen.round(2),
         "... per target token": per_token.round(3),
         f"top {len(core)} still found": [
@@ -265,13 +302,14 @@ pd.DataFrame(
 # %% mystnb={"figure": {"name": "fig-image-mistakes", "caption": "Where the tokens that each table takes for the evidence really are, in the sample of the detection set where all three mistakes show most. The title above is about the whole set."}, "image": {"alt": "Four copies of one picture with a framed shape. With the right table the filled cells cover the frame. With width and height swapped, or read column by column, they are scattered over other places. With the resize forgotten they are off by a column or a row of cells."}}
 bright = np.array([np.median(s.media[0]) > 100 for s in odd])  # colours show on light pictures
 worst = int((share[1:4].min(0) + bright).argmax())
-image, evidence, truth = odd[worst].media[0], odd[worst].evidence, encode(loaded, [odd[worst]]).cells[0]
+image, alone = odd[worst].media[0], encode(loaded, [odd[worst]])
+truth = alone.cells[0]
 figure, axes = plt.subplots(1, 4, figsize=(11, 3))
 for axis, (name, make), off in zip(axes, tables.items(), wrong[:, worst], strict=False):
-    chosen = target_cells(evidence, make(truth))
+    chosen = np.isin(truth.position, target_of(alone, make)[0].nonzero().flatten().cpu())
     plots.cells_over(axis, image, truth.box)
     plots.mark_cells(axis, truth.box[chosen])
-    plots.outline(axis, (evidence[0].x0, evidence[0].y0, evidence[0].x1, evidence[0].y1))
+    plots.evidence(axis, odd[worst])
     axis.set_title(f"{name}\n{off} of {chosen.sum()} tokens wrong", fontsize=10)
 _ = figure.suptitle(
     f"No mistake raises an error: the best head's RAM just reads {seen[1]:.2f}, {seen[2]:.2f} or {seen[3]:.2f} "
@@ -283,9 +321,15 @@ _ = figure.suptitle(
 Markdown(
     f"With the right table the best head has a RAM of **{seen[0]:.2f}**, with cells drawn at random {seen[4]:.2f}. Swapping width and "
     f"height gives **{seen[1]:.2f}**, reading by column {seen[2]:.2f}: nothing complains, and a low score looks just like a model "
-    f"without such heads. The forgotten resize is the most treacherous. Its cells are a little too small, so that a box "
-    f"takes {number[3].mean():.1f} of them instead of {number[0].mean():.1f}, and a larger target collects more mass: RAM reads "
-    f"**{seen[3]:.2f}**. Divided by the number of target tokens it is {per_token[3]:.3f} instead of {per_token[0]:.3f}."
+    f"without such heads. "
+    + (
+        "The forgotten resize is the most treacherous. Its cells are a little too small, so that a box takes "
+        if dataset == "scenes"
+        else "With the resize forgotten a box takes "
+    )
+    + f"{number[3].mean():.1f} tokens instead of {number[0].mean():.1f}"
+    + (", and a larger target collects more mass: " if seen[3] > seen[0] else ": ")
+    + f"RAM reads **{seen[3]:.2f}**. Divided by the number of target tokens it is {per_token[3]:.3f} instead of {per_token[0]:.3f}."
 )
 
 # %% [markdown]
@@ -374,7 +418,7 @@ def attention_maps(batch, queries):
 by_question = np.concatenate([mass_on(b, b.targets()[None], b.question)[0] for b in batches]).mean(0)
 best_question = HeadScores(by_question).ranking()[0]
 light = [s for s in samples if np.median(s.media[0]) > 100] or samples  # shading shows on light pictures
-shown = [next(s for s in light if s.task == task) for task in dict.fromkeys(s.task for s in light)]
+shown = [next(s for s in light if s.task == task) for task in dict.fromkeys(s.task for s in light)][:4]
 group = encode(loaded, shown)
 maps = {rows: attention_maps(group, getattr(group, rows)) for rows in ("question", "last")}
 print("attention adds up to 1 for every head:", np.allclose(maps["last"].sum(0), 1, atol=1e-4))
@@ -387,17 +431,18 @@ columns = [
 ]
 figure, axes = plt.subplots(len(shown), 4, figsize=(9.5, 2.35 * len(shown)), squeeze=False)
 for row, sample in enumerate(shown):
-    c, b = group.cells[row], sample.evidence[0]
+    c = group.cells[row]
     inside = target_cells(sample.evidence, c)
     plots.picture(axes[row, 0], sample.media[0])
-    axes[row, 0].set_title(sample.question.removeprefix("Which digit is on ").rstrip("?"))
+    asked = sample.question.removeprefix("Which digit is on ").rstrip("?")
+    axes[row, 0].set_title("\n".join(wrap(asked, 28)[:3]))
     for axis, (title, head, rows) in zip(axes[row, 1:], columns, strict=True):
         weight = maps[rows][c.position, row, head.layer, head.head]
         plots.cells_over(axis, sample.media[0], c.box, weight)
         heading = f"{title}\nlayer {head.layer}, head {head.head}\n" if row == 0 else ""
         axis.set_title(f"{heading}mass {weight[inside].sum():.2f}", fontsize=10)
     for axis in axes[row]:
-        plots.outline(axis, (b.x0, b.y0, b.x1, b.y1))
+        plots.evidence(axis, sample)
 _ = figure.suptitle(
     f"On the evidence: {scores[best]:.2f} for the best head by RAM, {by_question[best_question]:.2f} over the question, "
     f"{scores[bottom]:.2f} for the lowest",
