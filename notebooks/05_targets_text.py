@@ -94,7 +94,7 @@ pd.DataFrame(
 # %% mystnb={"figure": {"name": "fig-text-tokens", "caption": "A haystack token by token, with the parts of the needle that answers the question. Grey: the chat format."}, "image": {"alt": "A paragraph of small tiles with one token each. The tiles of one sentence are coloured: the words of its key in one colour, the digit in another, the full stop in a third."}}
 
 
-def paragraph(axis, words, colours, inks=None, width=96):
+def paragraph(axis, words, colours, inks=None, width=76):
     """Draw tokens as tiles, wrapped to ``width`` letters; one face colour for each."""
     x, y = 0, 0
     for i, (word, colour) in enumerate(zip(words, colours, strict=True)):
