@@ -340,8 +340,13 @@ Markdown(
     f"On {family}, uniform slices miss **{sliced['even number']['missed']:.0%}** of the evidence in clips of an even length and "
     f"{sliced['odd number']['missed']:.0%} in those of an odd one, and {sliced['even number']['wrong']:.0%} and {sliced['odd number']['wrong']:.0%} of their tokens are wrong; "
     f"Spearman with the exact ranking is {sliced['even number']['spearman']:.2f} and {sliced['odd number']['spearman']:.2f}, and "
-    f"{sliced['even number']['top_shared']:.0%} and {sliced['odd number']['top_shared']:.0%} of the top heads are found. Half a pair is missed and nothing complains. "
-    f"An event has {several:.1f} frames on average, but the scan for tags stops "
+    f"{sliced['even number']['top_shared']:.0%} and {sliced['odd number']['top_shared']:.0%} of the top heads are found. "
+    + (
+        "Part of the evidence is missed and nothing complains. "
+        if sliced["even number"]["missed"] + sliced["odd number"]["missed"] > 0
+        else "Here every frame has tokens of its own, so that slicing is right. "
+    )
+    + f"An event has {several:.1f} frames on average, but the scan for tags stops "
     f"at the first pair, so that tags miss **{tag['missed']:.0%}** of the evidence. They are also read: accuracy is {accuracy['as a clip']:.2f} for "
     f"clips, {accuracy['one by one']:.2f} for the same frames one by one, {accuracy['one by one, tagged']:.2f} with tags. The lowest agreement of all is "
     f"{worst['spearman']:.2f}, of *{worst['way']}* on {worst['family']} ({worst['frames']})."
