@@ -194,7 +194,7 @@ mean_any, mean_centre = tokens[0].mean(), tokens[1].mean()
 agree = (
     "the shapes of our scenes fill one cell each, so here the policies agree. Boxes of real data end anywhere, as in the figure "
     "above; then"
-    if dataset == "scenes"
+    if dataset == "scenes" and mean_any == mean_centre
     else "where boxes end anywhere, as in the figure above,"
 )
 Markdown(
@@ -358,7 +358,7 @@ Markdown(
     f"without such heads. "
     + (
         "The forgotten resize is the most treacherous. Its cells are a little too small, so that a box takes "
-        if dataset == "scenes"
+        if dataset == "scenes" and seen[3] >= seen[0]
         else "With the resize forgotten a box takes "
     )
     + f"{number[3].mean():.1f} tokens instead of {number[0].mean():.1f}"
@@ -557,7 +557,12 @@ Markdown(
     f"attention on the picture and **{scores[best]:.2f}** on the evidence; the lowest (layer {bottom.layer}, head {bottom.head}) "
     f"{on_picture[bottom]:.2f} and **{scores[bottom]:.3f}**. Averaged over the question's tokens the best (layer "
     f"{best_question.layer}, head {best_question.head}) gives **{by_question[best_question]:.2f}**: a mean over the question also "
-    f"counts words that cannot know yet what to look for, and this model waits with looking until the question is over."
+    f"counts words that cannot know yet what to look for"
+    + (
+        ", and this model waits with looking until the question is over."
+        if 2 * by_question[best_question] < scores[best]
+        else "."
+    )
 )
 
 # %% [markdown]
