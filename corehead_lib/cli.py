@@ -130,11 +130,14 @@ def train(name: str, out: Path, seed: int) -> None:
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("others", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--note", default="None.", help="Anything in which RUN differs from the recipe.")
-def ship(name: str, run: Path, others: tuple[Path, ...], note: str) -> None:
+@click.option(
+    "--recipe", default="", help="What RUN was trained by; what its summary says, or NAME, if left out."
+)
+def ship(name: str, run: Path, others: tuple[Path, ...], note: str, recipe: str) -> None:
     """Copy the trained RUN into the package as NAME, with its card; OTHERS are runs to list; for maintainers."""
-    from corehead_lib.zoo.card import ship as ship_run
+    from corehead_lib.zoo.ship import ship as ship_run
 
-    click.echo(f"shipped {ship_run(name, run, others, note)}")
+    click.echo(f"shipped {ship_run(name, run, others, note, recipe)}")
 
 
 if __name__ == "__main__":

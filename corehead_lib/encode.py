@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from transformers import BatchFeature
 
+from corehead_lib.batches import Batches
 from corehead_lib.cells import Cells, visual_cells
 from corehead_lib.cells.table import Shown
 from corehead_lib.errors import CoreheadError
@@ -98,12 +100,18 @@ def encode(loaded: LoadedModel, samples: Sequence[Sample]) -> Batch:
     )
 
 
-def encode_all(loaded: LoadedModel, samples: Sequence[Sample], batch_size: int = 16) -> list[Batch]:
+def encode_all(
+    loaded: LoadedModel, samples: Sequence[Sample], batch_size: int = 16, budget: float = 2e9
+) -> Batches:
     """Encode in batches, so that a set can be run many times without preprocessing it again.
 
     The order is kept. Where a model takes clips of one length in a batch, a sample of another length
-    starts a new one.
+    starts a new one. Batches beyond ``budget`` bytes of tensors are not kept but encoded when they are asked for.
+
+    Raises CoreheadError as ``encode`` does, and for a batch size below one.
     """
+    if batch_size < 1:
+        raise CoreheadError(f"batch_size={batch_size}: a batch holds one sample at least.")
     groups: list[list[Sample]] = []
     any_length = takes_clips_of_any_length(loaded.processor)
     for sample in samples:
@@ -114,7 +122,7 @@ def encode_all(loaded: LoadedModel, samples: Sequence[Sample], batch_size: int =
             groups[-1].append(sample)
         else:
             groups.append([sample])
-    return [encode(loaded, group) for group in groups]
+    return Batches(groups, partial(encode, loaded), budget)
 
 
 def _clip_lengths(sample: Sample) -> set[int]:

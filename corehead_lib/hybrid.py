@@ -77,6 +77,10 @@ class HybridAttention(Operator):
             layer.trim(places)
         return output
 
+    def kernel(self, call: Call) -> torch.Tensor:
+        """This operator's attention by itself, to call without a model: (B, Tq, H, D)."""
+        return self.attend(call, plain)
+
     def hand_over(self, index: int, layer: "HybridLayer") -> None:
         """Take the cache of layer ``index``, which has just been updated, for the attention that follows."""
         self._cached[index] = layer

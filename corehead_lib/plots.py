@@ -15,6 +15,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
+from corehead_lib.samples import Box, Clip, Frames, Pages, Sample
+
 STYLE = Path(__file__).with_name("corehead.mplstyle")
 BLUE, RED, GREEN, PINK, AMBER, SKY, BLACK = (
     "#0072B2",
@@ -80,6 +82,20 @@ def outline(axis: Axes, box: Sequence[float], colour: str = RED) -> None:
     """Frame a pixel box (x0, y0, x1, y1)."""
     x0, y0, x1, y1 = box
     axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=colour, lw=2.5))
+
+
+def evidence(axis: Axes, sample: Sample, item: int = 0, frame: int = 0, colour: str = RED) -> None:
+    """Frame what of a sample's evidence lies in one picture, page or frame: its boxes, or all of it."""
+    media = sample.media[item]
+    width, height = media.frames[0].size if isinstance(media, Clip) else media.size
+    for piece in sample.evidence:
+        match piece:
+            case Box() if piece.item == item and piece.frame in (None, frame):
+                outline(axis, (piece.x0, piece.y0, piece.x1, piece.y1), colour)
+            case Pages() if item in piece.index:
+                outline(axis, (1, 1, width, height), colour)
+            case Frames() if piece.item == item and piece.start <= frame < piece.stop:
+                outline(axis, (1, 1, width, height), colour)
 
 
 def mark_cells(axis: Axes, boxes: np.ndarray, colour: str = AMBER) -> None:

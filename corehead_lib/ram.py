@@ -22,7 +22,7 @@ from corehead_lib.attention import Attend, Call, Operator, allowed
 from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
-from corehead_lib.targets import Overlap
+from corehead_lib.targets import Groups, Overlap, Views
 
 ROWS_AT_ONCE = 64
 TINY = 1e-12  # a head that never looks at the picture has lift and selectivity zero
@@ -122,14 +122,18 @@ def measure_ram(
     queries: Literal["question", "last"] = "question",
     overlap: Overlap = "any",
     progress: bool = True,
+    *,
+    views: Views = "both",
+    groups: Groups = "any",
 ) -> RamScores:
     """Run every batch once and collect RAM per sample and head.
 
     queries: the tokens of the question's own text, or the last prompt token alone.
+    overlap, views, groups: which cells the evidence takes, as in ``targets.target_cells``.
     """
     target, visual, share = [], [], []
     for batch in tqdm(batches, desc="RAM", disable=not progress, leave=False):
-        masks = torch.stack([batch.targets(overlap), batch.source])
+        masks = torch.stack([batch.targets(overlap, views, groups), batch.source])
         rows = batch.question if queries == "question" else batch.last
         with torch.inference_mode(), RetrievalAttentionMass(rows, masks)(loaded.model) as operator:
             loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1)

@@ -92,6 +92,7 @@ class Sample:
     the next media item stands there instead (as many of them as there are media, or none).
     ``options`` are the answers that the task can have, so that ``1 / len(options)`` is chance.
     ``evidence`` is empty for tasks that need none (counting, arithmetic, ...).
+    ``group`` names the photograph, document or video that other samples may share; "" if none does.
     """
 
     id: str
@@ -102,3 +103,4 @@ class Sample:
     evidence: tuple[Evidence, ...] = ()
     options: tuple[str, ...] = field(default=(), repr=False)
     context: str = field(default="", repr=False)
+    group: str = ""

@@ -38,7 +38,7 @@ def stream(
         return
     size = block_size(len(query) // len(key))
     chunk = size * max(1, CHUNK // len(key))
-    kept: dict[tuple[str, int, int], torch.Tensor] = {}  # memory to use again: fresh pages are slow
+    kept: dict[tuple[str, int, int, int], torch.Tensor] = {}  # memory to use again: fresh pages are slow
     while start < rows:
         left = rows - start
         stop = start + (min(chunk, left // size * size) if left >= size else left)
@@ -57,7 +57,7 @@ def _blocks(
     window: int,
     sinks: int,
     scaling: float,
-    kept: dict[tuple[str, int, int], torch.Tensor],
+    kept: dict[tuple[str, int, int, int], torch.Tensor],
 ) -> None:
     """Do the queries from ``start`` to ``stop``: a number of whole blocks, or the one short block at the end."""
     (heads, rows, _), (groups, keys, _) = query.shape, key.shape
@@ -68,9 +68,9 @@ def _blocks(
     run = spare + window - 1 + size
 
     def copied(name: str, *parts: torch.Tensor) -> torch.Tensor:
-        made = torch.cat(parts, 2, out=kept.get((name, blocks, run)))
+        made = torch.cat(parts, 2, out=kept.get((name, blocks, size, run)))
         if not torch.is_grad_enabled():
-            kept[name, blocks, run] = made
+            kept[name, blocks, size, run] = made
         return made
 
     def runs(name: str, x: torch.Tensor) -> torch.Tensor:

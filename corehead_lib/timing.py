@@ -1,4 +1,4 @@
-"""Attention alone, dense against hybrid: what it takes on random tensors, and what arithmetic allows."""
+"""Attention alone: what it takes on random tensors, kernel by kernel, and what arithmetic allows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
-from corehead_lib.attention import Call, plain
+from corehead_lib.attention import Attend, Call
 from corehead_lib.cost import Cost, measured
 from corehead_lib.hybrid import HybridAttention
+from corehead_lib.interventions import heads_of_layer
 from corehead_lib.models import Backbone
 
 
@@ -45,12 +47,14 @@ def take_turns(
 def compare_attention(
     shape: Backbone,
     lengths: Sequence[int],
-    operator: HybridAttention,
+    kernels: Mapping[str, Attend],
     device: str = "cpu",
     dtype: str = "float32",
     rounds: int = 3,
 ) -> list[dict[str, Any]]:
-    """Run one layer's attention densely and by ``operator``, taking turns, ``rounds`` times after a warm-up.
+    """Run one layer's attention by several kernels, taking turns, ``rounds`` times after a warm-up.
+
+    kernels: functions of a Call, such as ``attention.plain``.
 
     Returns rows of kernel, length, seconds (the fastest round), peak_bytes (the highest, beyond
     queries, keys and values).
@@ -58,14 +62,30 @@ def compare_attention(
     rows: list[dict[str, Any]] = []
     for length in lengths:
         call = random_call(shape, length, device, dtype)
-        kernels = {"dense": partial(plain, call), "hybrid": partial(operator.attend, call, plain)}
         with torch.inference_mode():
-            costs = take_turns(kernels, call.query.device, rounds)
+            turns = {name: partial(kernel, call) for name, kernel in kernels.items()}
+            costs = take_turns(turns, call.query.device, rounds)
         rows += [
             {"kernel": name, "length": length, "seconds": cost.seconds, "peak_bytes": cost.extra_bytes}
             for name, cost in costs.items()
         ]
     return rows
+
+
+def masked(call: Call, operator: HybridAttention) -> torch.Tensor:
+    """The same attention without a kernel for it: one mask for all streaming heads, dense heads apart.
+
+    Returns (B, T, H, D); for a prefill without padding.
+    """
+    place = torch.arange(call.key.shape[2], device=call.key.device)
+    mask = (place <= place[:, None]) & ((place[:, None] - place < operator.window) | (place < operator.sinks))
+    output = scaled_dot_product_attention(call.query, call.key, call.value, mask, enable_gqa=True)
+    dense, group = heads_of_layer(operator.dense, call.layer), call.query.shape[1] // call.key.shape[1]
+    groups = [head // group for head in dense]
+    output[:, dense] = scaled_dot_product_attention(
+        call.query[:, dense], call.key[:, groups], call.value[:, groups], is_causal=True
+    )
+    return output.transpose(1, 2)
 
 
 def arithmetic_limit(length: int, heads: int, dense: int, window: int, sinks: int) -> float:

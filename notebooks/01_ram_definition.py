@@ -18,8 +18,10 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-dataset: str = "scenes"  # where the samples come from
+dataset: str = "scenes"  # where the samples come from; any that has boxes, see the page on data
+data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
 detection_samples: int = 96  # samples that RAM is averaged over
+batch_size: int = 16  # prompts that run at once
 seed: int = 0  # seeds the samples
 top_fraction: float = 0.05  # share of heads that are called CoRe heads
 cost_tokens: int = 4096  # prompt length at which the cost of measuring is compared
@@ -28,6 +30,7 @@ dtype: str = "float32"  # float32, bfloat16 or float16
 
 # %%
 from dataclasses import replace
+from textwrap import wrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -37,8 +40,10 @@ from IPython.display import Markdown
 
 from corehead_lib import plots
 from corehead_lib.cost import compare_capture
-from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.data import samples_checksum
+from corehead_lib.data.evidence import load_pictures, remarks
 from corehead_lib.encode import encode, encode_all
+from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import load_model
 from corehead_lib.ram import RetrievalAttentionMass, measure_ram
@@ -46,9 +51,10 @@ from corehead_lib.results import publish
 from corehead_lib.samples import Box
 
 plots.use_style()
+samples = load_pictures(dataset, "detection", detection_samples, seed, data_dir)
 loaded = load_model(model, device, dtype)
-samples = load_samples(dataset, "detection", detection_samples, seed)
-loaded.backbone
+note = remarks(dataset, samples, detection_samples)
+Markdown(note) if note else loaded.backbone
 
 # %% [markdown]
 # ## One question
@@ -57,12 +63,12 @@ loaded.backbone
 # We know where the evidence is, because we drew the picture: the frame in the figure is never shown to the model.
 
 # %% mystnb={"figure": {"name": "fig-ram-question", "caption": "A generated scene, its question, and the evidence: the pixel box of the shape that the question asks for."}, "image": {"alt": "A small picture of coloured shapes with digits. A frame marks the one shape that the question asks for."}}
-example = next(s for s in samples if s.task == "pair")
+last_task = [*dict.fromkeys(s.task for s in samples)][-1]  # of scenes: a colour and a shape
+example = next(s for s in samples if s.task == last_task)
 figure, axis = plt.subplots(figsize=(4, 3.4))
 plots.picture(axis, example.media[0])
-box = example.evidence[0]
-plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
-_ = axis.set_title(f"{example.question}  ({example.answer})")
+plots.evidence(axis, example)
+_ = axis.set_title("\n".join(wrap(f"{example.question}  ({example.answer})", 42)))
 
 # %% [markdown]
 # The real processor turns this sample into a sequence of tokens. Each {term}`visual token` stands for one
@@ -104,7 +110,11 @@ by_hand = attention[:, :, question][..., target].sum(-1).mean(-1)  # (layers, he
 print("attention:", tuple(attention.shape), "-> RAM of this sample:", tuple(by_hand.shape))
 
 # %% mystnb={"figure": {"name": "fig-ram-rows", "caption": "Where each question token, and the last prompt token, of one head look over the picture: bright cells get attention, the scale is shared. The number is the mass on the target. The head is the one whose attention to the target is highest in any of these rows."}, "image": {"alt": "Copies of the same scene, one for each token, darkened except where the token looks. Most tokens look nowhere in the picture; a few put their light on the framed shape."}}
-rows = [*question.nonzero().flatten().tolist(), len(ids) - 1]
+rows = question.nonzero().flatten().tolist()
+most = (
+    attention[:, :, rows][..., target].sum(-1).amax((0, 1))
+)  # of a long question, the 15 tokens that look most
+rows = [rows[i] for i in sorted(most.argsort(descending=True)[:15].tolist())] + [len(ids) - 1]
 on_target = attention[:, :, rows][..., target].sum(-1)  # (layers, heads, rows)
 layer, head = divmod(int(on_target.amax(-1).argmax()), by_hand.shape[1])
 weights = attention[layer, head][rows][:, visual].float().cpu().numpy()  # (rows, cells)
@@ -114,7 +124,7 @@ for axis in axes.flat:
     axis.axis("off")
 for axis, row, weight, mass in zip(axes.flat, rows, weights, on_target[layer, head].tolist(), strict=False):
     plots.cells_over(axis, example.media[0], batch.cells[0].box, weight, top=float(weights.max()))
-    plots.outline(axis, (box.x0, box.y0, box.x1, box.y1))
+    plots.evidence(axis, example)
     name = "last token" if row == rows[-1] else f"“{words[row].strip()}”"
     axis.set_title(f"{name} {mass:.2f}", fontsize=9)
 _ = figure.suptitle(f"Layer {layer}, head {head}: few tokens look, and they look at the target")
@@ -155,7 +165,7 @@ print("forward pass unchanged, bit for bit:", torch.equal(untouched, watched))
 # One sample is an anecdote. Averaged over a detection set, the scores separate:
 
 # %%
-batches = encode_all(loaded, samples)
+batches = encode_all(loaded, samples, batch_size)
 scores = measure_ram(loaded, batches, progress=False)
 last = measure_ram(loaded, batches, queries="last", progress=False)
 core = HeadScores(last.ram).top(top_fraction)
@@ -219,20 +229,37 @@ pd.DataFrame(
 
 # %%
 def moved(sample, others):
-    """The same sample with the evidence of another one, if that lies inside its picture."""
+    """The same sample with a box of another one that lies inside its picture and apart from its own; None if none does."""
     width, height = sample.media[0].size
-    wrong = [o.evidence[0] for o in others if o.evidence[0].x1 <= width and o.evidence[0].y1 <= height]
-    own = sample.evidence[0]
-    apart = [b for b in wrong if b.x1 <= own.x0 or b.x0 >= own.x1 or b.y1 <= own.y0 or b.y0 >= own.y1]
-    return replace(sample, evidence=(apart[0],))
+
+    def apart(b):
+        inside = b.x1 <= width and b.y1 <= height
+        return inside and all(
+            b.x1 <= own.x0 or b.x0 >= own.x1 or b.y1 <= own.y0 or b.y0 >= own.y1 for own in sample.evidence
+        )
+
+    box = next((o.evidence[0] for o in others if apart(o.evidence[0])), None)
+    return box and replace(sample, evidence=(box,))
 
 
 control = [moved(s, samples[i + 1 :] + samples[:i]) for i, s in enumerate(samples)]
-elsewhere = measure_ram(loaded, encode_all(loaded, control), queries="last", progress=False)
-on_evidence = float(np.mean([last.ram[h] for h in core]))
+able = np.array([c is not None for c in control])
+if not able.any():
+    raise CoreheadError(
+        f"No picture of these {len(samples)} has room for another one's box: take more samples."
+    )
+elsewhere = measure_ram(
+    loaded, encode_all(loaded, [c for c in control if c], batch_size), queries="last", progress=False
+)
+on_evidence = float(np.mean([last.target[able].mean(0)[h] for h in core]))
 off_evidence = float(np.mean([elsewhere.ram[h] for h in core]))
 Markdown(
-    f"Mean RAM of the top {len(core)} heads at the last prompt token: **{on_evidence:.3f}** on the evidence, **{off_evidence:.3f}** on a box elsewhere."
+    f"Mean RAM of the top {len(core)} heads at the last prompt token: **{on_evidence:.3f}** on the evidence, **{off_evidence:.3f}** on a box elsewhere"
+    + (
+        "."
+        if able.all()
+        else f" ({able.sum()} of {len(able)} samples, whose picture has room for another box)."
+    )
 )
 
 # %% [markdown]
@@ -308,18 +335,18 @@ pd.DataFrame({"token": [words[r].strip() for r in rows], "mass on target": per_r
 
 # %%
 def widened(sample, pixels=16):
-    """The same sample with a larger evidence box."""
-    (width, height), b = sample.media[0].size, sample.evidence[0]
-    box = (
-        max(0, b.x0 - pixels),
-        max(0, b.y0 - pixels),
-        min(width, b.x1 + pixels),
-        min(height, b.y1 + pixels),
+    """The same sample with larger evidence boxes."""
+    width, height = sample.media[0].size
+    boxes = (
+        (max(0, b.x0 - pixels), max(0, b.y0 - pixels), min(width, b.x1 + pixels), min(height, b.y1 + pixels))
+        for b in sample.evidence
     )
-    return replace(sample, evidence=(Box(*box),))
+    return replace(sample, evidence=tuple(Box(*corners) for corners in boxes))
 
 
-wide = measure_ram(loaded, encode_all(loaded, [*map(widened, samples)]), queries="last", progress=False)
+wide = measure_ram(
+    loaded, encode_all(loaded, [*map(widened, samples)], batch_size), queries="last", progress=False
+)
 pd.DataFrame(
     {
         "target share of cells": [m.share.mean().round(3) for m in (last, wide)],

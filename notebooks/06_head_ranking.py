@@ -18,8 +18,10 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-dataset: str = "scenes"  # where the samples come from
+dataset: str = "scenes"  # where the samples come from; any that has evidence, see the page on data
+data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
 detection_samples: int = 192  # samples that RAM is averaged over; two halves are compared
+batch_size: int = 16  # prompts that run at once; 1 for long documents
 seed: int = 0  # seeds the samples
 top_fraction: float = 0.05  # share of heads that are called CoRe heads
 queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
@@ -27,7 +29,6 @@ models: str = ""  # models for the comparison at the end, separated by spaces; e
 kinds_of_evidence: str = (
     "scenes documents clips haystacks"  # datasets for that comparison, separated by spaces
 )
-data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
 samples_each: int = 24  # samples of each dataset for that comparison
 device: str = "cpu"  # cpu or cuda
 dtype: str = "float32"  # float32, bfloat16 or float16
@@ -43,23 +44,26 @@ from IPython.display import Markdown
 from scipy import stats
 
 from corehead_lib import plots
-from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.data import samples_checksum
+from corehead_lib.data.evidence import load_evidence, remarks
 from corehead_lib.encode import encode_all
+from corehead_lib.errors import CoreheadError
 from corehead_lib.explorer import explorer
 from corehead_lib.heads import HeadScores, effective_heads, mass_concentration
 from corehead_lib.models import load_model, zoo_names
 from corehead_lib.ram import measure_ram
 from corehead_lib.results import publish
-from corehead_lib.stats import mean_interval
+from corehead_lib.stats import halves, mean_interval
 
 plots.use_style()
+samples = load_evidence(dataset, "detection", detection_samples, seed, data_dir=data_dir)
 loaded = load_model(model, device, dtype)
-samples = load_samples(dataset, "detection", detection_samples, seed, data_dir=data_dir)
-batches = encode_all(loaded, samples)
+batches = encode_all(loaded, samples, batch_size)
 other = {"last": "question", "question": "last"}[queries]
 scores = measure_ram(loaded, batches, queries, progress=False)
 beside = measure_ram(loaded, batches, other, progress=False)
-scores.target.shape  # (samples, layers, heads)
+note = remarks(dataset, samples, detection_samples)
+Markdown(note) if note else scores.target.shape  # (samples, layers, heads)
 
 # %% [markdown]
 # ## The best head first
@@ -144,11 +148,16 @@ _ = axis.set_title(f"Half of the RAM sits in {half['RAM']:.0%} of the heads")
 # %% [markdown]
 # ## Luck or structure?
 #
-# Split the detection set in two halves that share no picture, rank the heads on each, and compare. If the ranking were noise,
-# the top sets would hardly overlap.
+# Split the detection set in two halves that share no picture, document or video, rank the heads on each, and compare. If the
+# ranking were noise, the top sets would hardly overlap.
 
 # %%
-first, second = HeadScores(scores.target[::2].mean(0)), HeadScores(scores.target[1::2].mean(0))
+half_a = halves([s.group or s.id for s in samples])
+if half_a.all():
+    raise CoreheadError(
+        f"All {len(samples)} samples are about one thing, so no half can be set apart: take more samples."
+    )
+first, second = HeadScores(scores.target[half_a].mean(0)), HeadScores(scores.target[~half_a].mean(0))
 shared = len(set(first.top(top_fraction)) & set(second.top(top_fraction)))
 spearman = float(stats.spearmanr(first.score.ravel(), second.score.ravel()).statistic)
 expected = len(core) ** 2 / scores.ram.size
@@ -168,8 +177,9 @@ kinds = list(dict.fromkeys(tasks))
 by_task = {kind: scores.target[tasks == kind].mean(0) for kind in kinds}
 is_core = np.zeros(scores.ram.shape, dtype=bool)
 is_core[tuple(np.array(core).T)] = True
-figure, axes = plt.subplots(1, len(kinds) - 1, figsize=(7.5, 3.6), sharey=True)
-for axis, kind in zip(np.atleast_1d(axes), kinds[:-1], strict=True):
+others = kinds[:-1] or kinds  # a dataset with one kind of question is compared with itself, and says so
+figure, axes = plt.subplots(1, len(others), figsize=(7.5, 3.6), sharey=True)
+for axis, kind in zip(np.atleast_1d(axes), others, strict=True):
     for group, colour in ((~is_core, plots.BLUE), (is_core, plots.RED)):
         axis.plot(by_task[kind][group], by_task[kinds[-1]][group], "o", color=colour, alpha=0.7, mew=0)
     axis.set(xlabel=f"RAM, questions by {kind}")
@@ -178,10 +188,12 @@ overlap = {
     k: len(
         set(HeadScores(by_task[k]).top(top_fraction)) & set(HeadScores(by_task[kinds[-1]]).top(top_fraction))
     )
-    for k in kinds[:-1]
+    for k in others
 }
 _ = figure.suptitle(
-    f"Top {len(core)} shared with “{kinds[-1]}”: " + ", ".join(f"{n} for “{k}”" for k, n in overlap.items()),
+    f"Top {len(core)} shared with “{kinds[-1]}”: " + ", ".join(f"{n} for “{k}”" for k, n in overlap.items())
+    if len(kinds) > 1
+    else f"{dataset} has one kind of question here, “{kinds[0]}”: nothing to compare",
     fontweight="bold",
 )
 
@@ -193,10 +205,7 @@ _ = figure.suptitle(
 # show what it is worth there. Mind the number of cells: even attention would leave a share on the target, too.
 
 # %%
-each = {
-    kind: load_samples(kind, "detection", samples_each, seed, data_dir=data_dir)
-    for kind in kinds_of_evidence.split()
-}
+each = {kind: load_evidence(kind, "detection", samples_each, seed) for kind in kinds_of_evidence.split()}
 explorer(loaded, [part[0] for part in each.values()], ranked, queries=queries)
 
 # %% [markdown]
@@ -215,7 +224,7 @@ maps, facts = {}, []
 for name in names:
     one = loaded if name == model else load_model(name, device, dtype)
     for kind, part in each.items():
-        view = measure_ram(one, encode_all(one, part), queries, progress=False)
+        view = measure_ram(one, encode_all(one, part, batch_size), queries, progress=False)
         maps[name, kind] = view.ram
         facts.append(
             {
@@ -359,7 +368,7 @@ print(f"{len(kept)} of {len(core)} shared, Spearman correlation {correlation:.2f
 # ```
 
 # %%
-for number in (6, 12, 24, 48, len(samples)):
+for number in [n for n in (6, 12, 24, 48) if n < len(samples)] + [len(samples)]:
     few = HeadScores(scores.target[:number].mean(0)).top(top_fraction)
     print(f"{number:4d} samples: {len(set(few) & set(core))} of {len(core)} as with all")
 

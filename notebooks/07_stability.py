@@ -21,7 +21,7 @@
 model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
 models: str = ""  # models to compare it with, separated by spaces; empty: all of the zoo
 datasets: str = "scenes documents clips haystacks"  # kinds of evidence, two at least, separated by spaces
-data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
+data_dir: str = ""  # folder of the one dataset that lies on disk; empty: their names under $COREHEAD_DATA
 detection_samples: int = 48  # samples of each dataset; two halves are compared
 other_samples: int = 24  # samples of each dataset for the other models
 batch_size: int = 16  # prompts that run at once; 1 for long documents
@@ -42,12 +42,14 @@ from IPython.display import Markdown
 from scipy import stats
 
 from corehead_lib import plots
-from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.data import samples_checksum
+from corehead_lib.data.evidence import load_evidence
 from corehead_lib.encode import encode_all
 from corehead_lib.heads import HeadScores, effective_heads, how_many
 from corehead_lib.models import load_model, zoo_names
 from corehead_lib.ram import TINY, measure_ram
 from corehead_lib.results import publish
+from corehead_lib.stats import halves
 
 plots.use_style()
 kinds = datasets.split()
@@ -73,7 +75,7 @@ def spearman(a, b):
 
 loaded = load_model(model, device, dtype)
 samples = {
-    kind: load_samples(kind, "detection", detection_samples, seed, data_dir=data_dir) for kind in kinds
+    kind: load_evidence(kind, "detection", detection_samples, seed, data_dir=data_dir) for kind in kinds
 }
 scores = scores_of(loaded, samples)
 {kind: s.target.shape for kind, s in scores.items()}  # (samples, layers, heads)
@@ -127,15 +129,19 @@ pd.DataFrame(
 
 
 # %%
-def compare(a, b, measure):
+half = {kind: halves([s.group or s.id for s in part]) for kind, part in samples.items()}  # share no picture
+
+
+def compare(a, half_a, b, half_b, measure):
     """Half of one score (S, layers, heads) with the other half of another, both ways."""
-    return (measure(a[::2].mean(0), b[1::2].mean(0)) + measure(a[1::2].mean(0), b[::2].mean(0))) / 2
+    one = measure(a[half_a].mean(0), b[~half_b].mean(0))
+    return (one + measure(a[~half_a].mean(0), b[half_b].mean(0))) / 2
 
 
 def tables(score):
     """Spearman correlation and top overlap, (kinds, kinds) each, of scores by kind."""
     return [
-        np.array([[compare(score[a], score[b], measure) for b in kinds] for a in kinds])
+        np.array([[compare(score[a], half[a], score[b], half[b], measure) for b in kinds] for a in kinds])
         for measure in (spearman, top_overlap)
     ]
 
@@ -296,7 +302,7 @@ for one, other in combinations(names, 2):
             row["by_number_shuffled"] = float(np.quantile(shuffled, 0.95))
         across.append(row)
 floor = {
-    kind: float(stats.wasserstein_distance(t[::2].mean(0).ravel(), t[1::2].mean(0).ravel()))
+    kind: float(stats.wasserstein_distance(t[half[kind]].mean(0).ravel(), t[~half[kind]].mean(0).ravel()))
     for kind, t in target.items()
 }
 same = [row for row in across if "by_number" in row]
@@ -399,9 +405,9 @@ for title, by_ram, by_lift in (
 # %%
 first = target[kinds[0]]
 for number in sorted({2, 4, 8, 16, len(first) // 2} & set(range(len(first) // 2 + 1))):
-    part = first[: 2 * number]
+    part, split = first[: 2 * number], half[kinds[0]][: 2 * number]
     print(
-        f"{number:3d} in each half: Spearman {compare(part, part, spearman):.2f}, overlap {compare(part, part, top_overlap):.2f}"
+        f"{number:3d} in each half: Spearman {compare(part, split, part, split, spearman):.2f}, overlap {compare(part, split, part, split, top_overlap):.2f}"
     )
 
 # %% [markdown]

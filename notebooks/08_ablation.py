@@ -19,9 +19,13 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-dataset: str = "scenes"  # where the samples come from
+dataset: str = "scenes"  # where the samples come from, see the page on data
+data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
+detection_dataset: str = ""  # where heads are ranked, if elsewhere: for mlvu, which has no evidence
+detection_dir: str = ""  # its folder, likewise
 detection_samples: int = 96  # samples that heads are ranked on
 samples: int = 90  # other samples, that ablated models are tested on; as many again for the control tasks
+batch_size: int = 16  # prompts that run at once; 1 for long documents
 seed: int = 0  # seeds samples and random heads
 top_fraction: float = 0.05  # share of heads that is ablated; fixed before looking
 draws: int = 20  # random sets of each kind
@@ -38,6 +42,7 @@ from tqdm import tqdm
 
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.data.evidence import chance, load_evidence, remarks
 from corehead_lib.data.synthetic import CONTROL_TASKS
 from corehead_lib.encode import encode_all
 from corehead_lib.evaluate import evaluate
@@ -49,12 +54,17 @@ from corehead_lib.results import publish
 from corehead_lib.stats import control_p, proportion_interval
 
 plots.use_style()
+ranked_on = detection_dataset or dataset
+detection = load_evidence(
+    ranked_on, "detection", detection_samples, seed, data_dir=detection_dir if detection_dataset else data_dir
+)
+retrieval = load_samples(dataset, "evaluation", samples, seed, data_dir=data_dir)
+control = load_samples("scenes", "evaluation", samples, seed + 1, CONTROL_TASKS)  # whatever the dataset is
 loaded = load_model(model, device, dtype)
-detection = load_samples(dataset, "detection", detection_samples, seed)
-retrieval = load_samples(dataset, "evaluation", samples, seed)
-control = load_samples(dataset, "evaluation", samples, seed + 1, CONTROL_TASKS)
-test = encode_all(loaded, retrieval + control)
+test, test_control = encode_all(loaded, retrieval, batch_size), encode_all(loaded, control, batch_size)
 shape = loaded.backbone
+note = remarks(dataset, retrieval, samples, scored=True)
+Markdown(f"{note} Heads are ranked on {len(detection)} samples of `{ranked_on}`.") if note else None
 
 # %% [markdown]
 # ## One head, one question
@@ -63,25 +73,26 @@ shape = loaded.backbone
 # like any other here: inside the `with` block the head is silent, after it the model is as before.
 
 # %%
-batches = encode_all(loaded, detection)
+batches = encode_all(loaded, detection, batch_size)
 other = {"last": "question", "question": "last"}[queries]
 ranked = HeadScores(measure_ram(loaded, batches, queries, progress=False).ram)
 ranked_other = HeadScores(measure_ram(loaded, batches, other, progress=False).ram)
 core, core_other = ranked.top(top_fraction), ranked_other.top(top_fraction)
-one = encode_all(loaded, [retrieval[2]])
+asked = retrieval[min(2, len(retrieval) - 1)]
+one = encode_all(loaded, [asked])
 
 chances = {"all heads": float(np.exp(evaluate(loaded, one, progress=False).logprob[0]))}
 for name, heads in {"without the best head": core[:1], f"without the top {len(core)}": core}.items():
     with ZeroAblation(heads)(loaded.model):
         chances[name] = float(np.exp(evaluate(loaded, one, progress=False).logprob[0]))
 
-print(retrieval[2].question, "gold answer:", retrieval[2].answer)
+print(asked.question, "gold answer:", asked.answer)
 pd.DataFrame({"probability of the gold answer": chances}).round(3)
 
 # %% [markdown]
 # ## The experiment
 #
-# The heads were ranked on {term}`detection <detection set>` scenes; the accuracy below is measured on other scenes. Every set
+# The heads were ranked on the {term}`detection set`; the accuracy below is measured on other scenes. Every set
 # has the same number of heads:
 #
 # - **top RAM**: the highest-ranked heads, by the rows that `queries` names;
@@ -107,30 +118,29 @@ plan += [(kind, draw, pick()) for kind, pick in outside.items() for draw in rang
 rows, accuracy = [], {}
 for ranking, draw, heads in tqdm(plan, desc="ablations"):
     with ZeroAblation(heads)(loaded.model):
-        result = evaluate(loaded, test, progress=False)
-    found = result.correct[: len(retrieval)]
-    accuracy.setdefault(ranking, []).append(float(found.mean()))
-    low, high = proportion_interval(found)
-    for task in ["retrieval", "control", *dict.fromkeys(result.task)]:
-        if task in ("retrieval", "control"):
-            chosen = (np.arange(len(result.task)) < len(retrieval)) == (task == "retrieval")
-        else:
-            chosen = result.task == task
-        rows.append(
-            {
-                "task": str(task),
-                "ranking": ranking,
-                "fraction": len(heads) / ranked.score.size,
-                "draw": draw,
-                "accuracy": float(result.correct[chosen].mean()),
-                "logprob": float(result.logprob[chosen].mean()),
-                "samples": int(chosen.sum()),
-            }
-        )
+        results = {
+            "retrieval": evaluate(loaded, test, progress=False),
+            "control": evaluate(loaded, test_control, progress=False),
+        }
+    accuracy.setdefault(ranking, []).append(results["retrieval"].accuracy)
+    for kind, result in results.items():
+        for task in [kind, *dict.fromkeys(result.task)]:
+            chosen = (result.task == task) | (task == kind)
+            rows.append(
+                {
+                    "task": str(task),
+                    "ranking": ranking,
+                    "fraction": len(heads) / ranked.score.size,
+                    "draw": draw,
+                    "accuracy": float(result.correct[chosen].mean()),
+                    "logprob": float(result.logprob[chosen].mean()),
+                    "samples": int(chosen.sum()),
+                }
+            )
 table = pd.DataFrame(rows)
 
 # %% mystnb={"figure": {"name": "fig-ablation-controls", "caption": "Accuracy on held-out retrieval questions after silencing as many heads, chosen in five ways. Each point of the random groups is one draw, the bar its median. Dashed: no head silenced. Dotted: chance."}, "image": {"alt": "Five strips of points. The point of the heads ranked by the chosen rows lies far below the others. Points of the random and the layer-matched draws lie mostly near the level of the untouched model, with a spread. The bottom RAM point stands by itself."}}
-chance = float(np.mean([1 / len(s.options) for s in retrieval]))
+guessing = chance(retrieval)
 figure, axis = plt.subplots(figsize=(7, 3.8))
 groups = {
     f"top RAM\n({queries})": "ram",
@@ -139,10 +149,18 @@ groups = {
     "random": "random",
     "bottom\nRAM": "bottom",
 }
-plots.control_strips(axis, {k: accuracy[v] for k, v in groups.items()}, accuracy["none"][0], chance)
+plots.control_strips(axis, {k: accuracy[v] for k, v in groups.items()}, accuracy["none"][0], guessing)
 dense, without_core = accuracy["none"][0], accuracy["ram"][0]
+ci = {
+    k: proportion_interval(np.arange(len(retrieval)) < round(accuracy[k][0] * len(retrieval)))
+    for k in ("none", "ram", "bottom")
+}
+can = ci["none"][0] > guessing  # a model that only guesses has nothing to lose
+cannot = f"The untouched model is no better than guessing ({dense:.2f}): accuracy has nothing to lose"
 _ = axis.set_title(
     f"Without its top {len(core)} of {ranked.score.size} heads: {dense:.2f} falls to {without_core:.2f}"
+    if can
+    else cannot
 )
 
 # %%
@@ -150,13 +168,10 @@ without_other, without_bottom = accuracy[f"ram-{other}"][0], accuracy["bottom"][
 matched = np.array(accuracy["layer-matched"])
 drop = dense - without_core
 p = control_p(drop, list(dense - matched))
-ci = {
-    k: proportion_interval(np.arange(samples) < round(accuracy[k][0] * samples))
-    for k in ("none", "ram", "bottom")
-}
 Markdown(
-    f"All heads: **{dense:.2f}** (95 % interval {ci['none'][0]:.2f} to {ci['none'][1]:.2f}). "
-    f"Without the top {len(core)}: **{without_core:.2f}** ({ci['ram'][0]:.2f} to {ci['ram'][1]:.2f}; chance {chance:.2f}). "
+    ("" if can else f"{cannot}. ")
+    + f"All heads: **{dense:.2f}** (95 % interval {ci['none'][0]:.2f} to {ci['none'][1]:.2f}). "
+    f"Without the top {len(core)}: **{without_core:.2f}** ({ci['ram'][0]:.2f} to {ci['ram'][1]:.2f}; chance {guessing:.2f}). "
     f"Without {len(core)} others of the same layers: median **{np.median(matched):.2f}**, from {matched.min():.2f} to {matched.max():.2f} "
     f"over {draws} draws; permutation p = {p:.3f}, the smallest that {draws} draws can give is {1 / (draws + 1):.3f}. "
     f"Without the top {len(core)} by the rows “{other}”, of which {len(set(core) & set(core_other))} are the same heads: **{without_other:.2f}**. "
@@ -173,7 +188,8 @@ Markdown(
 # ## Is it retrieval, or just capacity?
 #
 # If the top heads merely did a lot of work, everything would break. Counting, the background's colour and small sums need
-# the same layers, and the first two need the picture, but no fetching of one place in it.
+# the same layers, and the first two need the picture, but no fetching of one place in it. These control questions are about
+# generated scenes whatever `dataset` is.
 
 # %%
 median = table.groupby(["task", "ranking"]).accuracy.median().unstack()
@@ -202,7 +218,7 @@ for number in tqdm(steps, desc="curve"):
         "bottom": ranked.ranking()[::-1][:number],
     }.items():
         with ZeroAblation(heads)(loaded.model):
-            result = evaluate(loaded, test[: -(-len(retrieval) // 16)], progress=False)
+            result = evaluate(loaded, test, progress=False)
         curve.append({"ranking": ranking, "heads": number, "accuracy": result.accuracy})
 curve = pd.DataFrame(curve)
 
@@ -211,21 +227,21 @@ figure, axis = plt.subplots()
 for ranking, name in {"ram": "from the top", "bottom": "from the bottom"}.items():
     part = curve[curve.ranking == ranking]
     axis.plot([0, *part.heads], [dense, *part.accuracy], "o-", label=name)
-axis.axhline(chance, color="black", lw=1, ls=":")
+axis.axhline(guessing, color="black", lw=1, ls=":")
 axis.set(xlabel=f"silenced heads (of {ranked.score.size})", ylabel="accuracy", ylim=(0, 1.03))
 axis.legend()
 half = next(
     (
         int(n)
         for n, a in zip(*curve[curve.ranking == "ram"][["heads", "accuracy"]].to_numpy().T, strict=True)
-        if a < (dense + chance) / 2
+        if a < (dense + guessing) / 2
     ),
     None,
 )
 _ = axis.set_title(
     f"{half} heads from the top cost more than half of what retrieval is worth"
-    if half
-    else "Retrieval survives every set shown"
+    if half and can
+    else ("Retrieval survives every set shown" if can else cannot)
 )
 
 # %% [markdown]
@@ -246,10 +262,10 @@ _ = axis.set_title(
 # ```
 
 # %%
-alone = {}
+alone, few = {}, encode_all(loaded, retrieval[:48], batch_size)
 for head in core:
     with ZeroAblation([head])(loaded.model):
-        alone[f"layer {head.layer}, head {head.head}"] = evaluate(loaded, test[:3], progress=False).accuracy
+        alone[f"layer {head.layer}, head {head.head}"] = evaluate(loaded, few, progress=False).accuracy
 pd.DataFrame({"accuracy without it": alone}).round(2)
 
 # %% [markdown]
@@ -305,12 +321,13 @@ publish(
         "accuracy_layer_matched_min": float(matched.min()),
         "accuracy_layer_matched_max": float(matched.max()),
         "p_layer_matched": p,
-        "chance": chance,
+        "chance": guessing,
         "heads_ablated": len(core),
     },
     inputs={
         "model": loaded.provenance,
-        "detection": {"name": dataset, "sha256": samples_checksum(detection)},
-        "evaluation": {"name": dataset, "sha256": samples_checksum(retrieval + control)},
+        "detection": {"name": ranked_on, "sha256": samples_checksum(detection)},
+        "evaluation": {"name": dataset, "sha256": samples_checksum(retrieval)},
+        "control": {"name": "scenes", "sha256": samples_checksum(control)},
     },
 )

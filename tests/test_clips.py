@@ -60,7 +60,7 @@ def test_another_digit_changes_pixels_in_the_evidence_alone(film: Film) -> None:
         assert not differs.any()
 
 
-def test_shapes_come_in_order_and_move_straight_by_a_patch() -> None:
+def test_shapes_come_in_order_and_move_straight_by_a_cell() -> None:
     moved = 0
     for film in CLIPS:
         starts = [actor.frames.start for actor in film.actors]
@@ -68,8 +68,9 @@ def test_shapes_come_in_order_and_move_straight_by_a_patch() -> None:
         for actor in film.actors:
             for one, two in zip(actor.boxes, actor.boxes[1:], strict=False):
                 step = abs(two.x0 - one.x0), abs(two.y0 - one.y0)
-                assert set(step) <= {0, 8}
+                assert set(step) <= {0, 32}
                 moved += step != (0, 0)
+            assert {box.x0 % 32 for box in actor.boxes} | {box.y0 % 32 for box in actor.boxes} == {0}
     assert moved > 50
 
 
@@ -165,6 +166,7 @@ def test_numbers_of_frames_and_sizes_can_be_given() -> None:
         len(sample.media[0].frames) for sample in clips("tuning", 80, 0) if isinstance(sample.media[0], Clip)
     }
     assert counts == set(range(4, 13))  # odd ones too
+    assert {frame.size for film in CLIPS for frame in film.clip.frames} == {(96, 96)}
 
 
 def same(one: Sample, other: Sample) -> bool:

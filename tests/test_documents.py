@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from letters import read_word
 from PIL import Image
 
 from corehead_lib.data import load_samples, samples_checksum
@@ -25,7 +26,7 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Pages, Sample
 
 TASKS = NEEDLES + CONTROLS
-EVERY = ("bar", "cell", "line", "order")
+EVERY = ("bar", "word", "order")
 DOCUMENTS = [make_document(np.random.default_rng(seed), pages=(4, 7), tasks=EVERY) for seed in range(12)]
 
 
@@ -38,11 +39,8 @@ def within(box: Box, outer: Box) -> bool:
 
 
 def other_digit(entry: Entry) -> Entry:
-    digit = str((int(entry.digit) + 1) % 10)
-    if entry.kind == "bar":
-        digit = str(int(entry.digit) % 8 + 1)
-        return replace(entry, digit=digit, box=replace(entry.box, y0=entry.box.y1 - UNIT * int(digit)))
-    return replace(entry, digit=digit)
+    digit = int(entry.digit)
+    return replace(entry, digit=str(digit % 8 + 1 if entry.kind == "bar" else (digit + 1) % 10))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
@@ -50,31 +48,67 @@ def test_another_digit_changes_pixels_in_the_entrys_box_alone(document: Document
     for page, picture in zip(document.pages, document.media, strict=True):
         before = np.array(picture).astype(int)
         for i, entry in enumerate(page.entries):
-            changed = other_digit(entry)
-            redrawn = replace(page, entries=(*page.entries[:i], changed, *page.entries[i + 1 :]))
+            redrawn = replace(page, entries=(*page.entries[:i], other_digit(entry), *page.entries[i + 1 :]))
             differs = (np.array(draw_page(redrawn)) != before).any(-1)
             assert differs.any()
-            for box in (entry.box, changed.box):  # only a bar's is another one
-                differs[inside(box)] = False
+            differs[inside(entry.box)] = False
             assert not differs.any()
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_boxes_lie_in_their_blocks_and_blocks_apart_on_their_page(document: Document) -> None:
+def test_an_entry_fills_a_cell_below_the_heading_and_blocks_stand_apart(document: Document) -> None:
     for item, (page, picture) in enumerate(zip(document.pages, document.media, strict=True)):
-        assert picture.size == page.size
+        assert picture.size == page.size == (96, 96)
         assert page.number == item + 1
-        whole = Box(0, 16, *page.size, item)
-        taken = np.zeros(picture.size[::-1], dtype=int)
+        blocks = np.zeros((96, 96), dtype=int)
+        cells = np.zeros((96, 96), dtype=int)
         for block in dict.fromkeys(entry.block for entry in page.entries):
-            assert within(block, whole)
-            taken[inside(block)] += 1
-        assert taken.max(initial=0) <= 1
-        for x, y, text in page.texts:
-            assert not taken[y : y + 16, x : x + 8 * len(text)].any()
+            blocks[inside(block)] += 1
+        for x, y, _ in page.texts:
+            cells[y : y + 32, x : x + 32] += 1
+            assert y >= 32
         for entry in page.entries:
-            assert entry.box.item == entry.block.item == item
-            assert within(entry.box, entry.block)
+            box = entry.box
+            assert box.item == entry.block.item == item
+            assert (box.x0 % 32, box.y0 % 32, box.x1 - box.x0, box.y1 - box.y0) == (0, 0, 32, 32)
+            assert within(box, entry.block)
+            assert within(entry.block, Box(0, 32, 96, 96, item))
+            cells[inside(box)] += 1
+        assert max(blocks.max(), cells.max()) <= 1
+
+
+def test_an_entry_looks_the_same_wherever_it_stands() -> None:
+    looks: dict[tuple[str, str, str], list[bytes]] = {}
+    places: dict[tuple[str, str, str], set[tuple[float, float]]] = {}
+    for seed in range(60):
+        document = make_document(np.random.default_rng(seed), pages=(6, 6))
+        for entry in document.entries:
+            key = entry.kind, entry.key, entry.digit
+            cell = np.array(document.media[entry.box.item])[inside(entry.box)]
+            looks.setdefault(key, []).append(cell.tobytes())
+            places.setdefault(key, set()).add((entry.box.x0, entry.box.y0))
+    assert all(len(set(cells)) == 1 for cells in looks.values())
+    for kind in NEEDLES:
+        assert sum(len(places[key]) > 1 for key in places if key[0] == kind) > 20
+    assert len({cells[0] for cells in looks.values()}) == len(looks)  # and no two look alike
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_words_can_be_read_with_the_digit_below(document: Document) -> None:
+    for page, picture in zip(document.pages, document.media, strict=True):
+        for entry in page.entries:
+            if entry.kind == "word":
+                x, y = int(entry.box.x0) + 4, int(entry.box.y0)
+                assert (read_word(picture, x, y), read_word(picture, x, y + 16)) == (
+                    entry.key,
+                    f"{entry.digit}  ",
+                )
+        for x, y, word in page.texts:
+            start = x + 16 - 4 * len(word)
+            assert (read_word(picture, start, y, len(word)), read_word(picture, x + 4, y + 16)) == (
+                word,
+                "   ",
+            )
 
 
 def read_bar(picture: Image.Image, block: Box, colour: str) -> int:
@@ -94,23 +128,17 @@ def test_no_key_occurs_twice() -> None:
     for document in DOCUMENTS:
         keys = [(entry.kind, entry.key) for entry in document.entries]
         assert len(set(keys)) == len(keys)
-        lines = {entry.key for entry in document.entries if entry.kind == "line"}
-        rows = {entry.key.split()[0] for entry in document.entries if entry.kind == "cell"}
-        said = {word for page in document.pages for _, _, text in page.texts for word in text.split()}
-        assert not lines & rows
-        assert not said & (lines | rows)
+        words = {entry.key for entry in document.entries if entry.kind == "word"}
+        assert not words & {word for page in document.pages for _, _, word in page.texts}
 
 
 def entries_named_by(question: str, document: Document) -> list[Entry]:
     """Find what a question asks for, by a rule of our own."""
-    if found := re.fullmatch(r"Which digit is in row (\w+), column ([ABC])\?", question):
-        kind, key = "cell", " ".join(found.groups())
-    elif found := re.fullmatch(r"How high is the (\w+) bar\?", question):
+    if found := re.fullmatch(r"How high is the (\w+) bar\?", question):
         kind, key = "bar", found[1]
-    elif found := re.fullmatch(r"Which digit is on the line (\w+)\?", question):
-        kind, key = "line", found[1]
     else:
-        kind, key = "pair", question.rstrip("?").split(" the ")[1]
+        key = question.removeprefix("Which digit is on the ").removesuffix("?")
+        kind = "pair" if " " in key else "word"
     return [entry for entry in document.entries if entry.kind == kind and entry.key == key]
 
 
@@ -120,19 +148,14 @@ def test_a_needle_has_one_answer_and_exact_evidence(task: str) -> None:
         sample = ask(document, task, np.random.default_rng(seed))
         (entry,) = entries_named_by(sample.question, document)
         assert sample.media == document.media
-        if task == "page":
-            assert sample.answer == str(document.pages[entry.box.item].number)
-            assert sample.evidence == (Pages((entry.box.item,)),)
-        else:
-            assert sample.answer == entry.digit
-            assert sample.evidence == (entry.box,)
+        assert (sample.answer, sample.evidence) == (entry.digit, (entry.box,))
         asked = {
             level: ask(document, task, np.random.default_rng(seed), level=level)
             for level in ("block", "page")
         }
         assert {a.question for a in asked.values()} == {sample.question}
         assert asked["page"].evidence == (Pages((entry.box.item,)),)
-        assert task == "page" or asked["block"].evidence == (entry.block,)
+        assert asked["block"].evidence == (entry.block,)
 
 
 def test_controls_have_the_right_answer_and_no_evidence() -> None:
@@ -143,8 +166,8 @@ def test_controls_have_the_right_answer_and_no_evidence() -> None:
         assert asked["sum"].answer == str(sum(int(n) for n in re.findall(r"\d", asked["sum"].question)))
         bands = {picture.getpixel((1, 1)) for picture in document.media}
         assert bands == {COLOURS[asked["heading"].answer]}
-        words = {entry.key.split()[0] for entry in document.entries if entry.kind in ("line", "cell")}
-        words |= {word for page in document.pages for _, _, text in page.texts for word in text.split()}
+        words = {entry.key for entry in document.entries if entry.kind == "word"}
+        words |= {word for page in document.pages for _, _, word in page.texts}
         (topic,) = [topic for topic, known in TOPICS.items() if words & set(known)]
         assert asked["topic"].answer == topic
         names = re.findall(r"the (\w+ \w+)", asked["order"].question)
@@ -174,17 +197,16 @@ def test_documents_have_from_one_to_forty_pages() -> None:
     one = make_document(np.random.default_rng(0), pages=(1, 1), tasks=("pair",))
     assert len(one.media) == 1
     assert "order" not in one.tasks
-    forty = make_document(np.random.default_rng(0), pages=(40, 40), tasks=("cell",))
+    forty = make_document(np.random.default_rng(0), pages=(40, 40), tasks=("word",))
     assert len(forty.media) == 40
     assert sum(not page.entries for page in forty.pages) > 2  # distractors
-    sample = ask(forty, "page", np.random.default_rng(1))
-    assert sample.answer in sample.options
-    assert len(sample.options) == 40
+    sample = ask(forty, "count", np.random.default_rng(1))
+    assert (sample.answer, len(sample.options)) == ("40", 40)
 
 
 def test_entries_of_every_kind_stand_anywhere_in_a_long_document() -> None:
     made = [make_document(np.random.default_rng(seed), pages=(30, 30)) for seed in range(8)]
-    for kind in ("pair", "line", "bar", "cell"):
+    for kind in NEEDLES:
         items = [e.box.item for document in made for e in document.entries if e.kind == kind]
         assert 9 < np.mean(items) < 20
         assert min(items) < 6
@@ -192,11 +214,12 @@ def test_entries_of_every_kind_stand_anywhere_in_a_long_document() -> None:
 
 
 def test_size_and_kinds_can_be_given() -> None:
-    document = make_document(np.random.default_rng(0), size=(64, 64), kinds=("pair", "line"))
-    assert {picture.size for picture in document.media} == {(64, 64)}
-    assert {entry.kind for entry in document.entries} <= {"pair", "line"}
-    sizes = {picture.size for document in DOCUMENTS for picture in document.media}
-    assert len(sizes) > 5
+    document = make_document(np.random.default_rng(0), size=(64, 128), kinds=("pair", "word"))
+    assert {picture.size for picture in document.media} == {(64, 128)}
+    assert {entry.kind for entry in document.entries} == {"pair", "word"}
+    assert max(entry.box.y1 for entry in document.entries) == 128
+    words = make_document(np.random.default_rng(0), pages=(1, 1), kinds=("word",))
+    assert "bar" not in words.tasks
 
 
 def test_digits_and_letters_can_be_told_apart() -> None:

@@ -6,18 +6,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from letters import read_word
 
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.data.haystacks import CONTROLS, NEEDLES, ask, haystacks, interleaved
 from corehead_lib.data.manifest import read_manifests
 from corehead_lib.data.needles import PARTS, Haystack, Needle, make_haystack
-from corehead_lib.data.pages import PAPER, glyph
+from corehead_lib.data.pages import PAPER
 from corehead_lib.data.phrases import TASK_TYPES, TOPICS
-from corehead_lib.data.synthetic import COLOURS, SPLITS
+from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES, SPLITS
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Box, Sample, TextSpan
 from corehead_lib.zoo.turns import MODALITIES, corpus, draw_turns
 
+REQUESTS = {f"List the {what}." for what in ("shapes", "colours", "coloured shapes", "entries")}
 TEXTS = [make_haystack(np.random.default_rng(seed)) for seed in range(20)]
 MIXTURES = [make_haystack(np.random.default_rng(seed), images=(1, 4), prints=(1, 2)) for seed in range(20)]
 
@@ -28,30 +30,48 @@ def pixels(haystack: Haystack, box: Box) -> np.ndarray:
 
 
 def read(haystack: Haystack, piece: TextSpan | Box) -> str:
-    """Read a span, or the letters in a box, one by one against every letter there is."""
+    """Read a span, or what is printed in a box, line by line."""
     if isinstance(piece, TextSpan):
         return haystack.context[piece.start : piece.stop]
-    alphabet = "abcdefghijklmnopqrstuvwxyz0123456789. "
-    shades = [255 - np.array(glyph(letter)).astype(int) for letter in alphabet]
-    ink = pixels(haystack, piece).mean(-1) * 255 / PAPER[0]
-    letters = [ink[:, x : x + 8] for x in range(0, ink.shape[1], 8)]
-    return "".join(alphabet[int(np.argmin([np.abs(s - mark).sum() for s in shades]))] for mark in letters)
+    lines = range(int(piece.y0), int(piece.y1), 16)
+    return " ".join(read_word(haystack.media[piece.item], int(piece.x0) + 4, y).strip() for y in lines)
 
 
 @pytest.mark.parametrize("haystack", TEXTS + MIXTURES)
 def test_every_part_of_a_needle_holds_what_it_says(haystack: Haystack) -> None:
     for needle in haystack.needles:
-        if needle.kind == "image":
-            assert set(needle.parts) == {"fact"}
-            continue
-        texts = {part: read(haystack, needle.part(part)) for part in PARTS}
-        whole = f"The {needle.name} holds" if needle.kind == "fact" else needle.name
-        assert texts == {
-            "fact": f"{whole} {needle.digit}.",
-            "key": needle.name,
-            "value": needle.digit,
-            "separator": ".",
-        }
+        texts = {part: read(haystack, needle.part(part)) for part in needle.parts if needle.kind != "image"}
+        assert (
+            texts
+            == {
+                "fact": {
+                    "fact": f"The {needle.name} holds {needle.digit}.",
+                    "key": needle.name,
+                    "value": needle.digit,
+                    "separator": ".",
+                },
+                "print": {
+                    "fact": f"{needle.name} {needle.digit}",
+                    "key": needle.name,
+                    "value": needle.digit,
+                },
+                "image": {},
+            }[needle.kind]
+        )
+        assert set(needle.parts) == (set(texts) or {"fact"}) <= set(PARTS)
+
+
+def test_a_printed_fact_fills_a_cell_and_all_digits_of_its_page_are_facts() -> None:
+    for haystack in MIXTURES:
+        prints = [needle for needle in haystack.needles if needle.kind == "print"]
+        cells = [box for n in prints if isinstance(box := n.part("fact"), Box)]
+        for box in cells:
+            assert (box.x0 % 32, box.y0 % 32, box.x1 - box.x0, box.y1 - box.y0) == (0, 0, 32, 32)
+        for item in {box.item for box in cells}:
+            for x in range(0, 96, 32):
+                for y in range(0, 96, 32):
+                    has = read_word(haystack.media[item], x + 4, y + 16).strip() != ""
+                    assert has == any((box.item, box.x0, box.y0) == (item, x, y) for box in cells)
 
 
 @pytest.mark.parametrize("haystack", MIXTURES)
@@ -62,6 +82,7 @@ def test_a_picture_shows_its_shape_in_its_box_alone(haystack: Haystack) -> None:
             assert isinstance(box, Box)
             colour = COLOURS[needle.name.split()[0]]
             assert (np.abs(pixels(haystack, box) - colour).max(-1) <= 3).sum() > 5
+            assert (box.x0 % 32, box.y0 % 32, box.x1 - box.x0, box.y1 - box.y0) == (0, 0, 32, 32)
             width, height = haystack.media[box.item].size
             everything = pixels(haystack, Box(0, 0, width, height, box.item))
             outside = (everything != PAPER).any(-1)
@@ -87,7 +108,7 @@ def test_a_text_has_a_place_for_every_picture_and_every_fact_once(haystack: Hays
 @pytest.mark.parametrize("haystack", MIXTURES)
 def test_a_needle_has_one_answer_and_its_part_as_evidence(haystack: Haystack) -> None:
     for task in set(NEEDLES) & set(haystack.tasks):
-        for part in PARTS if task != "image" else ("fact",):
+        for part in {"fact": PARTS, "print": PARTS[:3], "image": PARTS[:1]}[task]:
             sample = ask(haystack, task, np.random.default_rng(2), part=part)
             name = sample.question.rstrip("?").split(" the ")[1]
             (needle,) = [n for n in haystack.needles if n.name == name]
@@ -96,13 +117,13 @@ def test_a_needle_has_one_answer_and_its_part_as_evidence(haystack: Haystack) ->
             assert (sample.context, sample.media) == (haystack.context, haystack.media)
 
 
-def place(haystack: Haystack, needle: Needle) -> tuple[float, float]:
-    """Where a needle stands: a character of the context, and a line of the picture there."""
+def place(haystack: Haystack, needle: Needle) -> tuple[float, float, float]:
+    """Where a needle stands: a character of the context, and line and column of the picture there."""
     piece = needle.part("fact")
     if isinstance(piece, TextSpan):
-        return piece.start, 0
+        return piece.start, 0, 0
     marks = [i for i, letter in enumerate(haystack.context) if letter == MEDIA]
-    return marks[piece.item], piece.y0
+    return marks[piece.item], piece.y0, piece.x0
 
 
 @pytest.mark.parametrize("haystack", TEXTS + MIXTURES)
@@ -114,7 +135,8 @@ def test_controls_have_the_right_answer_and_no_evidence(haystack: Haystack) -> N
     words = set(re.findall("[a-z]+", haystack.context))
     (topic,) = [topic for topic, known in TOPICS.items() if words & set(known)]
     assert asked["topic"].answer == topic
-    names = re.findall(r"the (\w+ \w+)", asked["order"].question)
+    names = re.findall(r"the (\w+(?: (?!or )\w+)?)", asked["order"].question)
+    assert len(names) == 2
     first = min((n for n in haystack.needles if n.name in names), key=lambda n: place(haystack, n))
     assert asked["order"].answer == first.name
 
@@ -167,6 +189,9 @@ def test_what_cannot_be_asked_is_refused() -> None:
         ask(TEXTS[0], "image", rng)
     with pytest.raises(CoreheadError, match="A needle in a picture has"):
         ask(MIXTURES[0], "image", rng, part="value")
+    printed = next(h for h in MIXTURES if "print" in h.tasks)
+    with pytest.raises(CoreheadError, match="A needle in a printed page has"):
+        ask(printed, "print", rng, part="separator")
     with pytest.raises(CoreheadError, match="is no 'fact' needle"):
         ask(MIXTURES[0], "fact", rng, next(n for n in MIXTURES[0].needles if n.kind == "image"))
     with pytest.raises(CoreheadError, match="Unknown task 'image'; haystacks have"):
@@ -174,18 +199,17 @@ def test_what_cannot_be_asked_is_refused() -> None:
 
 
 def test_every_dataset_has_a_manifest_and_every_task_a_type() -> None:
-    assert {"scenes", *MODALITIES} <= set(read_manifests("dataset"))
+    assert set(MODALITIES) <= set(read_manifests("dataset"))
     for modality in MODALITIES.values():
         assert {TASK_TYPES[task] for task in modality.needles} == {"needle"}
         assert "needle" not in {TASK_TYPES[task] for task in modality.controls}
-        assert all(not load_samples("scenes", "tuning", 1, 0, (t,))[0].evidence for t in ("count", "sum"))
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_a_conversation_asks_about_one_set_of_media(modality: str) -> None:
     kind = MODALITIES[modality]
-    seen = set()
-    for seed in range(30):
+    seen, requests = set(), set()
+    for seed in range(60):
         drawn = draw_turns(np.random.default_rng(seed), modality, tasks=kind.needles + kind.controls)
         again = draw_turns(np.random.default_rng(seed), modality, tasks=kind.needles + kind.controls)
         assert (drawn.context, drawn.turns) == (again.context, again.turns)
@@ -195,9 +219,16 @@ def test_a_conversation_asks_about_one_set_of_media(modality: str) -> None:
         seen |= {task for task, _, _ in drawn.turns}
         for task, question, answer in drawn.turns:
             if task == "listing":
-                assert question == kind.request
-                assert all(re.fullmatch(r"\w+( \w+)? \d", part) for part in answer.split(", "))
+                named = [part.rsplit(" ", 1) for part in answer.split(", ")]
+                assert len({name for name, _ in named}) == len(named)
+                assert all(digit in DIGITS for _, digit in named)
+                assert question in REQUESTS
+                if question in ("List the shapes.", "List the colours.") and modality == "scenes":
+                    known = SHAPES if question == "List the shapes." else COLOURS
+                    assert {name for name, _ in named} <= set(known)
+                requests.add(question)
     assert seen >= {"listing", *kind.needles, "count", "sum"}
+    assert len(requests) == (3 if modality == "scenes" else 1)
 
 
 @pytest.mark.parametrize("modality", MODALITIES)

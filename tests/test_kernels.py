@@ -68,6 +68,17 @@ def test_blocks_of_their_real_size_equal_a_mask(
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.filterwarnings("error")
+def test_memory_is_used_again_only_by_blocks_of_the_same_size() -> None:
+    q, k, v = tensors(16, 8, 200, 200)
+    found = q.new_empty(q.shape).transpose(0, 1)
+    with (
+        torch.inference_mode()
+    ):  # the last block is short; its run of keys is padded to the length of the others
+        stream(found, q, k, v, 16, 0, 0.3)
+    torch.testing.assert_close(found, masked(q, k, v, 16, 0).transpose(0, 1), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(("rows", "keys"), [(1500, 1500), (1200, 1300)])
 def test_gradients_flow_through_all_of_it(rows: int, keys: int) -> None:
     """Also where the kernels would be put together by denominators, which carry none."""

@@ -81,7 +81,12 @@ def test_table_rows_have_as_many_cells_as_their_header() -> None:
 
 
 def test_a_model_is_found_by_name_hub_id_or_folder() -> None:
-    for name in ("qwen3-vl-8b", "Qwen/Qwen3-VL-8B-Instruct", "/models/qwen3-vl-8b"):
+    for name in (
+        "qwen3-vl-8b",
+        "Qwen/Qwen3-VL-8B-Instruct",
+        "/models/qwen3-vl-8b",
+        "/models/Qwen3-VL-8B-Instruct",
+    ):
         found = m.model_manifest(name)
         assert found is not None
         assert found.name == "qwen3-vl-8b"

@@ -194,6 +194,21 @@ def test_measure_ram_puts_the_batches_together(tiny: LoadedModel, batch: Batch, 
     np.testing.assert_allclose(scores.share, share, rtol=1e-6)
 
 
+def test_measure_ram_hands_views_and_groups_on(families: dict[str, LoadedModel]) -> None:
+    internvl, qwen = families["internvl"], families["qwen3_vl"]
+    picture = encode(internvl, SAMPLES[:1])  # tiles and a thumbnail
+    film = encode(qwen, [KINDS[2]])  # frames in pairs; its evidence starts within one
+    for loaded, batch, choice in (
+        (internvl, picture, {"views": "whole"}),
+        (internvl, picture, {"views": "parts"}),
+        (qwen, film, {"groups": "all"}),
+    ):
+        assert (batch.targets(**choice) != batch.targets()).any()  # type: ignore[arg-type]
+        scores = measure_ram(loaded, [batch], progress=False, **choice)  # type: ignore[arg-type]
+        expected = naive(eager_attention(loaded, batch), batch.question, batch.targets(**choice))  # type: ignore[arg-type]
+        np.testing.assert_allclose(scores.target, expected, atol=1e-5)
+
+
 def test_selectivity_and_lift_by_hand() -> None:
     target, visual = np.array([[[0.2]], [[0.1]]]), np.array([[[0.4]], [[0.8]]])
     scores = RamScores(target, visual, share=np.array([0.25, 0.5]))

@@ -75,6 +75,23 @@ def test_things_stand_in_reading_order() -> None:
                 assert after.y1 > before.y0
 
 
+def test_a_shape_fills_a_cell() -> None:
+    for scene in SCENES:
+        assert set(scene.image.size) <= {96, 192}
+        for box in (thing.box for thing in scene.things):
+            assert (box.x0 % 32, box.y0 % 32, box.x1 - box.x0, box.y1 - box.y0) == (0, 0, 32, 32)
+    assert len({scene.image.size for scene in SCENES}) == 4
+
+
+def test_a_scene_knows_what_it_can_be_asked() -> None:
+    for scene in SCENES:
+        assert scene.media == (scene.image,)
+        assert scene.unique == ("pair" not in scene.tasks) == ("shape" in scene.tasks)
+        for task in scene.tasks:
+            sample = ask(scene, task, np.random.default_rng(0))
+            assert task not in RETRIEVAL_TASKS or len(named_by(sample.question, scene.things)) == 1
+
+
 def test_unique_scenes_repeat_no_attribute() -> None:
     for scene in SCENES[1::2]:
         assert len({t.shape for t in scene.things}) == len(scene.things)

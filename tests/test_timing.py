@@ -3,10 +3,11 @@
 import pytest
 import torch
 
+from corehead_lib.attention import plain
 from corehead_lib.heads import Head
 from corehead_lib.hybrid import HybridAttention
 from corehead_lib.models import Backbone
-from corehead_lib.timing import arithmetic_limit, compare_attention
+from corehead_lib.timing import arithmetic_limit, compare_attention, masked, random_call
 
 
 @pytest.mark.parametrize(
@@ -22,8 +23,15 @@ def test_the_limit_counts_pairs(length: int, window: int, sinks: int) -> None:
 
 def test_one_row_for_each_kernel_and_length() -> None:
     operator = HybridAttention([Head(0, 0)], window=8, sinks=2)
-    rows = compare_attention(Backbone(1, 4, 2, 8), [16, 32], operator, rounds=1)
+    kernels = {"dense": plain, "hybrid": operator.kernel}
+    rows = compare_attention(Backbone(1, 4, 2, 8), [16, 32], kernels, rounds=1)
     assert [(row["kernel"], row["length"]) for row in rows] == [
         (kernel, length) for length in (16, 32) for kernel in ("dense", "hybrid")
     ]
     assert all(row["seconds"] > 0 and row["peak_bytes"] >= 0 for row in rows)
+
+
+def test_a_mask_gives_the_same_as_the_kernel() -> None:
+    operator = HybridAttention([Head(0, 1), Head(0, 2)], window=8, sinks=2)
+    call = random_call(Backbone(1, 4, 2, 8), 40)
+    torch.testing.assert_close(masked(call, operator), operator.kernel(call))

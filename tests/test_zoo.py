@@ -13,30 +13,25 @@ from tiny import RECIPE, RECIPES, noise
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from corehead_lib.errors import CoreheadError
-from corehead_lib.models import LoadedModel
+from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.zoo import train
 from corehead_lib.zoo.build import build
 from corehead_lib.zoo.families.qwen3_vl import TOKENS
 from corehead_lib.zoo.lessons import Lesson, answer_labels, make_lesson
-from corehead_lib.zoo.train import corpus, learning_rate, read_recipe, score, split_parameters, train_model
+from corehead_lib.zoo.train import learning_rate, read_recipe, score, split_parameters, train_model
+from corehead_lib.zoo.turns import MODALITIES, corpus
 
-STAGE = {
-    "goal": ["shape"],
-    "until": 1.1,
-    "least": 1,
-    "most": 3,
-    "listing": 0.3,
-    "sizes": [96],
-    "things": [1, 2],
+MIX = {
+    "scenes": {"batch": 2, "questions": 2, "sizes": [96], "things": [1, 2], "tasks": ["shape", "sum"]},
+    "haystacks": {"batch": 1, "questions": 2, "facts": [1, 2], "filler": [1, 1], "tasks": ["fact"]},
 }
+STAGE = {"goal": ["scenes/shape"], "until": 1.1, "least": 1, "most": 3, "mix": MIX}
 TRAIN: dict[str, Any] = {
-    "batch": 2,
-    "questions": 2,
     "muon": 0.02,
     "adamw": 0.002,
     "warmup": 3,
     "cooldown": 2,
-    "stages": [{**STAGE, "tasks": ["shape", "sum"]}, {**STAGE, "tasks": ["pair", "shape", "sum"]}],
+    "stages": [{**STAGE, "mix": {"scenes": MIX["scenes"]}}, {**STAGE, "price": 0.01}],
 }
 STEPS = 3 + 3 + 2
 
@@ -62,7 +57,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert summary["steps"] == STEPS
 
     def stops(*arguments: Any) -> Lesson:
-        if arguments[-1] == 5:  # two steps after the checkpoint
+        if arguments[1] == "haystacks" and arguments[-1] == 5:  # two steps after the checkpoint
             raise Interruption
         return make_lesson(*arguments)
 
@@ -82,6 +77,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     lines = [json.loads(line) for line in curve.splitlines()]
     assert [line["step"] for line in lines] == list(range(STEPS))
     assert [line["stage"] for line in lines] == [0] * 3 + [1] * 5
+    kinds = [{key.split("/")[0] for key in line if "/" in key} for line in lines]
+    assert kinds == [{"scenes"}] * 3 + [{"scenes", "haystacks"}] * 5
+    assert summary["recipe"] == "tiny"
     check_loads(whole)
 
 
@@ -179,24 +177,41 @@ def test_labels_keep_the_answers_and_their_end() -> None:
     assert torch.equal(answer_labels(ids, [8, 9], 7), expected)
 
 
-def lesson(tiny: LoadedModel, seed: int = 0, step: int = 0) -> Lesson:
-    return make_lesson(tiny.processor, TRAIN, TRAIN["stages"][0], seed, step)
+def lesson(loaded: LoadedModel, modality: str, seed: int = 0, step: int = 0, **more: Any) -> Lesson:
+    return make_lesson(loaded.processor, modality, {"batch": 2, "questions": 3, **more}, seed, step)
 
 
-def test_a_lesson_asks_for_answers_and_nothing_else(tiny: LoadedModel) -> None:
-    tokenizer = tiny.processor.tokenizer
-    for step in range(6):
-        made = lesson(tiny, step=step)
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_lesson_asks_for_answers_and_nothing_else(family: LoadedModel, modality: str) -> None:
+    tokenizer = family.processor.tokenizer
+    kind = MODALITIES[modality]
+    for step in range(3):
+        shared: dict[str, Any] = (
+            {"frames": [2, 9]} if modality == "clips" else {}
+        )  # not every family mixes lengths
+        made = lesson(family, modality, step=step, tasks=[*kind.needles, "sum"], **shared)
         for row, tasks in zip(made.labels, made.tasks, strict=True):
             answers = tokenizer.decode(row[row != -100]).split("<|im_end|>")
             assert answers[-1] == ""
             assert len(answers) - 1 == len(tasks)
             for answer, task in zip(answers, tasks, strict=False):
-                assert answer.isdigit() or (task == "listing" and answer.split()[-1].isdigit())
+                assert answer.isdigit() or (task == f"{modality}/listing" and answer.split()[-1].isdigit())
+        if modality != "haystacks":
+            seen = made.inputs["attention_mask"].bool()
+            assert made.visual.any(1).all()
+            assert not (made.visual & (made.text | ~seen)).any()
+            first = made.visual.int().argmax(1, keepdim=True)
+            after = torch.arange(seen.shape[1])[None] > first
+            assert torch.equal(made.text, seen & after & ~made.visual)
+        else:
+            assert not made.visual.any()
+            assert not made.text.any()
 
 
-def test_of_a_listing_only_the_digits_are_scored(tiny: LoadedModel) -> None:
-    made = make_lesson(tiny.processor, TRAIN, {**TRAIN["stages"][0], "listing": 1.0}, 0, 0)
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_of_a_listing_only_the_digits_are_scored(tiny: LoadedModel, modality: str) -> None:
+    made = lesson(tiny, modality, listing=1.0)
+    assert made.tasks == [[f"{modality}/listing"]] * 2
     for ids, scored, labels in zip(made.inputs["input_ids"], made.scored, made.labels, strict=True):
         words = tiny.processor.tokenizer.convert_ids_to_tokens(ids[labels != -100])
         assert [w for w in words if w.isdigit()] == tiny.processor.tokenizer.convert_ids_to_tokens(
@@ -204,19 +219,46 @@ def test_of_a_listing_only_the_digits_are_scored(tiny: LoadedModel) -> None:
         )
 
 
-def test_a_lesson_depends_on_seed_and_step_alone(tiny: LoadedModel) -> None:
-    one, again = lesson(tiny, 4, 2), lesson(tiny, 4, 2)
+def test_a_lesson_depends_on_modality_seed_and_step_alone(tiny: LoadedModel) -> None:
+    one, again = lesson(tiny, "scenes", 4, 2), lesson(tiny, "scenes", 4, 2)
     assert torch.equal(one.labels, again.labels)
     assert torch.equal(one.inputs["pixel_values"], again.inputs["pixel_values"])
-    for other in (lesson(tiny, 5, 2), lesson(tiny, 4, 3)):
+    for other in (lesson(tiny, "scenes", 5, 2), lesson(tiny, "scenes", 4, 3)):
         assert not np.array_equal(one.inputs["pixel_values"], other.inputs["pixel_values"])
+
+
+def test_conversations_of_a_lesson_have_as_many_pages(tiny: LoadedModel) -> None:
+    numbers = set()
+    for step in range(5):
+        made = lesson(tiny, "documents", step=step, batch=3, pages=[1, 4])
+        pictures = made.inputs["image_grid_thw"].shape[0]
+        assert pictures % 3 == 0
+        numbers.add(pictures // 3)
+    assert numbers <= {1, 2, 3, 4}
+    assert len(numbers) > 1
+
+
+def test_the_gradient_is_the_mean_over_lessons(tiny_folder: Path) -> None:
+    model = load_model(str(tiny_folder))
+    lessons = [lesson(model, "scenes"), lesson(model, "haystacks")]
+    weight = model.model.get_input_embeddings().weight
+    gradients = []
+    for made in lessons:
+        train._learn(model.model, made, 0, 0.0, 1)
+        gradients.append(weight.grad.clone())
+        weight.grad = None
+    for made in lessons:
+        train._learn(model.model, made, 0, 0.0, 2)
+    torch.testing.assert_close(weight.grad, (gradients[0] + gradients[1]) / 2)
 
 
 def test_an_answer_is_right_if_all_of_its_tokens_are(tiny: LoadedModel) -> None:
     labels = torch.tensor([[-100, 5, 6, -100, -100, 7, -100], [3, 4, -100, -100, -100, -100, 2]])
     predicted = torch.tensor([[0, 5, 6, 0, 0, 1, 0], [3, 0, 9, 9, 9, 9, 2]])
     tasks = [["shape", "sum"], ["shape", "pair"]]
-    judged = score(replace(lesson(tiny), labels=labels, scored=labels != -100, tasks=tasks), predicted)
+    judged = score(
+        replace(lesson(tiny, "scenes"), labels=labels, scored=labels != -100, tasks=tasks), predicted
+    )
     assert judged == {"shape": [True, False], "sum": [False], "pair": [True]}
 
 
@@ -251,5 +293,23 @@ def test_the_flagship_recipe_has_128_heads() -> None:
 
 
 def test_an_unknown_recipe_is_refused() -> None:
-    with pytest.raises(CoreheadError, match="No recipe for 'tiny'"):
-        read_recipe("tiny")
+    for name in ("tiny", ".train"):
+        with pytest.raises(CoreheadError, match=f"No recipe for '{name}'") as error:
+            read_recipe(name)
+        assert "'tiny-internvl'" in str(error.value)
+        assert "'.train'" not in str(error.value).split(";")[1]
+
+
+@pytest.mark.parametrize("name", ["tiny-qwen3-vl", "tiny-internvl", "tiny-llava-onevision"])
+def test_recipes_know_their_tasks(name: str) -> None:
+    for stage in read_recipe(name)["train"]["stages"]:
+        goals: dict[str, set[str]] = {}
+        for goal in stage["goal"]:
+            modality, task = goal.split("/")
+            goals.setdefault(modality, set()).add(task)
+        assert set(goals) <= set(stage["mix"])
+        for modality, given in stage["mix"].items():
+            kind = MODALITIES[modality]
+            asked = set(given.get("tasks", kind.needles))
+            assert asked <= {*kind.needles, *kind.controls}
+            assert goals.get(modality, set()) <= {*asked, "listing"}

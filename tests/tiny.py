@@ -19,7 +19,7 @@ from corehead_lib.encode import Batch, encode
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.samples import MEDIA, Box, Clip, Frames, Pages, Sample, TextSpan
 from corehead_lib.zoo.build import build
-from corehead_lib.zoo.train import corpus
+from corehead_lib.zoo.turns import corpus
 
 CELL = 16  # pixels of a cell: patch_size * spatial_merge_size
 

@@ -39,6 +39,11 @@ def load_samples(
     given = () if tasks is None else (tuple(tasks),)
     if dataset in real.DATASETS:
         options["data_dir"] = data_dir
+    elif data_dir:
+        raise CoreheadError(
+            f"data_dir={str(data_dir)!r}, but {dataset} is drawn from a seed and reads no folder: leave data_dir empty, "
+            f"or choose a dataset that lies in one: {', '.join(real.DATASETS)}."
+        )
     return DATASETS[dataset](split, samples, seed, *given, **options)
 
 

@@ -1,6 +1,7 @@
 """Generated documents: several pages with shapes, words and charts, and questions about them.
 
-The evidence of a needle is where its digit can be read: the cell of a shape, a word or a bar; or, as in MMDocIR (arXiv 2501.08828), the whole layout block or the whole page.
+The evidence of a needle is where its digit can be read: the cell of a shape, a word or a bar; or, as in
+MMDocIR (arXiv 2501.08828), the whole layout block or the whole page.
 """
 
 from collections import Counter
@@ -48,7 +49,7 @@ class Document:
         """The tasks that can be asked of this document."""
         kinds = {entry.kind for entry in self.entries}
         apart = len({entry.box.item for entry in self.entries if entry.kind == "pair"}) > 1
-        words = "word" in kinds or any(page.texts for page in self.pages)
+        words = "word" in kinds or any(w in TOPICS[self.topic] for p in self.pages for _, _, w in p.texts)
         able = {*kinds, "count", "heading", "sum"}
         able |= ({"order"} if apart else set()) | ({"topic"} if words else set())
         return tuple(task for task in NEEDLES + CONTROLS if task in able)
@@ -89,9 +90,8 @@ def make_document(
     for place, kind in zip(np.resize(rng.permutation(number), len(must)), must, strict=True):
         hosts[place].append(kind)
     made: list[Page] = []
-    for item in sorted(
-        rng.permutation(number).tolist(), key=lambda i: not hosts[i]
-    ):  # hosts choose keys first
+    # pages with a task's entry choose their keys first
+    for item in sorted(rng.permutation(number).tolist(), key=lambda i: not hosts[i]):
         none = bool(made) and not hosts[item] and rng.random() < empty
         room = 0 if none else int(rng.integers(blocks[0], blocks[1] + 1))
         made.append(make_page(rng, stock, item, (size[0], size[1]), colour, kinds, room, tuple(hosts[item])))
@@ -123,9 +123,10 @@ def ask(
         question, answer, options = _control(document, task, rng)
         return Sample("", task, question, answer, document.media, (), options)
     entry = entry or fitting[rng.integers(len(fitting))]
-    question, options = digit_on(entry.key), DIGITS
     if task == "bar":
         question, options = f"How high is the {entry.name}?", DIGITS[1:9]
+    else:
+        question, options = digit_on(entry.name), DIGITS
     evidence: Evidence = Pages((entry.box.item,))
     if level != "page":
         evidence = entry.block if level == "block" else entry.box

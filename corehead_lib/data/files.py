@@ -27,7 +27,7 @@ def require(dataset: str, folder: Path, patterns: Sequence[str]) -> list[Path]:
             f"{folder} holds no {' and no '.join(patterns)}" if folder.is_dir() else f"{folder} is no folder"
         )
         raise CoreheadError(
-            f"{dataset} is not there: {there}. {how_to_get(find_manifest(dataset, 'dataset'))}"
+            f"{dataset} is not there: {there}. {how_to_get(find_manifest(dataset, 'dataset'), folder)}"
         )
     return found
 

@@ -1,5 +1,6 @@
 """Read and check data_manifests/: one YAML file per model or dataset, with its source, licence and checksums."""
 
+import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -96,21 +97,28 @@ def find_manifest(name: str, kind: Kind) -> Manifest:
 def model_manifest(name: str) -> Manifest | None:
     """The manifest of a model, by its name here, its hub id, or a folder of that name; None if it has none."""
     known = read_manifests("model")
+    folder = Path(name).name
     alike = (
-        m for m in known.values() if m.hub and name != m.name and (m.hub == name or Path(name).name == m.name)
+        m
+        for m in known.values()
+        if m.hub and name != m.name and (m.hub == name or folder in (m.name, m.hub.split("/")[-1]))
     )
     return known.get(name) or next(alike, None)
 
 
-def how_to_get(manifest: Manifest) -> str:
-    """Where a dataset comes from, under which terms, and how its folder must look: one line."""
+def how_to_get(manifest: Manifest, folder: Path | None = None) -> str:
+    """Where a dataset comes from, under which terms, how its folder must look, and the commands: one line."""
+    place = f" --data-dir {shlex.quote(str(folder))}" if folder else ""
     where = {
-        "by hand": "no command may fetch it",
-        "terms": f"`corehead data fetch {manifest.name} --accept-terms` fetches it",
-        "open": f"`corehead data fetch {manifest.name}` fetches it",
+        "by hand": "no command may fetch it, download it yourself",
+        "terms": f"read its terms, then `corehead data fetch {manifest.name} --accept-terms{place}` fetches it",
+        "open": f"`corehead data fetch {manifest.name}{place}` fetches it",
         "nothing": "nothing needs fetching",
     }[manifest.fetch]
-    return f"It comes from {manifest.source}; licence: {manifest.licence}; {where}. The folder must hold: {manifest.layout}"
+    return (
+        f"It comes from {manifest.source}; licence: {manifest.licence}; {where}. The folder must hold: {manifest.layout}. "
+        f"`corehead data check {manifest.name}{place}` says what is there and what is missing."
+    )
 
 
 def disagreements(manifest: Manifest, actual: dict[str, int | None]) -> list[str]:

@@ -25,7 +25,7 @@ class Needle:
 
     kind: "fact" (a coloured shape, in the text; parts are TextSpans), "image" (a picture of such a shape; the
         one part is "fact", its Box) or "print" (a word of a printed page; parts are Boxes).
-    parts: "fact" (all of it), "key" (the name), "value" (the digit), "separator" (the full stop after it).
+    parts: "fact" (all of it), "key" (the name), "value" (the digit), and in text "separator" (the full stop).
     """
 
     kind: str
@@ -114,7 +114,7 @@ def make_haystack(
             context += f"The {name} holds {digit}. "
         else:
             context += MEDIA
-            picture, found = (_picture if kind == "image" else _print)(rng, held, topic, len(media))
+            picture, found = (_picture if kind == "image" else _print)(rng, held, len(media))
             media.append(picture)
             needles += found
     return Haystack(context.rstrip(" ") + "\n", tuple(media), tuple(needles), topic)
@@ -136,7 +136,7 @@ def _fact(name: str, digit: str, start: int) -> Needle:
 
 
 def _picture(
-    rng: np.random.Generator, held: list[tuple[str, str]], topic: str, item: int
+    rng: np.random.Generator, held: list[tuple[str, str]], item: int
 ) -> tuple[Image.Image, list[Needle]]:
     """A picture of one shape, somewhere on white."""
     ((name, digit),) = held
@@ -149,7 +149,7 @@ def _picture(
 
 
 def _print(
-    rng: np.random.Generator, held: list[tuple[str, str]], topic: str, item: int
+    rng: np.random.Generator, held: list[tuple[str, str]], item: int
 ) -> tuple[Image.Image, list[Needle]]:
     """A page of printed words, one to a cell: facts, a digit below each, and small words."""
     columns = PRINT[0] // STEP

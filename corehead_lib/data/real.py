@@ -1,6 +1,7 @@
 """The paper's datasets, from a folder on disk: one entry point for all of their loaders."""
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,28 +13,36 @@ from corehead_lib.data.manifest import find_manifest, how_to_get
 from corehead_lib.data.records import Loaded, collect, known_tasks, tell
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError
-from corehead_lib.samples import Sample
+from corehead_lib.samples import Box, Evidence, Frames, Pages, Sample, TextSpan
 
 VARIABLE = "COREHEAD_DATA"  # the environment variable that says where datasets are kept
 
 
 @dataclass(frozen=True)
 class Source:
-    """A module of this package with ``TASKS`` and ``records``, and what a variant of the dataset fixes."""
+    """A module of this package with ``TASKS`` and ``records``, and what a variant of the dataset fixes.
+
+    ``evidence``: the kinds that it has, the usual one first, each with what ``load`` must be asked for to get it.
+    """
 
     module: str
     manifest: str
     options: dict[str, Any] = field(default_factory=dict)
+    evidence: dict[type[Evidence], dict[str, Any]] = field(default_factory=dict)
 
 
+TEXT_TASKS = ("infoseek", "viquae", "retrieval-text", "counting-text", "reasoning-text")
+BOXES, TUBE = {"evidence": "boxes"}, {"evidence": "tube"}
 SOURCES = {
-    "refcocog": Source("refcocog", "refcocog"),
-    "mmdocir": Source("mmdocir", "mmdocir"),
-    "mmdocir-layouts": Source("mmdocir", "mmdocir", {"evidence": "boxes"}),
-    "vidstg": Source("vidstg", "vidstg"),
-    "vidstg-tubes": Source("vidstg", "vidstg", {"evidence": "tube"}),
-    "mmlongbench": Source("mmlongbench", "mmlongbench"),
-    "mmlongbench-doc": Source("mmlongbench_doc", "mmlongbench-doc"),
+    "refcocog": Source("refcocog", "refcocog", evidence={Box: {}}),
+    "mmdocir": Source("mmdocir", "mmdocir", evidence={Pages: {}, Box: BOXES}),
+    "mmdocir-layouts": Source("mmdocir", "mmdocir", BOXES, {Box: {}}),
+    "vidstg": Source("vidstg", "vidstg", evidence={Frames: {}, Box: TUBE}),
+    "vidstg-tubes": Source("vidstg", "vidstg", TUBE, {Box: {}}),
+    "mmlongbench": Source(
+        "mmlongbench", "mmlongbench", evidence={Pages: {}, TextSpan: {"tasks": TEXT_TASKS}}
+    ),
+    "mmlongbench-doc": Source("mmlongbench_doc", "mmlongbench-doc", evidence={Pages: {}}),
     "mlvu": Source("mlvu", "mlvu"),
 }
 
@@ -73,7 +82,7 @@ def load(
         asked = f"data_dir={str(data_dir)!r}" if data_dir else "data_dir is empty"
         manifest = find_manifest(source.manifest, "dataset")
         raise CoreheadError(
-            f"{dataset} needs its files: {asked}, {folder} is no folder. {how_to_get(manifest)}"
+            f"{dataset} needs its files: {asked}, {folder} is no folder. {how_to_get(manifest, folder)}"
         )
     module = import_module(f"corehead_lib.data.{source.module}")
     chosen = getattr(module, "DEFAULT_TASKS", module.TASKS) if tasks is None else tuple(tasks)
@@ -97,7 +106,10 @@ def _samples(
     data_dir: str | Path = "",
     **options: Any,
 ) -> list[Sample]:
-    return tell(load(dataset, split, samples, seed, tasks, data_dir, **options))
+    found = tell(load(dataset, split, samples, seed, tasks, data_dir, **options))
+    if len(found) < samples:
+        print(f"  {samples} were asked for: {dataset} ({split}) has no more", file=sys.stderr)
+    return found
 
 
 DATASETS: dict[str, Callable[..., list[Sample]]] = {name: partial(_samples, name) for name in SOURCES}

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import numpy as np
@@ -98,7 +98,7 @@ def collect(
             report.aside["over the limit"] += len(chosen) - n
             break
         with report.guard(chosen[i].id):
-            sample = chosen[i].build()
+            sample = replace(chosen[i].build(), group=chosen[i].group)
             _complete(sample)
             if check_pixels:
                 _decode(sample)

@@ -35,10 +35,7 @@ CONTROL_TASKS = ("count", "background", "sum")
 SPLITS = ("train", "detection", "evaluation", "tuning")
 
 MOST_THINGS = 8
-SIZES = (
-    96,
-    192,
-)  # pixels, for either side of a scene: one or two tiles of the models that cut pictures into tiles
+SIZES = (96, 192)  # pixels, either side of a scene: one or two tiles of the models that cut pictures up
 SIDE = 32  # pixels, side of a shape
 STEP = 32  # pixels; shapes stand on this lattice, one cell of the tiny models
 _ZOOM = 4  # sprites are drawn this much larger, then reduced, for smooth edges
@@ -132,7 +129,7 @@ def make_scene(
     size: tuple[int, int] | None = None,
     things: tuple[int, int] = (3, MOST_THINGS),
 ) -> Scene:
-    """Draw a scene of shapes on a jittered grid.
+    """Draw a scene of shapes, each in a cell of its own.
 
     unique: every shape and every colour occurs at most once (one attribute names a thing);
         otherwise attributes repeat and only the pair (colour, shape) is unique.
@@ -140,7 +137,7 @@ def make_scene(
     things: least and most shapes, as far as there is room.
     """
     width, height = size or (int(rng.choice(SIZES)), int(rng.choice(SIZES)))
-    columns, rows = width // SIDE, height // SIDE
+    columns, rows = width // STEP, height // STEP
     if columns * rows < things[0]:
         raise CoreheadError(f"A scene of {width} x {height} pixels has no room for {things[0]} shapes.")
     number = int(rng.integers(things[0], min(things[1], columns * rows) + 1))
@@ -154,15 +151,11 @@ def make_scene(
         names = [pairs[i] for i in rng.permutation(len(pairs))[:number]]
     background = str(rng.choice(list(BACKGROUNDS)))
     image = Image.new("RGB", (width, height), BACKGROUNDS[background])
-    shift = np.sort(rng.integers(0, (width - columns * SIDE) // STEP + 1, columns + 1))
-    drop = np.sort(rng.integers(0, (height - rows * SIDE) // STEP + 1, rows + 1))
     placed = []
     for place, (colour, shape) in zip(
         np.sort(rng.choice(columns * rows, number, replace=False)), names, strict=False
     ):
-        row, column = divmod(int(place), columns)
-        x = column * SIDE + STEP * int(rng.integers(shift[column], shift[column + 1] + 1))
-        y = row * SIDE + STEP * int(rng.integers(drop[row], drop[row + 1] + 1))
+        x, y = STEP * (int(place) % columns), STEP * (int(place) // columns)
         digit = str(rng.choice(DIGITS))
         drawing = sprite(str(shape), str(colour), digit)
         image.paste(drawing, (x, y), drawing)

@@ -1,52 +1,54 @@
-"""Ship a trained model: held-out accuracy, model card, curve, and its manifest with the checksum."""
+"""The card of a shipped model: what it learned from, how, and what it can do, written from recipe and curve."""
 
 import json
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
-import yaml
 
-from corehead_lib.data import load_samples, manifest
-from corehead_lib.data.synthetic import CONTROL_TASKS, RETRIEVAL_TASKS
-from corehead_lib.encode import encode_all
-from corehead_lib.errors import CoreheadError
-from corehead_lib.evaluate import evaluate
-from corehead_lib.models import ZOO, load_model, weights_checksum
-from corehead_lib.zoo.train import read_recipe
+from corehead_lib.models import LoadedModel
+from corehead_lib.plots import AMBER, BLACK, BLUE, GREEN, PINK, RED, SKY
+from corehead_lib.zoo.turns import MODALITIES
 
-TASKS = RETRIEVAL_TASKS + CONTROL_TASKS
-SHIPPED = ("*.json", "*.safetensors", "*.jinja", "curve.jsonl")
+# Tasks to judge a model by. The controls of interleaved texts are those of haystacks.
+TASKS = {name: kind.needles + kind.controls for name, kind in MODALITIES.items() if name != "interleaved"}
+TASKS["interleaved"] = MODALITIES["interleaved"].needles
+SUCCESS = 0.95  # of every needle task
+PALETTE = (BLACK, BLUE, RED, GREEN, PINK, AMBER, SKY)
+Accuracy = dict[str, float]  # by "modality/task"
 
 CARD = """\
 # {name}
 
-A **tiny model** of the real `{architecture}` class, {millions:.1f} million parameters, trained from scratch by
-`corehead train {name}`. It exists so that every claim of the book can be run live on two CPU cores. It knows nothing
-but the generated scenes below; it says nothing about the world.
+A **tiny model** of the real `{architecture}` class, {millions:.1f} million parameters ({layers} layers of {heads} heads), trained
+from scratch by `corehead train {recipe}{seeded}`. It exists so that every claim of the book can be run live on two CPU cores. It
+knows nothing but the generated data below; it says nothing about the world.
 
-- **Data**: generated scenes of 3 to 8 coloured shapes with digits (`corehead_lib/data/synthetic.py`), questions by shape, by colour
-  and by both, and three tasks without retrieval: counting, the background's colour, small sums. Random stream `train`;
-  the other splits never share a scene with it.
-- **Recipe**: `corehead_lib/zoo/recipe.yaml`, seed {seed}: {steps} steps of {batch} pictures with up to {questions} questions each, in three
-  stages (listing few things by shape, colour or both; questions; questions about more things in larger pictures) and a
-  cooldown; Muon for hidden matrices, AdamW for the rest; float32.
-- **A price on looking**: each head pays for attention that it gives to the picture from text tokens, {prices} nats per head in the
-  stages. At the lower price retrieval is spread over a dozen heads; the higher one leaves a few. Sparsity of this model is
-  therefore encouraged, not discovered.
-- **Time**: {minutes:.0f} minutes on one to two CPU cores.
-- **Weights**: sha256 `{sha256}`.
+- **Data**: generated {modalities} (`corehead_lib/data/`), random stream `train`; the other splits never share one with it.
+- **Recipe**: `{recipe}` in `corehead_lib/zoo/recipe.yaml`, seed {seed}: {steps} steps, the last {cooldown} of them a cooldown; Muon for
+  hidden matrices, AdamW for the rest; trained in float32.
+- **Price on looking**: {price}
+- **Time**: {minutes:.0f} minutes.
+- **Weights**: float16, half the size; all numbers here are of these weights, loaded as float32. sha256 `{sha256}`.
 - **Licence**: Apache-2.0.
 
-## Accuracy on held-out scenes (split `tuning`, {samples} questions a task)
+## Stages
+
+A stage ends when every task of its goal is right as often as it says, averaged over about 20 steps, or after its most steps.
+
+{stages}
+
+## Accuracy on held-out data (split `tuning`, {samples} questions a task)
+
+Needles have to be found; controls need no retrieval.
 
 {accuracy}
 
 ## Runs, and what became of them
 
-A run counts as a success if every retrieval task reaches 95 %.
+For each kind of data, the accuracy of the worst needle task; a run counts as a success if all reach {success:.0%}. This run was judged on
+{samples} questions a task, others on {few}.
 
 {runs}
 
@@ -60,102 +62,125 @@ A run counts as a success if every retrieval task reaches 95 %.
 """
 
 
-def judge(folder: Path, samples: int = 200) -> dict[str, float]:
-    """Measure accuracy per task on held-out scenes of the tuning split."""
-    loaded = load_model(str(folder))
-    return {
-        task: evaluate(
-            loaded, encode_all(loaded, load_samples("scenes", "tuning", samples, 0, (task,))), progress=False
-        ).accuracy
-        for task in TASKS
-    }
+def write_card(
+    name: str,
+    recipe: str,
+    train: dict[str, Any],
+    loaded: LoadedModel,
+    curve: pd.DataFrame,
+    runs: list[tuple[dict[str, Any], Accuracy]],
+    **facts: Any,
+) -> str:
+    """Write the card in Markdown.
 
-
-def ship(name: str, run: Path, others: Sequence[Path] = (), note: str = "None.", samples: int = 200) -> Path:
-    """Copy a finished run into the package as ``name``, with card, curve and manifest; return its folder.
-
-    others: further runs of the same recipe, listed in the card with their accuracy, failures included.
-    note: anything in which this run differs from the recipe.
+    recipe, train: the recipe's name and its ``train`` part.
+    runs: summary and accuracy of the shipped run, then those of others with the same recipe.
+    facts: ``samples`` and ``few`` (questions a task for this run and for others) and ``note``.
     """
-    if not (run / "summary.json").exists():
-        raise CoreheadError(f"{run} holds no summary.json: the training there is not finished.")
-    rows = []
-    for folder in sorted({run, *others}):
-        summary = json.loads((folder / "summary.json").read_text())
-        accuracy = judge(folder, samples)
-        rows.append({"seed": summary["seed"], "steps": summary["steps"], **accuracy})
-        if folder == run:
-            chosen, held_out = summary, accuracy
-    target = ZOO / name
-    target.mkdir(exist_ok=True)
-    for pattern in SHIPPED:
-        for path in run.glob(pattern):
-            if path.name != "summary.json":
-                shutil.copy2(path, target / path.name)
-    draw_curve(target / "curve.jsonl", target / "curve.png")
-    loaded = load_model(str(run))
-    checksum = weights_checksum(target)
-    stages = read_recipe(name)["train"]["stages"]
-    runs = pd.DataFrame(rows).assign(
-        success=lambda table: (table[list(RETRIEVAL_TASKS)].min(axis=1) >= 0.95).map(
-            {True: "yes", False: "no"}
-        )
+    (summary, accuracy), *_ = runs
+    stages = train["stages"]
+    trained = [modality for modality in MODALITIES if any(modality in stage["mix"] for stage in stages)]
+    prices = sorted({stage.get("price", 0.0) for stage in stages} - {0.0})
+    charged = ", then ".join(f"{price:g}" for price in prices)
+    price = (
+        f"each head pays for attention that it gives to media from text tokens, {charged} nats per head. Sparsity of\n"
+        "  this model is therefore encouraged, not discovered."
+        if prices
+        else "none."
     )
-    (target / "README.md").write_text(
-        CARD.format(
-            name=name,
-            architecture=type(loaded.model).__name__,
-            millions=sum(p.numel() for p in loaded.model.parameters()) / 1e6,
-            sha256=checksum,
-            samples=samples,
-            accuracy=_table(pd.DataFrame([held_out])),
-            runs=_table(runs),
-            note=note,
-            prices=" and ".join(f"{p:g}" for p in sorted({s.get("price", 0) for s in stages} - {0})),
-            **chosen,
-        )
+    return CARD.format(
+        name=name,
+        recipe=recipe,
+        seeded=f" --seed {summary['seed']}" if summary["seed"] else "",
+        architecture=type(loaded.model).__name__,
+        millions=sum(p.numel() for p in loaded.model.parameters()) / 1e6,
+        layers=loaded.backbone.layers,
+        heads=loaded.backbone.heads,
+        sha256=loaded.checksum,
+        modalities=", ".join(trained),
+        cooldown=train["cooldown"],
+        price=price,
+        stages=_table(_stages(stages, curve)),
+        accuracy=_table([_by_kind(modality, accuracy) for modality in TASKS]),
+        runs=_table([_run(*run) for run in runs]),
+        success=SUCCESS,
+        **{key: summary[key] for key in ("seed", "steps", "minutes")},
+        **facts,
     )
-    shape = loaded.backbone
-    entry = {
-        "name": name,
-        "kind": "model",
-        "description": "tiny model trained from scratch on generated scenes",
-        "source": f"corehead train {name}",
-        "licence": "Apache-2.0",
-        "format": "safetensors, transformers",
-        "sha256": checksum,
-        "layers": shape.layers,
-        "heads": shape.heads,
-        "kv_heads": shape.kv_heads,
-        "head_dim": shape.head_dim,
-        "context": loaded.model.config.get_text_config().max_position_embeddings,
-    }
-    (manifest.FOLDER / f"{name}.yaml").write_text(yaml.safe_dump(entry, sort_keys=False))
-    return target
 
 
-def draw_curve(curve: Path, picture: Path) -> None:
-    """Draw loss and accuracy of a training run, smoothed over 20 steps."""
-    table = pd.DataFrame(json.loads(line) for line in curve.read_text().splitlines())
-    figure, (upper, lower) = plt.subplots(2, 1, figsize=(7, 5), sharex=True, layout="constrained")
-    upper.plot(table.step, table.loss, lw=0.8)
-    upper.set(ylabel="loss (nats per token)", yscale="log")
-    for task in ("listing", *TASKS):
-        if task in table:
-            lower.plot(table.step, table[task].rolling(20, min_periods=1).mean(), label=task)
-    for start in table.step[table.stage.diff() > 0]:
-        for axis in (upper, lower):
+def worst(accuracy: Accuracy, modality: str) -> float:
+    """Accuracy of the modality's worst needle task."""
+    return min(accuracy[f"{modality}/{task}"] for task in MODALITIES[modality].needles)
+
+
+def draw_curve(curve: pd.DataFrame, picture: Path) -> None:
+    """Draw a run's loss, and below it accuracy per task, one panel for each kind of data, over 20 steps."""
+    shown = [modality for modality in MODALITIES if any(c.startswith(f"{modality}/") for c in curve.columns)]
+    figure, (top, *panels) = plt.subplots(
+        1 + len(shown), 1, figsize=(8, 2 + 1.7 * len(shown)), sharex=True, layout="constrained", squeeze=True
+    )
+    top.plot(curve.step, curve.loss, lw=0.8, color="black")
+    top.set(ylabel="loss (nats per token)", yscale="log")
+    for modality, axis in zip(shown, panels, strict=True):
+        for number, task in enumerate(
+            ("listing", *MODALITIES[modality].needles, *MODALITIES[modality].controls)
+        ):
+            if f"{modality}/{task}" in curve:
+                smooth = curve[f"{modality}/{task}"].rolling(20, min_periods=1).mean()
+                axis.plot(
+                    curve.step,
+                    smooth,
+                    label=task,
+                    lw=1,
+                    color=PALETTE[number % len(PALETTE)],
+                    ls="--" if task in MODALITIES[modality].controls else "-",
+                )
+        axis.set(ylabel="accuracy", ylim=(0, 1.02))
+        axis.set_title(modality, loc="left", fontsize=9)
+        axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), fontsize=7, frameon=False)
+    for start in curve.step[curve.stage.diff() > 0]:
+        for axis in (top, *panels):
             axis.axvline(start, color="black", lw=0.8, ls=":")
-    lower.set(xlabel="step", ylabel="accuracy in training", ylim=(0, 1.02))
-    lower.legend(ncols=4, fontsize=8, frameon=False)
+    figure.align_ylabels()
+    (panels or [top])[-1].set_xlabel("step")
     figure.savefig(picture, dpi=90)
     plt.close(figure)
 
 
-def _table(table: pd.DataFrame) -> str:
-    """A Markdown table with three decimals."""
-    cells = [
-        [f"{v:.3f}" if isinstance(v, float) else str(v) for v in row] for row in table.to_numpy().tolist()
+def read_curve(path: Path) -> pd.DataFrame:
+    """One row a step: step, stage, loss, and accuracy by "modality/task" where it was asked."""
+    return pd.DataFrame(json.loads(line) for line in path.read_text().splitlines())
+
+
+def _stages(stages: list[dict[str, Any]], curve: pd.DataFrame) -> list[dict[str, str]]:
+    return [
+        {
+            "stage": str(number),
+            "steps": str(int((curve.stage == number).sum())),
+            "conversations a step": ", ".join(f"{m} {given['batch']}" for m, given in stage["mix"].items()),
+            "price (nats)": f"{stage.get('price', 0):g}",
+            "goal": f"{stage['until']:.0%} of {', '.join(stage['goal'])}",
+        }
+        for number, stage in enumerate(stages)
     ]
-    lines = [list(map(str, table.columns)), ["---"] * table.shape[1], *cells]
+
+
+def _by_kind(modality: str, accuracy: Accuracy) -> dict[str, str]:
+    def some(tasks: tuple[str, ...]) -> str:
+        return ", ".join(f"{t} {accuracy[f'{modality}/{t}']:.3f}" for t in TASKS[modality] if t in tasks)
+
+    kind = MODALITIES[modality]
+    return {"data": modality, "needles": some(kind.needles), "controls": some(kind.controls)}
+
+
+def _run(summary: dict[str, Any], accuracy: Accuracy) -> dict[str, str]:
+    lowest = {modality: worst(accuracy, modality) for modality in TASKS}
+    row = {"seed": str(summary["seed"]), "steps": str(summary["steps"])}
+    row |= {modality: f"{value:.3f}" for modality, value in lowest.items()}
+    return row | {"success": "yes" if min(lowest.values()) >= SUCCESS else "no"}
+
+
+def _table(rows: list[dict[str, str]]) -> str:
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

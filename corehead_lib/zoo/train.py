@@ -14,6 +14,7 @@ from tqdm import tqdm
 from corehead_lib.errors import CoreheadError
 from corehead_lib.ram import RetrievalAttentionMass
 from corehead_lib.zoo.build import build
+from corehead_lib.zoo.inherit import inherit_language
 from corehead_lib.zoo.lessons import Lesson, make_lesson
 from corehead_lib.zoo.turns import corpus
 
@@ -22,8 +23,8 @@ SAVE_EVERY = 100  # steps
 
 
 def read_recipe(name: str) -> dict:
-    """Read one model's entry of recipe.yaml."""
-    recipes = yaml.safe_load(RECIPE.read_text())
+    """Read one model's entry of recipe.yaml; CoreheadError for a name without one, and for shared pieces."""
+    recipes = {k: v for k, v in yaml.safe_load(RECIPE.read_text()).items() if not k.startswith(".")}
     if name not in recipes:
         raise CoreheadError(f"No recipe for {name!r}; recipe.yaml knows {sorted(recipes)}.")
     return recipes[name]
@@ -64,7 +65,7 @@ def score(lesson: Lesson, predicted: torch.Tensor) -> dict[str, list[bool]]:
 def train_model(
     name: str, out: Path, seed: int = 0, recipe: dict | None = None, progress: bool = True
 ) -> dict:
-    """Train ``name`` into the folder ``out`` and return its summary: seed, steps, minutes, accuracy.
+    """Train ``name`` into the folder ``out`` and return its summary: recipe, seed, steps, minutes, accuracy.
 
     Resumes from ``out/checkpoint.pt`` if that is there. Writes ``curve.jsonl`` (one line a step:
     stage, loss, accuracy per task), and at the end the model and processor by save_pretrained, and
@@ -74,6 +75,8 @@ def train_model(
     train = recipe["train"]
     out.mkdir(parents=True, exist_ok=True)
     model, processor = build(recipe, corpus(), seed)
+    if "language" in recipe:
+        inherit_language(model, processor, recipe["language"])
     matrices, others = split_parameters(model)
     optimizers = [
         torch.optim.Muon(matrices, lr=train["muon"], weight_decay=0.0),
@@ -131,6 +134,7 @@ def train_model(
     processor.save_pretrained(out)
     checkpoint.unlink(missing_ok=True)
     summary = {
+        "recipe": name,
         "seed": seed,
         "steps": state["step"],
         "minutes": round(state["seconds"] / 60, 1),

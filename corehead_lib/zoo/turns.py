@@ -48,7 +48,8 @@ def _make_scene(rng: np.random.Generator, tasks: tuple[str, ...], **difficulty: 
 def _list_scene(scene: synthetic.Scene, rng: np.random.Generator, most: int | None) -> Listing:
     """Name every thing by shape, by colour, or by both where these repeat."""
     names = {"shapes": "{0.shape}", "colours": "{0.colour}", "coloured shapes": "{0.colour} {0.shape}"}
-    naming = str(rng.choice(list(names))) if scene.unique else "coloured shapes"
+    often = [0.6, 0.2, 0.2]  # shapes are hard
+    naming = str(rng.choice(list(names), p=often)) if scene.unique else "coloured shapes"
     things = [scene.things[i] for i in rng.permutation(len(scene.things))[:most]]
     listed = ", ".join(f"{names[naming].format(thing)} {thing.digit}" for thing in things)
     return f"List the {naming}.", listed

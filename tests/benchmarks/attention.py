@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 
 from corehead_lib import hybrid_cuda
 from corehead_lib.attention import Call, plain
@@ -12,7 +11,7 @@ from corehead_lib.heads import Head
 from corehead_lib.hybrid import HybridAttention
 from corehead_lib.models import Backbone
 from corehead_lib.padding import Padding
-from corehead_lib.timing import arithmetic_limit, random_call, take_turns
+from corehead_lib.timing import arithmetic_limit, masked, random_call, take_turns
 
 MASKED_UP_TO = 8192  # tokens: the mask of 16k tokens alone is a gigabyte in float32
 
@@ -42,7 +41,7 @@ def attention(
         kernels["all heads stream (StreamingLLM)"] = lambda: all_streaming.attend(call, plain)
         kernels["FlexAttention, compiled"] = lambda: flex(call, few, window, sinks)
         if length <= MASKED_UP_TO:
-            kernels["sdpa with a mask"] = lambda: masked(call, few, window, sinks)
+            kernels["sdpa with a mask"] = lambda: masked(call, operator)
     limit = arithmetic_limit(length, queries, dense, window, sinks)
     costs = take_turns(kernels, call.query.device, rounds)
     for name, cost in costs.items():
@@ -54,16 +53,3 @@ def attention(
 def flex(call: Call, few: list[Head], window: int, sinks: int) -> torch.Tensor:
     places = Padding().places(call)
     return hybrid_cuda.attend(call, places, [head.head for head in few], window, sinks, 0)
-
-
-def masked(call: Call, few: list[Head], window: int, sinks: int) -> torch.Tensor:
-    """Streaming heads by a mask that they share, dense heads by the causal kernel."""
-    place = torch.arange(call.key.shape[2])
-    mask = (place <= place[:, None]) & ((place[:, None] - place < window) | (place < sinks))
-    output = scaled_dot_product_attention(call.query, call.key, call.value, mask, enable_gqa=True)
-    dense, group = [head.head for head in few], call.query.shape[1] // call.key.shape[1]
-    groups = [head // group for head in dense]
-    output[:, dense] = scaled_dot_product_attention(
-        call.query[:, dense], call.key[:, groups], call.value[:, groups], is_causal=True
-    )
-    return output.transpose(1, 2)

@@ -31,11 +31,16 @@ TASKS = {
 }
 
 
-def build(folder: Path) -> Path:
-    """json/<task>.json and video/<task>/<video>."""
+def build(folder: Path, more: int = 0) -> Path:
+    """json/<task>.json and video/<task>/<video>; ``more`` videos."""
     (folder / "json").mkdir(parents=True, exist_ok=True)
-    for task, records in TASKS.items():
+    new = [f"more_{i}.mp4" for i in range(more)]
+    for task, records in (
+        TASKS | {"2_needle": TASKS["2_needle"] + [record(v, "a ball") for v in new]}
+    ).items():
         (folder / "json" / f"{task}.json").write_text(json.dumps(records))
+    for video in new:
+        film(folder / "video" / "2_needle" / video, FRAMES)
     film(folder / "video" / "2_needle" / "needle_1.mp4", FRAMES)
     film(folder / "video" / "count" / "needle_1.mp4", FRAMES // 2)
     return folder

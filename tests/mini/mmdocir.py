@@ -37,9 +37,17 @@ QUESTIONS: dict[str, list[dict]] = {
 }  # fmt: skip
 
 
-def annotations() -> str:
+def another(i: int) -> dict:
+    """The question of one more document of two pages: its second page has a red block."""
+    x, y = 10 + 20 * (i % 4), 40 + 10 * (i % 5)
+    return {"Q": "Which share?", "A": str(i % 10), "type": ("text-only", "['Table']")[i % 2], "page_id": [1],
+            "layout_mapping": [layout(1, [x, y, x + 60, y + 40])]}  # fmt: skip
+
+
+def annotations(more: int = 0) -> str:
     first, lines = 0, []
-    for name, pages in DOCUMENTS.items():
+    questions = QUESTIONS | {f"more-{i}.pdf": [another(i)] for i in range(more)}
+    for name, pages in (DOCUMENTS | {f"more-{i}.pdf": 2 for i in range(more)}).items():
         lines.append(
             json.dumps(
                 {
@@ -47,7 +55,7 @@ def annotations() -> str:
                     "domain": "Academic paper",
                     "page_indices": [first, first + pages - 1],
                     "layout_indices": [0, 0],
-                    "questions": QUESTIONS[name],
+                    "questions": questions[name],
                 }
             )
         )
@@ -56,14 +64,19 @@ def annotations() -> str:
 
 
 def page(name: str, number: int) -> bytes:
-    return jpeg(painted(PIXELS, RED.get((name, number))))
+    red = RED.get((name, number))
+    if name.startswith("more-") and number:
+        x0, y0, x1, y1 = another(int(name.removesuffix(".pdf")[5:]))["layout_mapping"][0]["bbox"]
+        red = (2 * x0, round(1.5 * y0), 2 * x1, round(1.5 * y1))
+    return jpeg(painted(PIXELS, red))
 
 
-def build(folder: Path) -> Path:
-    """MMDocIR_annotations.jsonl and MMDocIR_pages.parquet."""
+def build(folder: Path, more: int = 0) -> Path:
+    """MMDocIR_annotations.jsonl and MMDocIR_pages.parquet; ``more`` documents than those above."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "MMDocIR_annotations.jsonl").write_text(annotations())
-    names = [(name, number) for name, pages in DOCUMENTS.items() for number in range(pages)]
+    (folder / "MMDocIR_annotations.jsonl").write_text(annotations(more))
+    documents = DOCUMENTS | {f"more-{i}.pdf": 2 for i in range(more)}
+    names = [(name, number) for name, pages in documents.items() for number in range(pages)]
     table = pa.table(
         {
             "doc_name": [name for name, _ in names],

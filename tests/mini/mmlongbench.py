@@ -125,13 +125,23 @@ PICTURES = [
 ]
 
 
-def build(folder: Path) -> Path:
-    """mmlb_data/ and mmlb_image/, as the archives unpack."""
-    for name, entries in FILES.items():
+def build(folder: Path, more: int = 0) -> Path:
+    """mmlb_data/ and mmlb_image/, as the archives unpack; ``more`` documents and needles in text."""
+    docs = [f"more{i}" for i in range(more)]
+    added = {
+        "documentQA/mmlongdoc_K8.jsonl": [
+            question(10 + i, [page("other", 5), page(d, 5)], [5], d) for i, d in enumerate(docs)
+        ],
+        "NIAH/retrieval-text_test_K8_dep6.jsonl": [NIAH_TEXT[0] | {"id": 10 + i} for i in range(more)],
+    }
+    for doc in docs:
+        save(painted((32, 32), RED), folder / "mmlb_image" / page(doc, 5))
+    for name, old in FILES.items():
+        entries = old + added.get(name, [])
         path = folder / "mmlb_data" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("\n".join(json.dumps(entry) for entry in entries) + "\n")
-    (folder / "mmlb_data" / "ICL").mkdir()
+    (folder / "mmlb_data" / "ICL").mkdir(exist_ok=True)
     (folder / "mmlb_data" / "ICL" / "cars196_K8.json").write_text(json.dumps(ICL))
     for name in PICTURES:
         save(painted((32, 32), RED if name in RED_IMAGES else None), folder / "mmlb_image" / name)

@@ -40,17 +40,18 @@ RECORDS = [
 ]
 
 
-def documents(folder: Path) -> None:
-    for name, count in PAGES.items():
-        pictures = [painted(POINTS, BLOCK if i == RED_PAGE[name] else None) for i in range(count)]
+def documents(folder: Path, more: int = 0) -> None:
+    for name, count in (PAGES | {f"more {i}.pdf": 2 for i in range(more)}).items():
+        pictures = [painted(POINTS, BLOCK if i == RED_PAGE.get(name, 0) else None) for i in range(count)]
         pdf(folder / "documents" / name, pictures)
     (folder / "documents" / "broken.pdf").write_bytes(b"%PDF-1.4 and nothing more")
 
 
-def build(folder: Path) -> Path:
-    """samples.json and documents/."""
-    documents(folder)
-    (folder / "samples.json").write_text(json.dumps(RECORDS))
+def build(folder: Path, more: int = 0) -> Path:
+    """samples.json and documents/; ``more`` documents of two pages than those above."""
+    documents(folder, more)
+    records = RECORDS + [record(f"more {i}.pdf", "[1]") for i in range(more)]
+    (folder / "samples.json").write_text(json.dumps(records))
     return folder
 
 

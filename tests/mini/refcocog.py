@@ -57,14 +57,23 @@ def python2(value: Any) -> bytes:
     return emit(value) + b"."
 
 
-def photographs(folder: Path) -> None:
-    for number, (size, block) in PHOTOGRAPHS.items():
+def photographs(folder: Path, more: dict | None = None) -> None:
+    for number, (size, block) in (PHOTOGRAPHS | (more or {})).items():
         save(painted(size, block), folder / "train2014" / name(number))
 
 
-def build(folder: Path) -> Path:
-    """refs(umd).p, instances.json and train2014/."""
-    photographs(folder)
+def another(i: int) -> tuple[tuple[int, int], tuple[int, int, int, int]]:
+    """Size and red block of one more photograph."""
+    x, y = 7 + 11 * i % 40, 5 + 13 * i % 30
+    return (96 + 16 * (i % 3), 80 + 9 * (i % 4)), (x, y, x + 24 + i % 5, y + 20)
+
+
+def build(folder: Path, more: int = 0) -> Path:
+    """refs(umd).p, instances.json and train2014/; ``more`` good records than those above."""
+    new = {1000 + i: another(i) for i in range(more)}
+    photographs(folder, new)
+    boxes = [(n, n, [x0, y0, x1 - x0, y1 - y0]) for n, (_, (x0, y0, x1, y1)) in new.items()]
+    references = REFS + [(n, n, n, "test", ["the red block"]) for n in new]
     refs = [
         {
             "ref_id": ref,
@@ -79,17 +88,17 @@ def build(folder: Path) -> Path:
                 for i, text in enumerate(texts)
             ],
         }
-        for ref, ann, image, split, texts in REFS
+        for ref, ann, image, split, texts in references
     ]
     (folder / "refs(umd).p").write_bytes(python2(refs))
     images = [
         {"id": n, "file_name": name(n), "width": size[0], "height": size[1]}
-        for n, (size, _) in PHOTOGRAPHS.items()
+        for n, (size, _) in (PHOTOGRAPHS | new).items()
     ]
     images.append({"id": 999, "file_name": name(999), "width": 10, "height": 10})
     annotations = [
         {"id": ann, "image_id": image, "bbox": box, "category_id": 1, "segmentation": []}
-        for ann, image, box in ANNOTATIONS
+        for ann, image, box in ANNOTATIONS + boxes
     ]
     (folder / "instances.json").write_text(json.dumps({"images": images, "annotations": annotations}))
     return folder

@@ -58,11 +58,13 @@ def tracks(vid: str) -> dict:
     }
 
 
-def build(folder: Path) -> Path:
-    """annotations/test_annotations.json, and under vidor/ videos and their trajectories."""
+def build(folder: Path, more: int = 0) -> Path:
+    """annotations/test_annotations.json, and under vidor/ videos and their trajectories; ``more`` videos."""
+    new = [str(2000 + i) for i in range(more)]
+    records = RECORDS + [record(vid, (0, 47), (4 + i % 20, 20 + i % 20)) for i, vid in enumerate(new)]
     (folder / "annotations").mkdir(parents=True, exist_ok=True)
-    (folder / "annotations" / "test_annotations.json").write_text(json.dumps(RECORDS))
-    for vid in (VIDEO, WIDE):
+    (folder / "annotations" / "test_annotations.json").write_text(json.dumps(records))
+    for vid in (VIDEO, WIDE, *new):
         film(folder / "vidor" / "video" / "0000" / f"{vid}.mp4", FRAMES, SIZE)
         place = folder / "vidor" / "annotation" / "validation" / "0000"
         place.mkdir(parents=True, exist_ok=True)

@@ -47,10 +47,10 @@ def processor(tokenizer: Qwen2Tokenizer, recipe: dict) -> LlavaOnevisionProcesso
 
 
 def model(tokenizer: Qwen2Tokenizer, recipe: dict) -> LlavaOnevisionForConditionalGeneration:
-    """``recipe['text']`` and ``recipe['vision']`` hold the sizes of Qwen2Config and SiglipVisionConfig."""
+    """``recipe['text']`` and ``recipe['vision']`` hold the sizes of Qwen2Config (or of its ``model_type``) and SiglipVisionConfig."""
     config = LlavaOnevisionConfig(
         text_config={
-            "model_type": "qwen2",
+            "model_type": "qwen2",  # another one where the recipe says so
             **recipe["text"],
             "vocab_size": len(tokenizer),
             "pad_token_id": tokenizer.pad_token_id,

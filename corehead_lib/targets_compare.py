@@ -1,0 +1,201 @@
+"""The paper's target tokens beside the exact ones: how many are wrong, and what heads score on them.
+
+``targets_paper.py`` has the algorithms; here they are run on batches, as the paper runs them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from corehead_lib.encode import Batch, encode
+from corehead_lib.errors import CoreheadError
+from corehead_lib.heads import HeadScores
+from corehead_lib.models import LoadedModel
+from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.samples import Clip, Frames, Pages, Sample
+from corehead_lib.targets_paper import END, START, boundary_tags, cumulative_offsets, tagged, uniform_slices
+
+EXACT = "exact cells"
+
+
+@dataclass(frozen=True)
+class Found:
+    """What one way of finding target tokens gives on S samples."""
+
+    tokens: np.ndarray  # (S,) int, tokens that it takes
+    wrong: np.ndarray  # (S,) int, those of them that show no evidence
+    missed: np.ndarray  # (S,) int, tokens that show evidence and are not taken
+    mass: np.ndarray  # (S, layers, heads), attention on what it takes
+
+    @property
+    def share_wrong(self) -> np.ndarray:
+        """(S,) of the tokens that it takes; 1 where it takes none."""
+        return np.where(self.tokens > 0, self.wrong / np.maximum(self.tokens, 1), 1.0)
+
+    @property
+    def share_missed(self) -> np.ndarray:
+        """(S,) of the tokens that show evidence."""
+        return self.missed / (self.tokens - self.wrong + self.missed)
+
+
+def mass_on(loaded: LoadedModel, batch: Batch, targets: torch.Tensor, queries: torch.Tensor) -> np.ndarray:
+    """Attention from ``queries`` (B, T) to K targets (K, B, T), in one forward pass: (K, B, layers, heads).
+
+    Unlike for RAM, a target may be empty; its mass is zero.
+    """
+    empty = ~targets.any(-1, keepdim=True)
+    filled = targets | (empty & batch.last)
+    with torch.inference_mode(), RetrievalAttentionMass(queries, filled)(loaded.model) as ram:
+        loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1)
+    return (ram.mass * ~empty[..., None]).cpu().numpy()
+
+
+def attention_maps(loaded: LoadedModel, batch: Batch, queries: torch.Tensor) -> np.ndarray:
+    """Attention from ``queries`` to every token as a target of its own: (T, B, layers, heads)."""
+    size, tokens = queries.shape
+    every = torch.eye(tokens, dtype=torch.bool, device=queries.device)[:, None].expand(-1, size, -1)
+    return mass_on(loaded, batch, every, queries)
+
+
+def units(sample: Sample) -> tuple[int, list[int]]:
+    """Count what the paper slices, pages or the frames of the one clip, and name those that are evidence.
+
+    Raises CoreheadError for evidence of another kind.
+    """
+    pages = [piece for piece in sample.evidence if isinstance(piece, Pages)]
+    ranges = [piece for piece in sample.evidence if isinstance(piece, Frames)]
+    if len(pages) == len(sample.evidence) > 0:
+        return len(sample.media), sorted({index for piece in pages for index in piece.index})
+    if len(ranges) == len(sample.evidence) > 0 and len(sample.media) == 1:
+        (clip,) = sample.media
+        assert isinstance(clip, Clip)
+        return len(clip.frames), sorted({f for piece in ranges for f in range(piece.start, piece.stop)})
+    raise CoreheadError(f"{sample.id}: the paper's algorithms know whole pages, or frames of one clip.")
+
+
+def placeholders(loaded: LoadedModel, batch: Batch, row: int) -> np.ndarray:
+    """The places of all visual tokens of one sample, newlines included, as the paper scans for them."""
+    config = loaded.model.config
+    kinds = [config.image_token_id, getattr(config, "video_token_id", config.image_token_id)]
+    return np.flatnonzero(np.isin(batch.inputs["input_ids"][row].cpu().numpy(), kinds))
+
+
+def blocks(loaded: LoadedModel, sample: Sample, thumbnail: bool = True) -> list[int] | None:
+    """Blocks of each page or frame, as the processor counts them; None if the family has none."""
+    if _per_block(loaded) is None:
+        return None
+    made_by = loaded.processor.image_processor
+    if isinstance(sample.media[0], Clip) or not hasattr(made_by, "get_number_of_image_patches"):
+        return [1] * units(sample)[0]
+    counts = [
+        made_by.get_number_of_image_patches(item.height, item.width, {"crop_to_patches": True})
+        for item in sample.media
+        if not isinstance(item, Clip)
+    ]
+    return counts if thumbnail else [max(1, count - 1) for count in counts]
+
+
+def paper_targets(loaded: LoadedModel, batch: Batch) -> dict[str, torch.Tensor]:
+    """Target tokens (B, T) by counting visual tokens, per way; cumulative offsets only where there are blocks."""
+    counted = [blocks(loaded, sample) for sample in batch.samples]
+    bare = [blocks(loaded, sample, thumbnail=False) for sample in batch.samples]
+    found: dict[str, list[np.ndarray]] = {"uniform slices": []}
+    for row, sample in enumerate(batch.samples):
+        visual, (count, wanted) = placeholders(loaded, batch, row), units(sample)
+        found["uniform slices"].append(uniform_slices(visual, count, wanted))
+        for name, number in (("cumulative offsets", counted[row]), ("... without thumbnails", bare[row])):
+            if number is not None and (name == "cumulative offsets" or bare != counted):
+                places = cumulative_offsets(visual, number, _per_block(loaded) or 0, wanted)
+                found.setdefault(name, []).append(places)
+    return {name: _mask(batch, places) for name, places in found.items()}
+
+
+def tagged_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, torch.Tensor, torch.Tensor]:
+    """Write tags around the evidence pages and scan for them.
+
+    Returns the tagged batch, the tokens (B, T') found in it, and the same places in the untagged prompts, (B, T).
+    Raises CoreheadError for clips, between whose frames no text can be written.
+    """
+    if any(isinstance(item, Clip) for sample in batch.samples for item in sample.media):
+        raise CoreheadError("Tags go around images; hand the frames of a clip over one by one (as_images).")
+    marked = encode(loaded, [tagged(sample, units(sample)[1]) for sample in batch.samples])
+    start, end = (loaded.processor.tokenizer(tag)["input_ids"] for tag in (START, END))
+    found = [boundary_tags(ids, start, end) for ids in marked.inputs["input_ids"].cpu().numpy()]
+    before, after = (b.inputs["attention_mask"].argmax(1).tolist() for b in (batch, marked))  # padding
+    tokens = batch.question.shape[1]
+    plain = [places - was + now for places, was, now in zip(found, after, before, strict=True)]
+    return marked, _mask(marked, found), _mask(batch, [places[places < tokens] for places in plain])
+
+
+def compare(
+    loaded: LoadedModel, batches: Iterable[Batch], queries: Literal["question", "last"] = "last"
+) -> dict[str, Found]:
+    """Find target tokens in every way that can be taken, and measure heads on each; the exact cells come first.
+
+    The tags are scored twice: on the tagged prompt, where they were found, and on the plain one. What counts as
+    exact is always the evidence's cells in the prompt that is run.
+    """
+    parts: dict[str, list[list[np.ndarray]]] = {}
+
+    def note(run: Batch, found: dict[str, torch.Tensor]) -> None:
+        exact = run.targets()
+        mass = mass_on(loaded, run, torch.stack(list(found.values())), getattr(run, queries))
+        for (name, target), of_heads in zip(found.items(), mass, strict=True):
+            counts = [target, target & ~exact, exact & ~target]
+            row = [count.sum(-1).cpu().numpy() for count in counts] + [of_heads]
+            parts.setdefault(name, []).append(row)
+
+    for batch in batches:
+        plain = {EXACT: batch.targets(), **paper_targets(loaded, batch)}
+        if any(isinstance(item, Clip) for sample in batch.samples for item in sample.media):
+            note(batch, plain)
+            continue
+        marked, there, here = tagged_targets(loaded, batch)
+        note(batch, {**plain, "tags, in the plain prompt": here})
+        note(marked, {"tags, in the tagged prompt": there})
+    return {
+        name: Found(*(np.concatenate(column) for column in zip(*rows, strict=True)))
+        for name, rows in parts.items()
+    }
+
+
+def summary(found: dict[str, Found], fraction: float, **labels: str) -> list[dict[str, str | float]]:
+    """One row for each way: means over samples, and what it does to the top ``fraction`` of heads; ``labels`` go first."""
+    truth = found[EXACT].mass.mean(0)
+    lead = HeadScores(truth).ranking()[0]
+    rows: list[dict[str, str | float]] = []
+    for way, f in found.items():
+        score = f.mass.mean(0)
+        rho, shared = agreement(truth, score, fraction)
+        row = {"tokens": f.tokens.mean(), "wrong": f.share_wrong.mean(), "missed": f.share_missed.mean()}
+        row |= {"ram_best": score[lead], "spearman": rho, "top_shared": shared}
+        rows.append({**labels, "way": way, **{name: float(value) for name, value in row.items()}})
+    return rows
+
+
+def agreement(score: np.ndarray, other: np.ndarray, fraction: float) -> tuple[float, float]:
+    """Spearman's correlation of two scores (layers, heads), and the share of top heads that they have in common.
+
+    The correlation is 0 where a score is the same for all heads, since it ranks nothing.
+    """
+    flat = [np.ptp(s) == 0 for s in (score, other)]
+    rho = 0.0 if any(flat) else float(spearmanr(score.ravel(), other.ravel()).statistic)
+    one, two = ({*HeadScores(s).top(fraction)} for s in (score, other))
+    return rho, len(one & two) / len(one)
+
+
+def _per_block(loaded: LoadedModel) -> int | None:
+    """Visual tokens of one block, under the names that processors have for it."""
+    names = ("image_seq_length", "num_image_tokens")
+    return next((getattr(loaded.processor, n) for n in names if hasattr(loaded.processor, n)), None)
+
+
+def _mask(batch: Batch, places: Iterable[np.ndarray]) -> torch.Tensor:
+    mask = torch.zeros_like(batch.question)
+    for row, found in enumerate(places):
+        mask[row, torch.as_tensor(found, dtype=torch.long, device=mask.device)] = True
+    return mask

@@ -1,0 +1,196 @@
+"""What notebooks ask of datasets: evidence of a kind, one picture, a note; and whole notebooks on the miniatures."""
+
+import json
+import shlex
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from mini import BUILDERS, mmlongbench
+from mini.paint import painted, red_box
+from tiny import SAMPLES, clip, noise
+
+from corehead_lib.batches import Batches
+from corehead_lib.cli import main
+from corehead_lib.data import load_samples, real
+from corehead_lib.data.evidence import chance, load_evidence, load_pictures, one_picture, remarks
+from corehead_lib.encode import encode, encode_all
+from corehead_lib.errors import CoreheadError
+from corehead_lib.models import LoadedModel
+from corehead_lib.samples import Box, Clip, Frames, Pages, Sample, TextSpan
+from corehead_lib.stats import halves
+
+
+@pytest.mark.parametrize(
+    ("dataset", "kinds", "got"),
+    [
+        ("refcocog", (Box,), Box),
+        ("mmdocir", (Box, Pages), Pages),
+        ("mmdocir", (Box,), Box),
+        ("vidstg", (Frames, Box), Frames),
+        ("vidstg", (Box,), Box),
+        ("mmlongbench", (Pages,), Pages),
+        ("mmlongbench", (TextSpan,), TextSpan),
+        ("mmlongbench-doc", (Pages, TextSpan), Pages),
+    ],
+)
+def test_a_dataset_gives_the_kind_that_is_asked_for(
+    dataset: str, kinds: tuple, got: type, tmp_path: Path
+) -> None:
+    BUILDERS[dataset](tmp_path)
+    found = load_evidence(dataset, "all", 3, 0, kinds, str(tmp_path))
+    assert {type(piece) for sample in found for piece in sample.evidence} == {got}
+    assert all(sample.group for sample in found)
+
+
+@pytest.mark.parametrize("kind", [Box, Pages, Frames, TextSpan])
+def test_a_dataset_without_it_is_refused_before_it_is_read_and_others_are_named(kind: type) -> None:
+    for name, source in real.SOURCES.items():
+        if kind not in source.evidence:
+            with pytest.raises(
+                CoreheadError, match=f"{name} does not say where .* On disk, these do: "
+            ) as error:
+                load_evidence(name, "all", 1, 0, (kind,), "/nowhere")
+            for able in str(error.value).split("these do: ")[1].split(".")[0].split(", "):
+                assert kind in real.SOURCES[able].evidence
+    with pytest.raises(CoreheadError, match="detection_dataset"):
+        load_evidence("mlvu", "all", 1, 0)
+
+
+def test_generated_samples_are_checked_one_by_one() -> None:
+    assert load_evidence("scenes", "tuning", 2, 0, (Box,)) == load_samples("scenes", "tuning", 2, 0)
+    with pytest.raises(CoreheadError, match=r"scenes/tuning/0/0: scenes does not say where .* as pages"):
+        load_evidence("scenes", "tuning", 2, 0, (Pages,))
+    with pytest.raises(CoreheadError, match="boxes or pages"):
+        load_evidence("scenes", "tuning", 2, 0, tasks=("count",))
+
+
+def test_a_folder_for_a_dataset_that_reads_none_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CoreheadError, match=r"scenes is drawn from a seed and reads no folder.*mmdocir"):
+        load_samples("scenes", "tuning", 1, 0, data_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize("dataset", ["refcocog", "mmdocir", "vidstg"])
+def test_pictures_hold_one_picture_with_boxes_on_what_is_red(dataset: str, tmp_path: Path) -> None:
+    BUILDERS[dataset](tmp_path)
+    found = load_pictures(dataset, "all", 20, 0, str(tmp_path))
+    on_red = 0
+    for sample in found:
+        (picture,) = sample.media
+        assert not isinstance(picture, Clip)
+        assert not sample.context
+        for box in sample.evidence:
+            assert isinstance(box, Box)
+            assert (box.item, box.frame) == (0, None)
+            corners = np.array([box.x0, box.y0, box.x1, box.y1])
+            on_red += np.asarray(picture).min() < 60 and np.abs(corners - red_box(picture)).max() < 2
+    assert on_red >= min(2, len(found))
+
+
+def test_one_picture_keeps_the_boxes_of_that_page_or_frame() -> None:
+    pages = (painted((40, 40)), painted((50, 50)))
+    boxes = (Box(1, 1, 9, 9, item=1), Box(2, 2, 8, 8), Box(3, 3, 7, 7, item=1))
+    kept = one_picture(Sample("a", "t", "q", "1", pages, boxes, context="some text"))
+    assert (kept.media, kept.context) == ((pages[1],), "")
+    assert kept.evidence == (Box(1, 1, 9, 9), Box(3, 3, 7, 7))
+    film = clip()
+    kept = one_picture(
+        Sample(
+            "a", "t", "q", "1", (film,), (Box(1, 1, 9, 9, frame=2), Box(2, 2, 8, 8), Box(3, 3, 7, 7, frame=3))
+        )
+    )
+    assert kept.media == (film.frames[2],)
+    assert kept.evidence == (Box(1, 1, 9, 9), Box(2, 2, 8, 8))
+    alone = Sample("a", "t", "q", "1", (noise(9, 9),), (Box(1, 1, 9, 9),), context="text")
+    assert one_picture(alone) is alone
+
+
+def test_remarks_say_what_is_other_than_usual() -> None:
+    free = Sample("a", "t", "q", "1", (), group="document/a")
+    choice = Sample("b", "t", "q", "1", (), options=("1", "2"), group="document/a")
+    assert remarks("scenes", [choice], 1) is None
+    note = remarks("mmdocir", [free, choice], 5, scored=True) or ""
+    for part in (
+        "2 samples of `mmdocir` (5 were asked for)",
+        "1 different",
+        "1 of the answers are free text",
+    ):
+        assert part in note
+    other = remarks("mmdocir", [choice], 1, usual="documents") or ""
+    assert "generated documents" in other
+    assert "free text" not in other
+    assert chance([free, choice]) == 0.25
+
+
+def test_halves_share_no_group_and_are_about_as_large() -> None:
+    assert halves(list("abcdef")).tolist() == [True, False] * 3  # they take turns
+    groups = list("aaabbcaddbe")
+    first = halves(groups)
+    assert not {g for g, f in zip(groups, first, strict=True) if f} & {
+        g for g, f in zip(groups, first, strict=True) if not f
+    }
+    assert abs(first.sum() - (~first).sum()) <= 3
+    assert halves(["a", "a"]).all()
+
+
+def test_batches_beyond_the_budget_are_encoded_each_time_and_equal(tiny: LoadedModel) -> None:
+    kept = encode_all(tiny, SAMPLES, batch_size=1)
+    assert kept[0] is kept[0]
+    thrifty = encode_all(tiny, SAMPLES, batch_size=1, budget=1)
+    assert thrifty[0] is thrifty[0]  # the first goes over it
+    assert thrifty[1] is not thrifty[1]
+    assert [b.samples for b in thrifty] == [(s,) for s in SAMPLES]
+    for one, other in zip(kept, thrifty, strict=True):
+        np.testing.assert_array_equal(one.inputs["pixel_values"], other.inputs["pixel_values"])
+    assert isinstance(thrifty[:2], Batches)
+    assert [b.samples for b in thrifty[1:]] == [(s,) for s in SAMPLES[1:]]
+    assert thrifty[:2][0] is thrifty[0]
+    assert thrifty[-1].samples == (SAMPLES[-1],)
+    with pytest.raises(IndexError):
+        thrifty[3]
+    with pytest.raises(CoreheadError, match="batch_size=0"):
+        encode_all(tiny, SAMPLES, batch_size=0)
+    assert encode(tiny, SAMPLES[:1]).samples == thrifty[0].samples
+
+
+def test_a_missing_dataset_names_its_commands_with_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "with blank"
+    with pytest.raises(CoreheadError) as error:
+        load_samples("mmdocir", "all", 1, 0, data_dir=str(folder))
+    for command in ("fetch mmdocir --accept-terms", "check mmdocir"):
+        assert f"`corehead data {command} --data-dir {shlex.quote(str(folder))}`" in str(error.value)
+    assert "CC BY-NC 4.0" in str(error.value)
+
+
+def run(notebook: str, out: Path, **parameters: object) -> nbformat.NotebookNode:
+    given = [part for key, value in parameters.items() for part in ("-p", key, str(value))]
+    result = CliRunner().invoke(main, ["run", notebook, "--out", str(out), *given])
+    assert result.exit_code == 0, result.output
+    return nbformat.read(next(out.glob("*.ipynb")), as_version=4)
+
+
+def test_notebook_02_runs_on_a_dataset_from_disk(tmp_path: Path) -> None:
+    BUILDERS["mmdocir"](tmp_path / "data", 6)
+    executed = run("02", tmp_path / "out", dataset="mmdocir", data_dir=tmp_path / "data", detection_samples=3)
+    assert "3 samples of `mmdocir`" in json.dumps(executed.cells, ensure_ascii=False)
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    right = [row for row in results["rows"] if row["table"] == "right"]
+    assert len(right) == 3
+    assert all(row["wrong_tokens"] == 0 < row["target_tokens"] for row in right)
+    assert results["inputs"]["data"]["name"] == "mmdocir"
+
+
+def test_notebook_08_tests_heads_on_a_dataset_without_evidence(tmp_path: Path) -> None:
+    mmlongbench.build(tmp_path / "ranked", 4)
+    BUILDERS["mlvu"](tmp_path / "data", 6)
+    executed = run(
+        "08", tmp_path / "out", dataset="mlvu", data_dir=tmp_path / "data", detection_dataset="mmlongbench",
+        detection_dir=tmp_path / "ranked", detection_samples=2, samples=2, draws=1, batch_size=2,
+    )  # fmt: skip
+    text = json.dumps(executed.cells, ensure_ascii=False)
+    assert "Heads are ranked on 2 samples of `mmlongbench`" in text
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {row["task"] for row in results["rows"]} >= {"2_needle", "retrieval", "control", "count"}
+    assert results["numbers"]["chance"] == 0.25
