@@ -108,6 +108,7 @@ def test_the_card_says_which_runs_succeeded(run: Path) -> None:
         samples=200,
         few=100,
         note="-",
+        start="random weights",
     )
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| 1")]
     runs = {row[0]: row for row in rows if len(row) == 2 + len(MODALITIES) + 1}

@@ -87,6 +87,6 @@ def test_units_are_pages_or_frames() -> None:
 
 def test_agreement_by_hand() -> None:
     score = np.arange(20.0).reshape(4, 5)
-    assert agreement(score, 2 * score, 0.1) == (pytest.approx(1), 1.0)
-    assert agreement(score, -score, 0.1) == (pytest.approx(-1), 0.0)
+    assert agreement(score, 2 * score, 0.1) == pytest.approx((1, 1))
+    assert agreement(score, -score, 0.1) == pytest.approx((-1, 0))
     assert agreement(score, np.zeros_like(score), 0.1)[0] == 0

@@ -22,10 +22,11 @@ CARD = """\
 # {name}
 
 A **tiny model** of the real `{architecture}` class, {millions:.1f} million parameters ({layers} layers of {heads} heads), trained
-from scratch by `corehead train {recipe}{seeded}`. It exists so that every claim of the book can be run live on two CPU cores. It
+by `corehead train {recipe}{seeded}`. It exists so that every claim of the book can be run live on two CPU cores. It
 knows nothing but the generated data below; it says nothing about the world.
 
 - **Data**: generated {modalities} (`corehead_lib/data/`), random stream `train`; the other splits never share one with it.
+- **Start**: {start}.
 - **Recipe**: `{recipe}` in `corehead_lib/zoo/recipe.yaml`, seed {seed}: {steps} steps, the last {cooldown} of them a cooldown; Muon for
   hidden matrices, AdamW for the rest; trained in float32.
 - **Price on looking**: {price}
@@ -75,7 +76,7 @@ def write_card(
 
     recipe, train: the recipe's name and its ``train`` part.
     runs: summary and accuracy of the shipped run, then those of others with the same recipe.
-    facts: ``samples`` and ``few`` (questions a task for this run and for others) and ``note``.
+    facts: ``samples`` and ``few`` (questions a task for this run and for others), ``start`` and ``note``.
     """
     (summary, accuracy), *_ = runs
     stages = train["stages"]

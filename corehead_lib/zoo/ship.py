@@ -74,7 +74,8 @@ def ship(
     for folder, summary in zip(folders, summaries, strict=True):
         if summary.get("recipe", recipe_name) != recipe_name:
             raise CoreheadError(f"{folder} was trained by {summary['recipe']!r}, not by {recipe_name!r}.")
-    train = read_recipe(recipe_name)["train"]
+    recipe = read_recipe(recipe_name)
+    train, parent = recipe["train"], recipe.get("language")
     with TemporaryDirectory() as draft:
         folder = Path(draft)
         copy_halved(run, folder)
@@ -83,7 +84,8 @@ def ship(
         runs += [(s, _judge_halved(f, few)) for s, f in zip(summaries[1:], folders[1:], strict=True)]
         curve = read_curve(folder / "curve.jsonl")
         draw_curve(curve, folder / "curve.png")
-        facts = {"note": note, "samples": samples, "few": few}
+        start = f"the language model of `{parent}`, a random vision tower" if parent else "random weights"
+        facts = {"note": note, "samples": samples, "few": few, "start": start}
         card = write_card(name, recipe_name, train, loaded, curve, runs, **facts)
         (folder / "README.md").write_text(card, encoding="utf-8")
         target = ZOO / name
@@ -113,7 +115,7 @@ def _manifest(
     return {
         "name": name,
         "kind": "model",
-        "description": f"tiny model trained from scratch on generated {', '.join(learned)}",
+        "description": f"tiny model trained on generated {', '.join(learned)}",
         "source": f"corehead train {recipe_name}" + (f" --seed {seed}" if seed else ""),
         "licence": "Apache-2.0",
         "format": "safetensors, transformers",
