@@ -304,7 +304,7 @@ for axis in axes:
     axis.set_xticks(sorted(set(table.loc[table["model"].isin(sizes), "heads"])))
 axes[0].legend(fontsize=8)
 _ = figure.suptitle(
-    f"The share that holds half falls from {sizes[0]} to {sizes[-1]} for {sum(slopes)} of {len(slopes)} kinds"
+    f"The share that holds half falls from {Path(sizes[0]).name} to {Path(sizes[-1]).name} for {sum(slopes)} of {len(slopes)} kinds"
     if len(sizes) > 1
     else f"One size only ({Path(sizes[0]).name}): no growth to be seen",
     fontweight="bold",

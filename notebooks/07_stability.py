@@ -34,6 +34,7 @@ dtype: str = "float32"  # float32, bfloat16 or float16
 
 # %%
 from itertools import combinations
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -45,11 +46,13 @@ from corehead_lib import plots
 from corehead_lib.data import samples_checksum
 from corehead_lib.data.evidence import load_evidence
 from corehead_lib.encode import encode_all
+from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores, effective_heads, how_many
 from corehead_lib.models import load_model, zoo_names
 from corehead_lib.ram import TINY, measure_ram
 from corehead_lib.results import publish
 from corehead_lib.stats import halves
+from corehead_lib.zoo.train import read_recipe
 
 plots.use_style()
 kinds = datasets.split()
@@ -253,7 +256,7 @@ _ = figure.suptitle(
 #
 # ## Between training runs, sizes and families
 #
-# Two runs of one recipe from other random weights are two models. Head 3 of layer 2 in one has no more to do with head 3 of layer 2 in the
+# Two runs of one recipe from other random weights are two unrelated models. Head 3 of layer 2 in one has no more to do with head 3 of layer 2 in the
 # other than any two heads of that layer: inside a layer, heads may change places and the model computes the same. So we compare only what does
 # not depend on their numbers:
 #
@@ -261,7 +264,10 @@ _ = figure.suptitle(
 # - the **profile over depth**: RAM summed in each layer, against relative depth;
 # - the **effective number** of heads, $(\sum s)^2 / \sum s^2$, as a share of all.
 #
-# As a check of the argument, the correlation head by head is computed too, where the geometry is the same. It should not beat a shuffle *within* layers.
+# As a check of the argument, the correlation head by head is computed too, where the geometry is the same. Between unrelated runs it should not
+# beat a shuffle *within* layers. The positive control are relatives: where the recipe (`corehead_lib/zoo/recipe.yaml`) starts one model from the language model of
+# another, the heads keep their numbers, and the correlation should see it. Families of the zoo that are such relatives say little about whether
+# a family *by itself* would come to the same heads.
 
 # %%
 names = [model] + [name for name in (models.split() or zoo_names()) if name != model]
@@ -305,11 +311,26 @@ floor = {
     kind: float(stats.wasserstein_distance(t[half[kind]].mean(0).ravel(), t[~half[kind]].mean(0).ravel()))
     for kind, t in target.items()
 }
+
+
+def origin(name):
+    """The model whose language model a model of the zoo started from, or itself; a folder's past is not known."""
+    try:
+        return read_recipe(name).get("language", name)
+    except CoreheadError:
+        return name
+
+
 same = [row for row in across if "by_number" in row]
-beaten = sum(row["by_number"] > row["by_number_shuffled"] for row in same)
+beaten, compared = {}, {}
+for related in (False, True):
+    part = [row for row in same if (origin(row["one"]) == origin(row["other"])) == related]
+    compared[related] = len(part)
+    beaten[related] = sum(row["by_number"] > row["by_number_shuffled"] for row in part)
 Markdown(
-    f"{len(same)} comparisons of models of one geometry: head by head the correlation beats 95 % of the shuffles within layers in "
-    f"**{beaten}** ({0.05 * len(same):.1f} expected by luck)."
+    "Head by head, the correlation beats 95 % of the shuffles within layers in "
+    f"**{beaten[False]} of {compared[False]}** comparisons of unrelated models ({0.05 * compared[False]:.1f} expected by luck) and in "
+    f"**{beaten[True]} of {compared[True]}** of relatives."
     if same
     else "There is **no second model of the same geometry** here, so no comparison head by head, and no check of the argument."
 )
@@ -322,7 +343,7 @@ for column, kind in enumerate(kinds):
     for name in names:
         score = ram[name][kind]
         order = np.sort(score.ravel())[::-1]
-        axes[0, column].plot(np.linspace(0, 1, score.size), order, label=name)
+        axes[0, column].plot(np.linspace(0, 1, score.size), order, label=Path(name).name)
         axes[1, column].plot(np.linspace(0, 1, len(score)), score.sum(1), marker=".")
     axes[0, column].set_title(kind, fontsize=10)
     axes[1, column].set_xlabel("share of heads (above),\nrelative depth (below)", fontsize=9)
@@ -338,7 +359,7 @@ _ = figure.suptitle(
 # %%
 shown = [
     {
-        "models": f"{one}, {other}",
+        "models": f"{Path(one).name}, {Path(other).name}",
         "sorted scores, distance": np.mean([r["wasserstein"] for r in part]),
         "profile, correlation": np.mean([r["profile"] for r in part]),
     }
@@ -441,8 +462,10 @@ publish(
         "pairs_above_shuffled_by_top": clear["overlap"],
         **{f"heads_above_even_on_{kind}": n for kind, n in above.items()},
         "models": len(names),
-        "same_geometry_comparisons": len(same),
-        "same_geometry_above_shuffled": beaten,
+        "unrelated_comparisons": compared[False],
+        "unrelated_above_shuffled": beaten[False],
+        "related_comparisons": compared[True],
+        "related_above_shuffled": beaten[True],
         **{f"rank_of_best_on_{kind}": place for kind, place in places.items()},
         **{f"halves_distance_{kind}": distance for kind, distance in floor.items()},
     },
