@@ -49,6 +49,7 @@ from corehead_lib.data.evidence import load_pictures, remarks
 from corehead_lib.data.synthetic import ask, make_scene
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.errors import CoreheadError
+from corehead_lib.explorer import explorer
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import load_model
 from corehead_lib.ram import measure_ram
@@ -799,8 +800,14 @@ pd.DataFrame(
 # outlines, or two pieces of evidence, would need more. Where a picture is in the prompt twice, RAM over both views does not say which one a
 # head reads.
 #
-# <!-- the head explorer: explorer(loaded, shown, HeadScores(scores)) -->
+# ## Look for yourself
 #
+# Choose a head, or slide along the ranking from the first to the last. The frame is the {term}`target`; dark places get little attention.
+
+# %%
+explorer(loaded, shown, HeadScores(scores))
+
+# %% [markdown]
 # ## Where to go from here
 #
 # - What is done with the target: [](01_ram_definition)

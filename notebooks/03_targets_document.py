@@ -47,6 +47,7 @@ from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.data.evidence import load_evidence, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.evaluate import evaluate
+from corehead_lib.explorer import explorer
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import load_model
 from corehead_lib.ram import measure_ram
@@ -494,8 +495,14 @@ for n in (2, 5, 10):
 # ```{solution-end}
 # ```
 #
-# <!-- the head explorer: explorer(loaded, [four], scores) -->
+# ## Look for yourself
 #
+# Choose a head, or slide along the ranking from the first to the last. The frame is the {term}`target`; dark places get little attention.
+
+# %%
+explorer(loaded, [four], scores)
+
+# %% [markdown]
 # ## Limits
 #
 # Our pages are small, and each entry fills one cell. On real pages a line of print is far smaller than a cell of a whole page, and

@@ -48,6 +48,7 @@ from corehead_lib.data.clips import as_images
 from corehead_lib.data.evidence import load_evidence, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.evaluate import evaluate
+from corehead_lib.explorer import explorer
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import load_model
 from corehead_lib.ram import measure_ram
@@ -454,8 +455,14 @@ print(
 # ```{solution-end}
 # ```
 #
-# <!-- the head explorer: explorer(loaded, [strip], scores) -->
+# ## Look for yourself
 #
+# Choose a head, or slide along the ranking from the first to the last. The frame is the {term}`target`; dark places get little attention.
+
+# %%
+explorer(loaded, [strip], scores)
+
+# %% [markdown]
 # ## Limits
 #
 # Our clips have a dozen frames at most and shapes that jump by whole cells. Real ones are sampled first, and an event between two sampled

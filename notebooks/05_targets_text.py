@@ -46,6 +46,7 @@ from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.data.evidence import chance, load_evidence, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.evaluate import evaluate
+from corehead_lib.explorer import explorer
 from corehead_lib.heads import HeadScores, layer_matched_heads
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import load_model
@@ -504,8 +505,14 @@ print(f"accuracy {evaluate(loaded, real, progress=False).accuracy:.2f}, RAM of t
 # ```{solution-end}
 # ```
 #
-# <!-- the head explorer: explorer(loaded, [example["fact"]], definitions["fact"]) -->
+# ## Look for yourself
 #
+# Choose a head, or slide along the ranking from the first to the last. The frame is the {term}`target`; dark places get little attention.
+
+# %%
+explorer(loaded, [example["fact"]], definitions["fact"])
+
+# %% [markdown]
 # ## Limits
 #
 # Every needle has one form, and the answer is one token. Retrieval heads of large models copy long spans, token by token, and are measured while they write; we
