@@ -300,7 +300,7 @@ table[table.task == "retrieval"].groupby("ranking").logprob.agg(["min", "median"
 #
 # Zero is a value that a head's output never has, so zero ablation can do damage beyond removing what the head says.
 # Bottom-ranked heads are not idle heads: RAM measures one job, and a head with another job (forming the query, say) ranks low.
-# The tiny model was trained with a small price on looking, which makes retrieval sparse; at a lower price a dozen heads shared the work.
+# The tiny model was trained with a small price on looking, which makes retrieval sparse.
 # One tiny model, one training run, one kind of picture; a set that breaks the model is not the only such set.
 #
 # ## Where to go from here
