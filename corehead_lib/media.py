@@ -5,11 +5,21 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageOps
 from transformers import BatchFeature, ProcessorMixin
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Clip, Sample
+
+ROWS = (  # what a processor returns for each text
+    "input_ids",
+    "attention_mask",
+    "token_type_ids",
+    "mm_token_type_ids",
+    "offset_mapping",
+    "text_replacement_offsets",
+)
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,10 @@ def process(
     Besides the model's inputs, the result holds ``offset_mapping`` (B, T, 2) and
     ``text_replacement_offsets``, which say what became of the text.
     """
+    # Some processors take a list that begins with an empty one for numbers, so rows without media go last;
+    # as they stand before all others, the order of the media stays the same.
+    bare = next((number for number, row in enumerate(media) if row), 0)
+    texts = texts[bare:] + texts[:bare]
     images = [[item.image for item in row if item.image is not None] for row in media]
     clips = [item for row in media for item in row if item.video is not None]
     options: dict[str, Any] = {}
@@ -78,7 +92,7 @@ def process(
         if hasattr(processor.video_processor, "cap_pixels_per_frame"):  # None would warn
             cap = bool(processor.video_processor.cap_pixels_per_frame)
             options["videos_kwargs"]["cap_pixels_per_frame"] = cap
-    return processor(
+    made = processor(
         text=texts,
         images=[row for row in images if row] or None,  # nested: LLaVA-OneVision tells one image from several
         videos=[_long_enough(processor, clip) for clip in clips] or None,
@@ -90,6 +104,11 @@ def process(
         return_text_replacement_offsets=True,
         **options,
     )
+    for name in set(made) & {*ROWS} if bare else ():
+        made[name] = [*made[name][-bare:], *made[name][:-bare]]
+        if name != "text_replacement_offsets":
+            made[name] = torch.stack(made[name])
+    return made
 
 
 def _long_enough(processor: ProcessorMixin, clip: Ready) -> np.ndarray:

@@ -111,6 +111,19 @@ def test_pictures_of_any_mode_are_read(tiny: LoadedModel, mode: str) -> None:
     assert len(batch.cells[0]) == 16
 
 
+def test_samples_without_media_may_stand_anywhere_in_a_batch(family: LoadedModel) -> None:
+    bare = replace(SAMPLES[0], media=(), evidence=(), question="What is 3 plus 4?")
+    mixed = [bare, bare, SAMPLES[0], bare, SAMPLES[2]]
+    batch = encode(family, mixed)
+    for row, sample in enumerate(mixed):
+        alone = encode(family, [sample])
+        length = alone.inputs["input_ids"].shape[1]
+        assert torch.equal(batch.inputs["input_ids"][row, -length:], alone.inputs["input_ids"][0])
+        assert torch.equal(batch.question[row, -length:], alone.question[0])
+        assert len(batch.cells[row]) == len(alone.cells[0])
+        assert not batch.inputs["attention_mask"][row, :-length].any()
+
+
 def test_no_samples_are_refused(tiny: LoadedModel) -> None:
     with pytest.raises(CoreheadError, match="no samples"):
         encode(tiny, [])
