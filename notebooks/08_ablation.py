@@ -193,7 +193,7 @@ Markdown(
 
 # %%
 median = table.groupby(["task", "ranking"]).accuracy.median().unstack()
-order = [*dict.fromkeys(s.task for s in retrieval), *CONTROL_TASKS]
+order = list(dict.fromkeys(s.task for s in [*retrieval, *control]))
 median.loc[order, ["none", "ram", f"ram-{other}", "layer-matched", "random", "bottom"]].rename(
     columns={
         "none": "all heads",
