@@ -17,9 +17,7 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-others: str = (
-    "tiny-internvl tiny-llava-onevision"  # models of other families, for the last comparison; may be empty
-)
+others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside; may be empty
 dataset: str = "haystacks"  # where the texts come from; any that has spans of text, see the page on data
 data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
 detection_samples: int = 96  # samples that RAM is averaged over

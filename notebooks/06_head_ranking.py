@@ -26,9 +26,7 @@ seed: int = 0  # seeds the samples
 top_fraction: float = 0.05  # share of heads that are called CoRe heads
 queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
 models: str = ""  # models for the comparison at the end, separated by spaces; empty: all of the zoo
-kinds_of_evidence: str = (
-    "scenes documents clips haystacks"  # datasets for that comparison, separated by spaces
-)
+kinds_of_evidence: str = "scenes documents clips haystacks"  # datasets for that comparison
 samples_each: int = 24  # samples of each dataset for that comparison
 device: str = "cpu"  # cpu or cuda
 dtype: str = "float32"  # float32, bfloat16 or float16
