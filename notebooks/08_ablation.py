@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Are they needed? Ablating heads
 #
-# **Claim.** Silencing the few heads that rank highest by RAM *at the last prompt token* takes retrieval in `tiny-qwen3-vl` down to
+# **Claim.** Silencing the few heads that rank highest by RAM *at the last prompt token* takes retrieval in `tiny-qwen3-vl` close to
 # guessing, while silencing as many other heads *of the same layers* does not. RAM averaged over the question's tokens, the definition
-# nearest to the paper, misses these heads: a negative result that we keep.
+# nearest to the paper, shares few of these heads with it and is near zero in all of them.
 #
 # A head may look at the evidence and do nothing with it. To know whether the model *needs* a head, take the
 # head away. {cite:t}`sun2026core` ablate the top 5 % and compare with lower-ranked heads. We add what is missing there and
@@ -180,8 +180,9 @@ Markdown(
 
 # %% [markdown]
 # Why do the rows matter so much? The answer is written from the last prompt token, and it is from there that this model looks.
-# Averaged over the question's own tokens RAM is close to zero in every head, and what it ranks first has nothing to do with
-# retrieval: looking had a price at every token in training, so the model waits until it knows all that it is asked.
+# Averaged over the question's own tokens RAM is close to zero in every head, so most of that top is the order of very small numbers:
+# looking had a price at every token in training, and the model waits until it knows all that it is asked. One shared head can still be
+# enough for a fall, if it is the one that does most of the work; the first exercise silences each alone.
 # {cite:t}`park2026vrh` report for large models, too, that output tokens as queries find the heads that matter and prompt tokens
 # find them less well.
 #
@@ -239,7 +240,7 @@ half = next(
     None,
 )
 _ = axis.set_title(
-    f"{half} heads from the top cost more than half of what retrieval is worth"
+    f"{half} {'head' if half == 1 else 'heads'} from the top cost{'s' * (half == 1)} more than half of what retrieval is worth"
     if half and can
     else ("Retrieval survives every set shown" if can else cannot)
 )

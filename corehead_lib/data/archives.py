@@ -9,8 +9,6 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from corehead_lib.errors import CoreheadError
 
-SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
-
 
 def unpack(archive: Path, folder: Path) -> None:
     """Unpack a tar (with the "data" filter of the standard library) or a zip into ``folder``; all of it or nothing.
