@@ -117,11 +117,12 @@ def pair(master: Path, executed: Path) -> None:
 @click.argument("name")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of this run.")
 @click.option("--seed", default=0, show_default=True, help="Seeds weights and lessons.")
-def train(name: str, out: Path, seed: int) -> None:
+@click.option("--snapshots", default=0, help="Keep the model every so many steps; 0 keeps only the last one.")
+def train(name: str, out: Path, seed: int, snapshots: int) -> None:
     """Train the tiny model NAME from scratch by its recipe, or go on where a run in OUT stopped."""
     from corehead_lib.zoo.train import train_model
 
-    summary = train_model(name, out, seed)
+    summary = train_model(name, out, seed, snapshots=snapshots)
     click.echo(f"{name}: {summary['steps']} steps in {summary['minutes']} minutes; model in {out}")
 
 

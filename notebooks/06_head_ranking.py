@@ -284,7 +284,53 @@ _ = figure.suptitle(
 # %% [markdown]
 # Mind what was charged for: in training these models paid for looking at *media*, never at text. Where evidence is text, the best heads are
 # known from elsewhere in the table, but behind them attention is spread over many more. That fits a sparsity which the price made; it is one
-# observation, not a test. Whether shares fall with size (the paper's figure 4) takes models of several sizes, and the zoo has one.
+# observation, not a test.
+#
+# ### Fewer in larger models?
+#
+# Models of one recipe and several sizes, and of one size and several seeds. Only the language model's layers and heads grow; its width,
+# the vision tower and the lessons stay. A *share* of heads can fall simply because there are more heads while as many do the work, so the
+# *number* is drawn beside it. What seeds differ by at one size is what a difference between sizes has to beat.
+
+# %%
+related = [
+    name for name in names if name.startswith(model)
+]  # other sizes and seeds carry the name of the model
+grown = table[table["model"].isin(related)]
+middle = grown.groupby(["evidence", "heads"])[["half in", "effective heads"]].agg(["median", "min", "max"])
+by_size = {kind: middle.loc[kind] for kind in each}
+smallest, largest = grown["heads"].min(), grown["heads"].max()
+falls = [
+    kind
+    for kind in each
+    if by_size[kind].loc[largest, ("half in", "median")] < by_size[kind].loc[smallest, ("half in", "median")]
+]
+pd.DataFrame(
+    {
+        kind: grown[grown["evidence"] == kind].set_index(["heads", "model"])["half in"].map("{:.1%}".format)
+        for kind in each
+    }
+).sort_index()
+
+# %% mystnb={"figure": {"name": "fig-ranking-growth", "caption": "Heads that carry the RAM in models of one recipe, by the model's number of heads (the paper's figure 4). Left: the smallest share of heads that holds half. Right: their effective number. A point is one training run; lines join the medians."}, "image": {"alt": "Two panels with the number of heads to the right; points and one line to a kind of evidence."}}
+figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.6))
+for kind, colour in zip(each, (plots.BLUE, plots.RED, plots.GREEN, plots.AMBER), strict=False):
+    rows = grown[grown["evidence"] == kind]
+    for axis, column in ((axes[0], "half in"), (axes[1], "effective heads")):
+        axis.plot(rows["heads"], rows[column], "o", color=colour, alpha=0.6, mew=0)
+        axis.plot(by_size[kind].index, by_size[kind][(column, "median")], color=colour, label=kind)
+axes[0].set(xlabel="heads of the model", ylabel="share that holds half of the RAM")
+axes[1].set(xlabel="heads of the model", ylabel="effective number of heads")
+axes[1].legend(fontsize=8)
+_ = figure.suptitle(
+    f"From {smallest} to {largest} heads the share that holds half falls for {len(falls)} of {len(each)} kinds"
+    if largest > smallest
+    else f"Models of one size only, {smallest} heads: no growth to be seen",
+    fontweight="bold",
+)
+
+# %% [markdown]
+# Few points, each one training run of a tiny model: a direction at best, and no law of scale.
 #
 # ## Keep the ranking
 #
@@ -387,6 +433,8 @@ publish(
         "spearman_of_halves": spearman,
         **{f"half_in_{row['model']}_{row['evidence']}": row["half in"] for row in facts},
         **{f"effective_heads_{row['model']}_{row['evidence']}": row["effective heads"] for row in facts},
+        "sizes": int(grown["heads"].nunique()),
+        "kinds_whose_share_falls_with_size": len(falls),
     },
     inputs={
         "model": loaded.provenance,

@@ -272,14 +272,13 @@ _ = figure.suptitle(
 # %%
 names = [model] + [name for name in (models.split() or zoo_names()) if name != model]
 shorter = {kind: s[:other_samples] for kind, s in samples.items()}
-ram, checksums = (
-    {model: {kind: t[:other_samples].mean(0) for kind, t in target.items()}},
-    {model: loaded.checksum},
-)
+seen = {model: {kind: t[:other_samples] for kind, t in target.items()}}  # (samples, layers, heads) each
+checksums, architectures = {model: loaded.checksum}, {model: type(loaded.model).__name__}
 for name in names[1:]:
     one = load_model(name, device, dtype)
-    ram[name] = {kind: s.ram for kind, s in scores_of(one, shorter).items()}
-    checksums[name] = one.checksum
+    seen[name] = {kind: s.target for kind, s in scores_of(one, shorter).items()}
+    checksums[name], architectures[name] = one.checksum, type(one.model).__name__
+ram = {name: {kind: t.mean(0) for kind, t in by_kind.items()} for name, by_kind in seen.items()}
 print(len(names), "models:", ", ".join(names))
 
 
@@ -295,22 +294,14 @@ def within_layers(score):
     return rng.permuted(score, axis=1)
 
 
-across = []
-for one, other in combinations(names, 2):
-    for kind in kinds:
-        a, b = ram[one][kind], ram[other][kind]
-        row = {"one": one, "other": other, "kind": kind}
-        row["wasserstein"] = float(stats.wasserstein_distance(a.ravel(), b.ravel()))
-        row["profile"] = float(np.corrcoef(stretched(a), stretched(b))[0, 1])
-        if a.shape == b.shape:
-            shuffled = [spearman(a, within_layers(b)) for _ in range(resamples)]
-            row["by_number"] = spearman(a, b)
-            row["by_number_shuffled"] = float(np.quantile(shuffled, 0.95))
-        across.append(row)
-floor = {
-    kind: float(stats.wasserstein_distance(t[half[kind]].mean(0).ravel(), t[~half[kind]].mean(0).ravel()))
-    for kind, t in target.items()
-}
+def distance(a, b):
+    """How far the sorted scores lie apart: the Wasserstein distance."""
+    return float(stats.wasserstein_distance(a.ravel(), b.ravel()))
+
+
+def profile(a, b):
+    """Correlation of the profiles over depth."""
+    return float(np.corrcoef(stretched(a), stretched(b))[0, 1])
 
 
 def origin(name):
@@ -321,10 +312,32 @@ def origin(name):
         return name
 
 
+def relation(one, other):
+    """What two models have in common."""
+    if origin(one) == origin(other):
+        return "inherited"
+    if architectures[one] != architectures[other]:
+        return "other family"
+    return "other seed" if ram[one][kinds[0]].shape == ram[other][kinds[0]].shape else "other size"
+
+
+across = []
+for one, other in combinations(names, 2):
+    for kind in kinds:
+        a, b = ram[one][kind], ram[other][kind]
+        row = {"one": one, "other": other, "relation": relation(one, other), "kind": kind}
+        row |= {"distance": distance(a, b), "profile": profile(a, b)}
+        if a.shape == b.shape:
+            shuffled = [spearman(a, within_layers(b)) for _ in range(resamples)]
+            row["by_number"] = spearman(a, b)
+            row["by_number_shuffled"] = float(np.quantile(shuffled, 0.95))
+            row["overlap_by_number"] = top_overlap(a, b)
+        across.append(row)
+floor = {kind: distance(t[half[kind]].mean(0), t[~half[kind]].mean(0)) for kind, t in target.items()}
 same = [row for row in across if "by_number" in row]
 beaten, compared = {}, {}
 for related in (False, True):
-    part = [row for row in same if (origin(row["one"]) == origin(row["other"])) == related]
+    part = [row for row in same if (row["relation"] == "inherited") == related]
     compared[related] = len(part)
     beaten[related] = sum(row["by_number"] > row["by_number_shuffled"] for row in part)
 Markdown(
@@ -357,26 +370,68 @@ _ = figure.suptitle(
     fontweight="bold",
 )
 
+# %% [markdown]
+# And as numbers, over all kinds of evidence, with 95 % bootstrap intervals over samples.
+
+
 # %%
+def over_samples(one, other, measure):
+    """Mean of a comparison over the kinds, and its interval when the samples are drawn again, the same for both."""
+
+    def mean(*drawn):
+        pairs = [
+            (seen[one][k][i].mean(0), seen[other][k][i].mean(0)) for k, i in zip(kinds, drawn, strict=True)
+        ]
+        return np.mean([measure(a, b) for a, b in pairs])
+
+    everything = [np.arange(len(seen[one][k])) for k in kinds]
+    found = stats.bootstrap(
+        everything,
+        mean,
+        vectorized=False,
+        n_resamples=resamples,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return f"{mean(*everything):.2f} ({found.low:.2f} to {found.high:.2f})"
+
+
 shown = [
     {
+        "relation": relation(one, other),
         "models": f"{Path(one).name}, {Path(other).name}",
-        "sorted scores, distance": np.mean([r["wasserstein"] for r in part]),
-        "profile, correlation": np.mean([r["profile"] for r in part]),
+        "sorted scores, distance": over_samples(one, other, distance),
+        "profile, correlation": over_samples(one, other, profile),
     }
     for one, other in combinations(names, 2)
-    if (part := [r for r in across if (r["one"], r["other"]) == (one, other)])
 ]
 shown.append(
     {
-        "models": f"{model}, two halves of the samples",
-        "sorted scores, distance": np.mean(list(floor.values())),
+        "relation": "itself",
+        "models": f"{Path(model).name}, two halves of the samples",
+        "sorted scores, distance": f"{np.mean(list(floor.values())):.2f}",
+        "profile, correlation": "",
     }
 )
-pd.DataFrame(shown).round(3).set_index("models")
+pd.DataFrame(shown).sort_values("relation", kind="stable").set_index(["relation", "models"])
+
+# %%
+by_relation = (
+    pd.DataFrame(across).groupby("relation")[["distance", "profile"]].mean() if across else pd.DataFrame()
+)
+Markdown(
+    "On average over pairs and kinds: "
+    + "; ".join(
+        f"{name}: distance **{row['distance']:.2f}**, profile **{row['profile']:.2f}**"
+        for name, row in by_relation.iterrows()
+    )
+    + "."
+    if across
+    else "One model alone: nothing to compare."
+)
 
 # %% [markdown]
-# The last row is the floor: how far the sorted scores of *one* model move when only the samples change.
+# The row “itself” is the floor: how far the sorted scores of *one* model move when only the samples change.
 #
 # ## Exercises
 #

@@ -68,11 +68,18 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert (parts / "checkpoint.pt").exists()
     assert not (parts / "model.safetensors").exists()
 
-    train_model("tiny", parts, seed=3, recipe=recipe, progress=False)
+    train_model("tiny", parts, seed=3, recipe=recipe, progress=False, snapshots=4)
     curve = (whole / "curve.jsonl").read_text()
     assert (parts / "curve.jsonl").read_text() == curve
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert not (parts / "checkpoint.pt").exists()
+    kept = sorted((parts / "snapshots").iterdir())
+    assert [folder.name for folder in kept] == [
+        "00004",
+        "00008",
+    ]  # step 4 was run again after the interruption
+    assert load_model(str(kept[-1])).checksum == load_model(str(whole)).checksum
+    assert load_model(str(kept[0])).checksum != load_model(str(whole)).checksum
 
     lines = [json.loads(line) for line in curve.splitlines()]
     assert [line["step"] for line in lines] == list(range(STEPS))

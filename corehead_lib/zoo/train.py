@@ -63,13 +63,18 @@ def score(lesson: Lesson, predicted: torch.Tensor) -> dict[str, list[bool]]:
 
 
 def train_model(
-    name: str, out: Path, seed: int = 0, recipe: dict | None = None, progress: bool = True
+    name: str,
+    out: Path,
+    seed: int = 0,
+    recipe: dict | None = None,
+    progress: bool = True,
+    snapshots: int = 0,
 ) -> dict:
     """Train ``name`` into the folder ``out`` and return its summary: recipe, seed, steps, minutes, accuracy.
 
     Resumes from ``out/checkpoint.pt`` if that is there. Writes ``curve.jsonl`` (one line a step:
-    stage, loss, accuracy per task), and at the end the model and processor by save_pretrained, and
-    ``summary.json``.
+    stage, loss, accuracy per task), at the end the model and processor by save_pretrained, and
+    ``summary.json``; every ``snapshots`` steps, if not 0, the same two into ``snapshots/STEP``.
     """
     recipe = recipe or read_recipe(name)
     train = recipe["train"]
@@ -129,9 +134,12 @@ def train_model(
         _advance(state, stage, train)
         if state["step"] % SAVE_EVERY == 0:
             _save_checkpoint(checkpoint, model, optimizers, state)
+        if snapshots and state["step"] % snapshots == 0:
+            for part in (model, processor):
+                part.save_pretrained(out / "snapshots" / f"{state['step']:05d}")
     model.eval()
-    model.save_pretrained(out)
-    processor.save_pretrained(out)
+    for part in (model, processor):
+        part.save_pretrained(out)
     checkpoint.unlink(missing_ok=True)
     summary = {
         "recipe": name,
