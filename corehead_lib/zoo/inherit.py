@@ -1,4 +1,4 @@
-"""Start a model's language part from another one's, as real multimodal models start from a trained LLM."""
+"""Start a model from parts of another one: its language model, as real ones start from an LLM, or its vision tower."""
 
 from typing import Any
 
@@ -32,3 +32,20 @@ def inherit_language(model: PreTrainedModel, processor: ProcessorMixin, source: 
         for token, number in processor.tokenizer.get_vocab().items():
             if token in known:
                 new[number] = old[known[token]]
+
+
+def inherit_vision(model: PreTrainedModel, source: str) -> None:
+    """Copy the vision tower of ``source`` (a zoo name or a folder) into ``model``, both Qwen3-VL, in place.
+
+    Raises CoreheadError if the two towers differ in shape, or if one has no ``visual`` part.
+    """
+    parts = [getattr(whole.model, "visual", None) for whole in (model, load_model(source).model)]
+    if None in parts:
+        raise CoreheadError(
+            f"Only a Qwen3-VL can take over a vision tower, and only from one; {source} is given."
+        )
+    child, parent = parts
+    try:
+        child.load_state_dict(parent.state_dict())
+    except RuntimeError as error:
+        raise CoreheadError(f"The vision tower does not fit that of {source}: {error}") from error

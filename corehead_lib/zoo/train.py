@@ -14,7 +14,7 @@ from tqdm import tqdm
 from corehead_lib.errors import CoreheadError
 from corehead_lib.ram import RetrievalAttentionMass
 from corehead_lib.zoo.build import build
-from corehead_lib.zoo.inherit import inherit_language
+from corehead_lib.zoo.inherit import inherit_language, inherit_vision
 from corehead_lib.zoo.lessons import Lesson, make_lesson
 from corehead_lib.zoo.turns import corpus
 
@@ -82,6 +82,8 @@ def train_model(
     model, processor = build(recipe, corpus(), seed)
     if "language" in recipe:
         inherit_language(model, processor, recipe["language"])
+    if "tower" in recipe:
+        inherit_vision(model, recipe["tower"])
     matrices, others = split_parameters(model)
     optimizers = [
         torch.optim.Muon(matrices, lr=train["muon"], weight_decay=0.0),
