@@ -141,5 +141,16 @@ def ship(name: str, run: Path, others: tuple[Path, ...], note: str, recipe: str)
     click.echo(f"shipped {ship_run(name, run, others, note, recipe)}")
 
 
+@main.command()
+@click.argument("name")
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("steps", nargs=-1, type=int)
+def snapshots(name: str, run: Path, steps: tuple[int, ...]) -> None:
+    """Score all snapshots of RUN into the package's NAME, with the weights at STEPS; for maintainers."""
+    from corehead_lib.zoo.snapshots import keep_snapshots
+
+    click.echo(f"scores and weights are in {keep_snapshots(name, run, steps)}")
+
+
 if __name__ == "__main__":
     main()
