@@ -11,7 +11,7 @@
 #
 # **Claim.** A ranking of heads by {term}`RAM` is worth something beyond the samples that it was measured on: it comes out alike on
 # other samples of the same kind, and, to the degree that the first figure shows, on other kinds of evidence. Models that inherit a language model
-# keep its leading heads. Between independent training runs only the *shape* of a ranking can be compared, and the zoo has no two such runs yet.
+# keep its leading heads. Independent training runs agree on how *few* heads fetch, not on where these heads sit.
 #
 # {cite:t}`sun2026core` show two things for large models (their figure 5): rank correlations of head scores between tasks, and the overlap of the top 5 %. We add
 # what such numbers need to be read: how alike two halves of the *same* data are (other data can hardly be more alike), how alike

@@ -30,10 +30,16 @@ seed: int = 0  # seeds samples and random heads
 top_fraction: float = 0.05  # share of heads that is ablated; fixed before looking
 draws: int = 20  # random sets of each kind
 queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
+models: str = ""  # models to repeat it with at the end, separated by spaces; empty: all of the zoo
+samples_each: int = 48  # samples to rank heads on, and as many others to test on, for each of them
+draws_each: int = 6  # layer-matched sets for each of them
 device: str = "cpu"  # cpu or cuda
 dtype: str = "float32"  # float32, bfloat16 or float16
 
 # %%
+from contextlib import suppress
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -45,10 +51,11 @@ from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.data.evidence import chance, load_evidence, remarks
 from corehead_lib.data.synthetic import CONTROL_TASKS
 from corehead_lib.encode import encode_all
+from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
 from corehead_lib.heads import HeadScores, layer_matched_heads, random_heads
 from corehead_lib.interventions import ZeroAblation
-from corehead_lib.models import load_model
+from corehead_lib.models import load_model, zoo_names
 from corehead_lib.ram import measure_ram
 from corehead_lib.results import publish
 from corehead_lib.stats import control_p, proportion_interval
@@ -246,6 +253,67 @@ _ = axis.set_title(
 )
 
 # %% [markdown]
+# ## Does it hold for other models?
+#
+# The same experiment, smaller, on other seeds, sizes and families of the zoo. Each model's heads are ranked anew. (Which models share a part
+# with another says [](07_stability): the two of other families have the language model of the first.)
+
+# %%
+names = [model] + [name for name in (models.split() or zoo_names()) if name != model]
+repeated = []
+for name in tqdm(names, desc="models"):
+    one = loaded if name == model else load_model(name, device, dtype)
+    looked, questions = (encode_all(one, part[:samples_each], batch_size) for part in (detection, retrieval))
+    own = HeadScores(measure_ram(one, looked, queries, progress=False).ram)
+    top = own.top(top_fraction)
+    sets = [[], top]
+    with suppress(CoreheadError):  # a layer that gives up most of its heads has too few others
+        sets += [layer_matched_heads(top, one.backbone.heads, rng) for _ in range(draws_each)]
+    found = []
+    for heads in sets:
+        with ZeroAblation(heads)(one.model):
+            found.append(evaluate(one, questions, progress=False).accuracy)
+    repeated.append(
+        {
+            "model": Path(name).name,
+            "checksum": one.checksum,
+            "heads": own.score.size,
+            "ablated": len(top),
+            "in layers": ", ".join(map(str, sorted({head.layer for head in top[:3]}))),
+            "all heads": found[0],
+            "without the top": found[1],
+            "matched, median": float(np.median(found[2:] or [np.nan])),
+            "matched, least": min(found[2:], default=np.nan),
+        }
+    )
+repeated = pd.DataFrame(repeated)
+repeated.drop(columns="checksum").rename(columns={"in layers": "layers of the best 3"}).round(2).set_index(
+    "model"
+)
+
+# %% mystnb={"figure": {"name": "fig-ablation-models", "caption": "Accuracy on held-out retrieval questions with all heads (black), without the top heads of the model's own ranking (red), and without as many others of the same layers (blue: median, and from there a line to the least of the draws). Dotted: chance."}, "image": {"alt": "One row to a model. The black mark is at the right, the red mark far to its left near the dotted line; the blue line says how far layer-matched sets fall."}}
+figure, axis = plt.subplots(figsize=(7, 0.42 * len(repeated) + 1.3))
+rows_shown = range(len(repeated))
+axis.hlines(rows_shown, repeated["matched, least"], repeated["matched, median"], color=plots.BLUE)
+for column, colour, mark, label in (
+    ("matched, median", plots.BLUE, "o", "without layer-matched heads"),
+    ("all heads", "black", "|", "all heads"),
+    ("without the top", plots.RED, "o", "without the top"),
+):
+    axis.plot(repeated[column], rows_shown, mark, color=colour, label=label, ms=7)
+axis.axvline(guessing, color="black", lw=1, ls=":")
+axis.set_yticks(rows_shown, repeated["model"])
+axis.set(xlim=(-0.02, 1.03), xlabel="accuracy")
+axis.invert_yaxis()
+figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+# carry: without them, more than half of what the model has beyond guessing is lost
+broken = repeated["without the top"] < (repeated["all heads"] + guessing) / 2
+harmed = repeated["matched, least"] < (repeated["all heads"] + guessing) / 2
+_ = axis.set_title(
+    f"Top heads carry retrieval in {broken.sum()} of {len(repeated)} models, layer-matched ones in {harmed.sum()}"
+)
+
+# %% [markdown]
 # ## Exercises
 #
 # ```{exercise-start} Only one of them
@@ -302,7 +370,7 @@ table[table.task == "retrieval"].groupby("ranking").logprob.agg(["min", "median"
 # Zero is a value that a head's output never has, so zero ablation can do damage beyond removing what the head says.
 # Bottom-ranked heads are not idle heads: RAM measures one job, and a head with another job (forming the query, say) ranks low.
 # The tiny model was trained with a small price on looking, which makes retrieval sparse.
-# One tiny model, one training run, one kind of picture; a set that breaks the model is not the only such set.
+# Tiny models, a handful of training runs, one kind of picture; a set that breaks the model is not the only such set.
 #
 # ## Where to go from here
 #
@@ -324,11 +392,19 @@ publish(
         "p_layer_matched": p,
         "chance": guessing,
         "heads_ablated": len(core),
+        "models": len(repeated),
+        "models_broken_by_top": int(broken.sum()),
+        "models_broken_by_matched": int(harmed.sum()),
+        **{f"without_top_{row['model']}": row["without the top"] for _, row in repeated.iterrows()},
     },
     inputs={
         "model": loaded.provenance,
         "detection": {"name": ranked_on, "sha256": samples_checksum(detection)},
         "evaluation": {"name": dataset, "sha256": samples_checksum(retrieval)},
         "control": {"name": "scenes", "sha256": samples_checksum(control)},
+        **{
+            f"model {r['model']}": {"name": r["model"], "checksum": r["checksum"]}
+            for _, r in repeated.iterrows()
+        },
     },
 )
