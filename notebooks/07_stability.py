@@ -29,6 +29,7 @@ resamples: int = 300  # of the bootstrap, and of the shuffled heads
 seed: int = 0  # seeds samples, bootstrap and shuffling
 top_fraction: float = 0.05  # share of heads that are called CoRe heads
 queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
+trained: str = "tiny-qwen3-vl-seed1"  # a model of the zoo whose training was kept
 device: str = "cpu"  # cpu or cuda
 dtype: str = "float32"  # float32, bfloat16 or float16
 
@@ -48,10 +49,12 @@ from corehead_lib.data.evidence import load_evidence
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores, effective_heads, how_many
-from corehead_lib.models import load_model, zoo_names
+from corehead_lib.models import ZOO, load_model, zoo_names
 from corehead_lib.ram import TINY, measure_ram
 from corehead_lib.results import publish
 from corehead_lib.stats import halves
+from corehead_lib.zoo.card import read_curve
+from corehead_lib.zoo.snapshots import history, load_snapshot, score_snapshot
 from corehead_lib.zoo.train import read_recipe
 
 plots.use_style()
@@ -433,6 +436,49 @@ Markdown(
 # %% [markdown]
 # The row “itself” is the floor: how far the sorted scores of *one* model move when only the samples change.
 #
+# ## How they come about
+#
+# One run was kept along its training: scores and accuracy of many steps (lines, measured when the model was shipped), and the weights of
+# some, which are measured again here (circles). Dotted lines: the next stage of lessons begins; the price on looking rises in the last one.
+
+# %%
+past = history(trained)
+again = {s.step: score_snapshot(load_snapshot(trained, s.step), s.step) for s in past if s.checksum}
+curve = read_curve(ZOO / trained / "curve.jsonl")
+turns = curve.step[curve.stage.diff() > 0]
+watched = "scenes"
+late = HeadScores(past[-1].ram[watched]).ranking()[:3]
+busy = {
+    s.step: int((s.ram[watched] > s.ram[watched].max() / 2).sum()) for s in past if s.accuracy[watched] > 0.9
+}
+most_busy = max(busy, key=busy.get)
+
+# %% mystnb={"figure": {"name": "fig-stability-training", "caption": "A training run of a tiny model. Left: accuracy on held-out questions, one line to a kind of evidence. Right: RAM of every head on scenes; coloured, the three that are best at the end."}, "image": {"alt": "Left, four curves that rise from zero to one, scenes first and texts last. Right, many grey lines that rise together with a few coloured ones, then fall while the coloured ones stay."}}
+figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharex=True)
+for kind in past[-1].accuracy:
+    (line,) = axes[0].plot([s.step for s in past], [s.accuracy[kind] for s in past], label=kind)
+    axes[0].plot(list(again), [s.accuracy[kind] for s in again.values()], "o", color=line.get_color())
+steps, by_head = [s.step for s in past], np.array([s.ram[watched].ravel() for s in past])
+axes[1].plot(steps, by_head, color="0.75", lw=0.7)
+for head in late:
+    (line,) = axes[1].plot(
+        steps, [s.ram[watched][head] for s in past], label=f"layer {head.layer}, head {head.head}"
+    )
+    axes[1].plot(list(again), [s.ram[watched][head] for s in again.values()], "o", color=line.get_color())
+for axis, label in zip(axes, ("accuracy", f"RAM on {watched}"), strict=True):
+    axis.set(xlabel="training step", ylabel=label, ylim=(-0.02, 1.03))
+    axis.legend(fontsize=8, loc="upper left")
+    for turn in turns:
+        axis.axvline(turn, color="black", lw=0.8, ls=":")
+_ = figure.suptitle(
+    f"{busy[most_busy]} heads look more than half as much as the best at step {most_busy:,}, {busy[steps[-1]]} at the end",
+    fontweight="bold",
+)
+
+# %% [markdown]
+# Heads begin to look when the answers come, many at once; few remain when looking has a price. A head that ends at the top
+# need not have been there when retrieval was learned: the few are *made* in this run.
+#
 # ## Exercises
 #
 # ```{exercise-start} Lift instead of RAM
@@ -522,11 +568,16 @@ publish(
         "unrelated_above_shuffled": beaten[False],
         "related_comparisons": compared[True],
         "related_above_shuffled": beaten[True],
+        "heads_that_look_at_most": busy[most_busy],
+        "heads_that_look_at_the_end": busy[steps[-1]],
         **{f"rank_of_best_on_{kind}": place for kind, place in places.items()},
         **{f"halves_distance_{kind}": distance for kind, distance in floor.items()},
     },
     inputs={
         **{f"model {name}": {"name": name, "checksum": checksums[name]} for name in names},
+        **{
+            f"{trained}, step {s.step}": {"name": trained, "checksum": s.checksum} for s in past if s.checksum
+        },
         **{
             f"data {kind}": {"name": kind, "split": "detection", "sha256": samples_checksum(s)}
             for kind, s in samples.items()

@@ -39,12 +39,11 @@ def inherit_vision(model: PreTrainedModel, source: str) -> None:
 
     Raises CoreheadError if the two towers differ in shape, or if one has no ``visual`` part.
     """
-    parts = [getattr(whole.model, "visual", None) for whole in (model, load_model(source).model)]
-    if None in parts:
+    child, parent = (getattr(whole.model, "visual", None) for whole in (model, load_model(source).model))
+    if child is None or parent is None:
         raise CoreheadError(
             f"Only a Qwen3-VL can take over a vision tower, and only from one; {source} is given."
         )
-    child, parent = parts
     try:
         child.load_state_dict(parent.state_dict())
     except RuntimeError as error:
