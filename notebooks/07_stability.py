@@ -354,16 +354,17 @@ Markdown(
 
 # %% mystnb={"figure": {"name": "fig-stability-models", "caption": "What can be compared between models. Above: scores sorted, highest first, over the share of heads. Below: RAM summed in each layer over relative depth. One panel to a kind of evidence, one line to a model."}, "image": {"alt": "Two rows of panels. Above, curves that fall steeply from the left and then run flat. Below, curves over depth with one or a few peaks."}}
 figure, axes = plt.subplots(
-    2, len(kinds), figsize=(2.5 * len(kinds), 5), sharex=True, sharey="row", squeeze=False
+    2, len(kinds), figsize=(2.5 * len(kinds), 5), sharex="row", sharey="row", squeeze=False
 )
 for column, kind in enumerate(kinds):
     for name in names:
         score = ram[name][kind]
         order = np.sort(score.ravel())[::-1]
-        axes[0, column].plot(np.linspace(0, 1, score.size), order, label=Path(name).name)
+        axes[0, column].plot(np.arange(1, score.size + 1) / score.size, order, label=Path(name).name)
         axes[1, column].plot(np.linspace(0, 1, len(score)), score.sum(1), marker=".")
     axes[0, column].set_title(kind, fontsize=10)
-    axes[1, column].set_xlabel("share of heads (above),\nrelative depth (below)", fontsize=9)
+    axes[0, column].set(xscale="log", xlabel="share of heads")
+    axes[1, column].set_xlabel("relative depth")
 axes[0, 0].set_ylabel("RAM, sorted")
 axes[1, 0].set_ylabel("RAM, sum in the layer")
 figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
@@ -396,7 +397,7 @@ def over_samples(one, other, measure):
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return f"{mean(*everything):.2f} ({found.low:.2f} to {found.high:.2f})"
+    return f"{mean(*everything):.3f} ({found.low:.3f} to {found.high:.3f})"
 
 
 shown = [
@@ -412,7 +413,7 @@ shown.append(
     {
         "relation": "itself",
         "models": f"{Path(model).name}, two halves of the samples",
-        "sorted scores, distance": f"{np.mean(list(floor.values())):.2f}",
+        "sorted scores, distance": f"{np.mean(list(floor.values())):.3f}",
         "profile, correlation": "",
     }
 )
@@ -425,7 +426,7 @@ by_relation = (
 Markdown(
     "On average over pairs and kinds: "
     + "; ".join(
-        f"{name}: distance **{row['distance']:.2f}**, profile **{row['profile']:.2f}**"
+        f"{name}: distance **{row['distance']:.3f}**, profile **{row['profile']:.2f}**"
         for name, row in by_relation.iterrows()
     )
     + "."
@@ -475,9 +476,18 @@ _ = figure.suptitle(
     fontweight="bold",
 )
 
+# %%
+then, now = (
+    HeadScores(next(x for x in past if x.step == at).ram[watched]).ranking() for at in (most_busy, steps[-1])
+)
+Markdown(
+    f"Best at step {most_busy:,} is layer {then[0].layer}, head {then[0].head}; at the end it has rank **{now.index(then[0]) + 1}**. "
+    f"Best at the end is layer {now[0].layer}, head {now[0].head}; at step {most_busy:,} it had rank **{then.index(now[0]) + 1}**."
+)
+
 # %% [markdown]
-# Heads begin to look when the answers come, many at once; few remain when looking has a price. A head that ends at the top
-# need not have been there when retrieval was learned: the few are *made* in this run.
+# Heads begin to look when the answers come, many at once; few remain when looking has a price. Which of them remain is settled later than
+# retrieval itself.
 #
 # ## Exercises
 #
