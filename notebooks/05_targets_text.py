@@ -10,7 +10,7 @@
 # # From words to tokens
 #
 # **Claim.** Text needles have exact tokens too, by characters; but which of them a head attends to when it fetches an answer, the key, the
-# value or what follows, must be looked at before a target is defined. Then one can ask whether the heads that fetch words also fetch pictures.
+# value or what follows, must be looked at before a target is defined: training runs of one recipe differ in it. Then one can ask whether the heads that fetch words also fetch pictures.
 #
 # {cite:t}`wu2024retrieval` found a few *retrieval heads* in text-only language models. CoRe heads are their multimodal sisters. A model that answers the same
 # questions about text and about pictures lets us compare the two families of heads in one skull.
@@ -18,6 +18,7 @@
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
 others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside; may be empty
+seeds: str = "tiny-qwen3-vl-seed1 tiny-qwen3-vl-seed2"  # other training runs to set beside; may be empty
 dataset: str = "haystacks"  # where the texts come from; any that has spans of text, see the page on data
 data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
 detection_samples: int = 96  # samples that RAM is averaged over
@@ -433,6 +434,73 @@ Markdown(
 )
 
 # %% [markdown]
+# ## Another training run, another habit
+#
+# In a causal model everything behind the needle may know what the needle says. So the mass may land behind it, too. Each model below was
+# trained anew by the same recipe. Two targets are tried on each: the needle, and the *sentence behind it*, which says nothing of the answer.
+
+
+# %%
+def sentence_behind(sample):
+    """The same sample with the sentence behind the needle as its evidence; None if there is none."""
+    start = sample.evidence[0].stop
+    stop = sample.context.find(".", start) + 1
+    return replace(sample, evidence=(TextSpan(start, stop),)) if stop else None
+
+
+followed = [(s, behind) for s in detection if (behind := sentence_behind(s))]
+scenes = load_samples("scenes", "detection", detection_samples, seed)
+runs = [loaded, *(load_model(name, device, dtype) for name in seeds.split())]
+habits = []
+for one in runs:
+    asked_of = encode_all(one, evaluation, batch_size)
+    habits.append(
+        {"model": one.name, "top by": "(all heads)", "accuracy": accuracy_without(one, [], asked_of)}
+    )
+    aims = {"needle": [s for s, _ in followed], "sentence behind": [b for _, b in followed], "scenes": scenes}
+    for aim, aimed in aims.items():
+        ranked = HeadScores(measure_ram(one, encode_all(one, aimed, batch_size), "last", progress=False).ram)
+        habits.append(
+            {
+                "model": one.name,
+                "top by": aim,
+                "best RAM": float(ranked.score.max()),
+                "accuracy": accuracy_without(one, ranked.top(top_fraction), asked_of),
+            }
+        )
+habits = pd.DataFrame(habits)
+habits.set_index(["model", "top by"]).round(2)
+
+# %% mystnb={"figure": {"name": "fig-text-habits", "caption": "Accuracy on held-out texts without the top heads by three targets: the needle, the sentence behind it, and the evidence in scenes. Dashed: all heads; dotted: guessing. The number over a point is the RAM of the best head on that target."}, "image": {"alt": "One panel to a training run. In each, three points say how much accuracy is left without the top heads by needle, by the sentence behind, and by scenes; which of them is lowest differs between the panels."}}
+figure, axes = plt.subplots(1, len(runs), figsize=(2.6 * len(runs) + 1, 3.3), sharey=True, squeeze=False)
+worst = {}
+for axis, one in zip(axes[0], runs, strict=True):
+    part = habits[habits["model"] == one.name].set_index("top by")
+    axis.axhline(part.accuracy["(all heads)"], color=plots.BLACK, lw=1, ls="--")
+    axis.axhline(guess, color=plots.BLACK, lw=1, ls=":")
+    part = part.drop("(all heads)")
+    axis.plot(range(len(part)), part.accuracy, "o", color=plots.RED, ms=9)
+    for place, (accuracy, best_ram) in enumerate(zip(part.accuracy, part["best RAM"], strict=True)):
+        axis.annotate(
+            f"{best_ram:.2f}", (place, accuracy), (0, 7), textcoords="offset points", ha="center", fontsize=8
+        )
+    axis.set_xticks(range(len(part)), [name.replace(" ", "\n") for name in part.index])
+    axis.set(xlim=(-0.5, len(part) - 0.5), ylim=(-0.03, 1.12))
+    axis.set_title(one.name, fontsize=10)
+    texts_only = part.accuracy.drop("scenes")
+    worst[one.name] = "nothing" if texts_only.min() > (dense + guess) / 2 else texts_only.idxmin()
+axes[0, 0].set_ylabel("accuracy")
+_ = figure.suptitle("Needed heads look at: " + ", ".join(worst.values()), fontweight="bold")
+
+# %%
+Markdown(
+    "Of the two targets in the text, the one whose top heads are needed most is "
+    + "; ".join(f"the **{aim}** in {name}" for name, aim in worst.items())
+    + ". (“nothing”: neither takes accuracy half-way to guessing.) A ranking by a target where no needed head looks is no warning of itself: it has "
+    "a first place like any other. Its RAM, close to what even attention would give, and the ablation are."
+)
+
+# %% [markdown]
 # ## Exercises
 #
 # ```{exercise-start} Depth
@@ -515,7 +583,7 @@ explorer(loaded, [example["fact"]], definitions["fact"])
 #
 # Every needle has one form, and the answer is one token. Retrieval heads of large models copy long spans, token by token, and are measured while they write; we
 # read one token, before the answer. That the same heads serve text and scenes in a tiny model that was trained to answer both in the same words, with a price
-# on looking, says little about a large one that learned text first. One seed and one model of each family.
+# on looking, says little about a large one that learned text first. Three seeds, one model of each other family.
 #
 # ## Where to go from here
 #
@@ -528,7 +596,8 @@ explorer(loaded, [example["fact"]], definitions["fact"])
 publish(
     rows=[{"part": "definitions", "definition": name, "accuracy": off[name]} for name in off]
     + [{"part": "definitions", "definition": "random, same layers", "accuracy": a} for a in controls]
-    + [{"part": "bridge", **row} for row in cross.to_dict("records")],
+    + [{"part": "bridge", **row} for row in cross.to_dict("records")]
+    + [{"part": "habits", **row} for row in habits.dropna().to_dict("records")],
     numbers={
         "accuracy_all": dense,
         "chance": guess,
@@ -553,7 +622,7 @@ publish(
     },
     inputs={
         "model": loaded.provenance,
-        **{f"other_{i}": one.provenance for i, one in enumerate(families[1:], 1)},
+        **{f"other_{i}": one.provenance for i, one in enumerate(families[1:] + runs[1:], 1)},
         "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(detection)},
         "evaluation": {"name": dataset, "split": "evaluation", "sha256": samples_checksum(evaluation)},
     },

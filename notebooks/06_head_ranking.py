@@ -320,9 +320,11 @@ for kind, colour in zip(each, (plots.BLUE, plots.RED, plots.GREEN, plots.AMBER),
     for axis, column in ((axes[0], "half in"), (axes[1], "effective heads")):
         axis.plot(rows["heads"], rows[column], "o", color=colour, alpha=0.6, mew=0)
         axis.plot(by_size[kind].index, by_size[kind][(column, "median")], color=colour, label=kind)
-axes[0].set(xlabel="heads of the model", ylabel="share that holds half of the RAM")
-axes[1].set(xlabel="heads of the model", ylabel="effective number of heads")
-axes[1].legend(fontsize=8)
+for axis, label in zip(axes, ("share that holds half of the RAM", "effective number of heads"), strict=True):
+    axis.set(xlabel="heads of the model", ylabel=label, xscale="log", yscale="log")
+    axis.set_xticks(by_size[kind].index, by_size[kind].index)
+    axis.minorticks_off()
+axes[1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 _ = figure.suptitle(
     f"From {smallest} to {largest} heads the share that holds half falls for {len(falls)} of {len(each)} kinds"
     if largest > smallest
@@ -331,7 +333,8 @@ _ = figure.suptitle(
 )
 
 # %% [markdown]
-# Few points, each one training run of a tiny model: a direction at best, and no law of scale.
+# Few points, each one training run of a tiny model: a direction at best, and no law of scale. On texts a run stands apart: its heads look
+# at the sentence *behind* the needle, so that RAM on the needle finds none of them ([](05_targets_text)).
 #
 # ## Keep the ranking
 #
