@@ -324,6 +324,8 @@ for axis, label in zip(axes, ("share that holds half of the RAM", "effective num
     axis.set(xlabel="heads of the model", ylabel=label, xscale="log", yscale="log")
     axis.set_xticks(by_size[kind].index, by_size[kind].index)
     axis.minorticks_off()
+axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+axes[1].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
 axes[1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
 _ = figure.suptitle(
     f"From {smallest} to {largest} heads the share that holds half falls for {len(falls)} of {len(each)} kinds"
