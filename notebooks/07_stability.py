@@ -436,6 +436,7 @@ Markdown(
 
 # %% [markdown]
 # The row “itself” is the floor: how far the sorted scores of *one* model move when only the samples change.
+# A curve that runs flat on texts is a model whose heads look elsewhere than at the needle: [](05_targets_text) finds them.
 #
 # ## How they come about
 #
