@@ -289,7 +289,7 @@ _ = figure.suptitle(
 # ### Fewer in larger models?
 #
 # Models of one recipe and several sizes, and of one size and several seeds. Only the language model's layers and heads grow; its width and
-# the lessons stay. The small and the large one started with the middle one's vision tower, so they needed fewer steps. A *share* of
+# the lessons stay. The small and the large one started with the middle one's vision tower (their cards say how long each was trained). A *share* of
 # heads can fall simply because there are more heads while as many do the work, so the *number* is drawn beside it. What seeds differ
 # by at one size is what a difference between sizes has to beat.
 
