@@ -128,6 +128,16 @@ def train(name: str, out: Path, seed: int, snapshots: int) -> None:
 
 @main.command()
 @click.argument("name")
+@click.option("--seed", default=0, show_default=True, help="Seeds weights and pictures.")
+def tower(name: str, seed: int) -> None:
+    """Train the vision tower that the recipe NAME starts from, into the package; for maintainers."""
+    from corehead_lib.zoo.train import make_tower
+
+    click.echo(f"vision tower in {make_tower(name, seed)}")
+
+
+@main.command()
+@click.argument("name")
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("others", nargs=-1, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--note", default="None.", help="Anything in which RUN differs from the recipe.")

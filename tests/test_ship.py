@@ -17,6 +17,7 @@ from corehead_lib.zoo import card, ship
 from corehead_lib.zoo.train import read_recipe
 from corehead_lib.zoo.turns import MODALITIES
 
+SUMMARY = {"seed": 2, "steps": 80, "minutes": 9.4, "hardware": "1 core of a CPU"}
 ACCURACY = {f"{modality}/{task}": 0.97 for modality, tasks in card.TASKS.items() for task in tasks}
 
 
@@ -29,7 +30,7 @@ def finish(folder: Path, **summary: object) -> Path:
         line |= {key: round(float(rng.random()), 3) for key in ACCURACY if rng.random() < 0.5}
         lines.append(json.dumps(line))
     (folder / "curve.jsonl").write_text("\n".join(lines) + "\n")
-    (folder / "summary.json").write_text(json.dumps({"seed": 2, "steps": 80, "minutes": 9.4, **summary}))
+    (folder / "summary.json").write_text(json.dumps({**SUMMARY, **summary}))
     return folder
 
 
@@ -86,7 +87,8 @@ def test_models_are_judged_on_every_task_of_every_modality(run: Path) -> None:
     expected = {
         f"{name}/{task}"
         for name, kind in MODALITIES.items()
-        for task in kind.needles + (() if name == "interleaved" else kind.controls)
+        for task in (kind.needles if name == "interleaved" else kind.tasks)
+        if task != "story"
     }
     assert set(found) == expected
     assert set(found.values()) <= {0.0, 0.5, 1.0}
@@ -94,7 +96,7 @@ def test_models_are_judged_on_every_task_of_every_modality(run: Path) -> None:
 
 def test_the_card_says_which_runs_succeeded(run: Path) -> None:
     train = read_recipe("tiny-qwen3-vl")["train"]
-    summary = {"seed": 12, "steps": 80, "minutes": 9.4}
+    summary = {**SUMMARY, "seed": 12}
     failed = ({**summary, "seed": 17, "steps": 99}, {**ACCURACY, "documents/bar": 0.94})
     control = ({**summary, "seed": 18}, {**ACCURACY, "documents/count": 0.1})
     loaded, curve = load_model(str(run)), card.read_curve(run / "curve.jsonl")
@@ -108,7 +110,7 @@ def test_the_card_says_which_runs_succeeded(run: Path) -> None:
         samples=200,
         few=100,
         note="-",
-        start="random weights",
+        tower="qwen3-vl",
     )
     rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("| 1")]
     runs = {row[0]: row for row in rows if len(row) == 2 + len(MODALITIES) + 1}
@@ -119,7 +121,6 @@ def test_the_card_says_which_runs_succeeded(run: Path) -> None:
         (line,) = re.findall(rf"^\| {number} \| (\d+) \|(.*)\|$", text, re.M)
         assert line[0] == str(int((curve.stage == number).sum()))
         assert all(f"{modality} {given['batch']}" in line[1] for modality, given in stage["mix"].items())
-        assert all(goal in line[1] for goal in stage["goal"])
     assert not re.search(r"[{}]", text)
 
 

@@ -66,21 +66,39 @@ def test_boxes_hold_what_was_drawn_and_nothing_lies_outside(scene: Scene) -> Non
     assert not painted.any()
 
 
-def test_things_stand_in_reading_order() -> None:
+def test_things_stand_in_order_of_their_upper_rims() -> None:
     for scene in SCENES:
-        boxes = [thing.box for thing in scene.things]
-        for i, before in enumerate(boxes):
-            for after in boxes[i + 1 :]:
-                assert after.x0 >= before.x1 or after.y0 >= before.y1
-                assert after.y1 > before.y0
+        corners = [(thing.box.y0, thing.box.x0) for thing in scene.things]
+        assert corners == sorted(corners)
 
 
-def test_a_shape_fills_a_cell() -> None:
+def test_shapes_come_in_three_sizes_and_stand_anywhere_without_touching() -> None:
+    sides, offsets = set(), set()
     for scene in SCENES:
         assert set(scene.image.size) <= {96, 192}
-        for box in (thing.box for thing in scene.things):
-            assert (box.x0 % 32, box.y0 % 32, box.x1 - box.x0, box.y1 - box.y0) == (0, 0, 32, 32)
+        boxes = [thing.box for thing in scene.things]
+        for i, box in enumerate(boxes):
+            assert box.x1 - box.x0 == box.y1 - box.y0
+            sides.add(box.x1 - box.x0)
+            offsets.add((box.x0 % 32, box.y0 % 32))
+            for other in boxes[i + 1 :]:
+                assert max(box.x0, other.x0) >= min(box.x1, other.x1) or max(box.y0, other.y0) >= min(
+                    box.y1, other.y1
+                )
+    assert sides == {32, 48, 64}
+    assert len(offsets) == 16  # every place of the lattice of 8 pixels
     assert len({scene.image.size for scene in SCENES}) == 4
+
+
+def test_places_are_drawn_evenly_and_a_full_picture_is_refused() -> None:
+    rng = np.random.default_rng(0)
+    places = [synthetic.scatter(rng, (96, 96), [64])[0] for _ in range(2000)]
+    assert set(places) == {(x, y) for x in range(0, 40, 8) for y in range(0, 40, 8)}
+    counts = [places.count(place) for place in set(places)]
+    assert min(counts) > 40  # 80 expected
+    assert len(synthetic.scatter(rng, (64, 64), [32] * 4, tries=10000)) == 4
+    with pytest.raises(CoreheadError, match="no room for squares"):
+        synthetic.scatter(rng, (96, 96), [64, 64])
 
 
 def test_a_scene_knows_what_it_can_be_asked() -> None:

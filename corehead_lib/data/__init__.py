@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import Any
 
-from corehead_lib.data import clips, documents, haystacks, real, synthetic
+from corehead_lib.data import chores, clips, documents, haystacks, real, synthetic
 from corehead_lib.errors import CoreheadError, did_you_mean
 from corehead_lib.samples import Clip, Sample
 
@@ -14,6 +14,7 @@ DATASETS: dict[str, Callable[..., list[Sample]]] = {
     "clips": clips.clips,
     "haystacks": haystacks.haystacks,
     "interleaved": haystacks.interleaved,
+    "chores": chores.chores,
     **real.DATASETS,
 }
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from corehead_lib.data.phrases import check_range, draw_pairs
-from corehead_lib.data.synthetic import BACKGROUNDS, COLOURS, DIGITS, SHAPES, SIDE, STEP, sprite
+from corehead_lib.data.synthetic import BACKGROUNDS, COLOURS, DIGITS, GRAIN, SHAPES, SIDE, STEP, sprite
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Frames
 
@@ -157,18 +157,21 @@ def _cast(
 def _path(
     rng: np.random.Generator, number: int, size: tuple[int, int], shown: tuple[float, float], every: int
 ) -> list[Box]:
-    """Go straight on by STEP pixels along x, y or both, once every ``every`` frames; turn at the rim."""
+    """Go straight on by STEP pixels along x, y or both, once every ``every`` frames; turn at the rim.
+
+    Paths begin anywhere on the lattice of GRAIN pixels.
+    """
     moves = -(-number // every)
     long = max(1, min(moves, round(float(rng.uniform(*shown)) * moves)))
     first = int(rng.integers(0, moves - long + 1))
-    room = np.array([(side - SIDE) // STEP for side in size])
+    room = np.array([(side - SIDE) // GRAIN for side in size])
     if room.min() < 0:
         raise CoreheadError(f"A frame of {size[0]} x {size[1]} pixels has no room for a shape of {SIDE}.")
     at = rng.integers(0, room + 1)
-    step = np.array([(1, 0), (0, 1), (1, 1)])[rng.integers(3)] * rng.choice([-1, 1], 2)
+    step = np.array([(1, 0), (0, 1), (1, 1)])[rng.integers(3)] * rng.choice([-1, 1], 2) * (STEP // GRAIN)
     boxes = []
     for move in range(first, first + long):
-        x, y = (int(place) * STEP for place in at)
+        x, y = (int(place) * GRAIN for place in at)
         stop = min((move + 1) * every, number)
         boxes += [Box(x, y, x + SIDE, y + SIDE, 0, frame) for frame in range(move * every, stop)]
         step = np.where((at + step < 0) | (at + step > room), -step, step)

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from corehead_lib.data.layout import SMALL_WORDS
-from corehead_lib.data.pages import LETTER, PAPER, write_word
+from corehead_lib.data.pages import LETTER, write_word
 from corehead_lib.data.phrases import TOPICS, check_range, draw_pairs
-from corehead_lib.data.synthetic import DIGITS, SIDE, STEP, sprite
+from corehead_lib.data.synthetic import DIGITS, SIDES, STEP, scatter, sprite
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Box, TextSpan
 
@@ -138,14 +138,21 @@ def _fact(name: str, digit: str, start: int) -> Needle:
 def _picture(
     rng: np.random.Generator, held: list[tuple[str, str]], item: int
 ) -> tuple[Image.Image, list[Needle]]:
-    """A picture of one shape, somewhere on white."""
+    """A picture of one shape, somewhere on a light ground of its own: else splits would share pictures by chance."""
     ((name, digit),) = held
     colour, shape = name.split()
-    x, y = (STEP * int(rng.integers(0, (side - SIDE) // STEP + 1)) for side in PICTURE)
-    image = Image.new("RGB", PICTURE, PAPER)
-    drawing = sprite(shape, colour, digit)
+    side = int(rng.choice(SIDES))
+    ((x, y),) = scatter(rng, PICTURE, [side])
+    image = Image.new("RGB", PICTURE, _light(rng))
+    drawing = sprite(shape, colour, digit, side)
     image.paste(drawing, (x, y), drawing)
-    return image, [Needle("image", name, digit, {"fact": Box(x, y, x + SIDE, y + SIDE, item)})]
+    return image, [Needle("image", name, digit, {"fact": Box(x, y, x + side, y + side, item)})]
+
+
+def _light(rng: np.random.Generator) -> tuple[int, int, int]:
+    """A shade of paper."""
+    red, green, blue = (int(value) for value in rng.integers(235, 256, 3))
+    return red, green, blue
 
 
 def _print(
@@ -154,7 +161,7 @@ def _print(
     """A page of printed words, one to a cell: facts, a digit below each, and small words."""
     columns = PRINT[0] // STEP
     cells = columns * (PRINT[1] // STEP)
-    image = Image.new("RGB", PRINT, PAPER)
+    image = Image.new("RGB", PRINT, _light(rng))
     places = dict(zip(rng.permutation(cells).tolist(), held, strict=False))
     needles = []
     for cell in range(cells):

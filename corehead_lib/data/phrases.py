@@ -28,6 +28,7 @@ TASK_TYPES = {  # named as in MLVU (arXiv 2406.04264); only a needle has evidenc
     "background": "topic",
     "heading": "topic",
     "topic": "topic",
+    "larger": "reasoning",
     "sum": "reasoning",
 }
 

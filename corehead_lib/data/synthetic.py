@@ -1,9 +1,10 @@
 """Generated scenes: coloured shapes, each with a digit on it, and questions about them.
 
 Everything is drawn from a seed, so the supply is unlimited and the evidence is exact: the
-pixel box of the shape that a question asks for. Three tasks need retrieval (find the shape,
-read its digit), three do not (count, background, sum): they tell a broken model from one
-that merely lost its eyes.
+pixel box of the shape that a question asks for. Shapes come in three sizes and stand anywhere, so
+the evidence takes one to nine of the tiny models' cells. Three tasks need retrieval (find the
+shape, read its digit), "larger" needs it twice, three do not (count, background, sum): they tell a
+broken model from one that merely lost its eyes.
 """
 
 from dataclasses import dataclass, field, replace
@@ -31,13 +32,16 @@ SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross", "bow", "he
 DIGITS = tuple("0123456789")
 
 RETRIEVAL_TASKS = ("shape", "colour", "pair")
+STEP_TASKS = ("larger",)  # find two digits, and compare them
 CONTROL_TASKS = ("count", "background", "sum")
 SPLITS = ("train", "detection", "evaluation", "tuning")
 
 MOST_THINGS = 8
 SIZES = (96, 192)  # pixels, either side of a scene: one or two tiles of the models that cut pictures up
-SIDE = 32  # pixels, side of a shape
-STEP = 32  # pixels; shapes stand on this lattice, one cell of the tiny models
+SIDE = STEP = 32  # pixels: the smallest shape, and the lattice of what is typeset: a cell of the tiny models
+SIDES = (32, 48, 64)  # pixels, side of a shape in a scene
+GRAIN = 8  # pixels; shapes in a scene stand on this lattice
+FULL = 0.45  # most of a scene's area that shapes may take
 _ZOOM = 4  # sprites are drawn this much larger, then reduced, for smooth edges
 
 
@@ -49,6 +53,10 @@ class Thing:
     colour: str
     digit: str
     box: Box
+
+    @property
+    def name(self) -> str:
+        return f"{self.colour} {self.shape}"
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,7 @@ class Scene:
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks that this scene is for; one with unique attributes makes pairs too easy."""
-        return (*(("shape", "colour") if self.unique else ("pair",)), *CONTROL_TASKS)
+        return (*(("shape", "colour") if self.unique else ("pair",)), *STEP_TASKS, *CONTROL_TASKS)
 
 
 def _outline(shape: str, side: float) -> list[tuple[float, float]]:
@@ -103,9 +111,9 @@ def _font(pixels: int) -> ImageFont.FreeTypeFont:
 
 
 @cache
-def sprite(shape: str, colour: str, digit: str) -> Image.Image:
-    """Draw one shape with its digit on a white badge, RGBA, SIDE x SIDE pixels."""
-    big = SIDE * _ZOOM
+def sprite(shape: str, colour: str, digit: str, side: int = SIDE) -> Image.Image:
+    """Draw one shape with its digit on a white badge, RGBA, ``side`` x ``side`` pixels."""
+    big = side * _ZOOM
     image = Image.new("RGBA", (big, big), (0, 0, 0, 0))
     draw = ImageDraw.Draw(image)
     paint = (*COLOURS[colour], 255)
@@ -119,7 +127,44 @@ def sprite(shape: str, colour: str, digit: str) -> Image.Image:
     badge = (middle - radius, middle - radius, middle + radius, middle + radius)
     draw.ellipse(badge, fill=(255, 255, 255, 255))
     draw.text((middle, middle), digit, fill=(0, 0, 0, 255), font=_font(int(0.48 * big)), anchor="mm")
-    return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    return image.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def scatter(
+    rng: np.random.Generator, size: tuple[int, int], sides: list[int], tries: int = 20
+) -> list[tuple[int, int]]:
+    """Find upper left corners, on the lattice of GRAIN pixels, for squares of ``sides`` that do not overlap.
+
+    Each is drawn evenly from the places that are free. Raises CoreheadError if ``tries`` layouts fail.
+    """
+    for _ in range(tries):
+        free = np.ones((size[1] // GRAIN, size[0] // GRAIN), bool)
+        corners: dict[int, tuple[int, int]] = {}
+        for number in np.argsort([-side for side in sides], kind="stable").tolist():  # large ones first
+            cells = sides[number] // GRAIN
+            if cells > min(free.shape):
+                break
+            windows = np.lib.stride_tricks.sliding_window_view(free, (cells, cells)).all((2, 3))
+            places = np.argwhere(windows)
+            if not len(places):
+                break
+            row, column = places[rng.integers(len(places))]
+            free[row : row + cells, column : column + cells] = False
+            corners[number] = (int(column) * GRAIN, int(row) * GRAIN)
+        else:
+            return [corners[number] for number in range(len(sides))]
+    raise CoreheadError(f"A picture of {size[0]} x {size[1]} pixels has no room for squares of {sides}.")
+
+
+def draw_sides(rng: np.random.Generator, size: tuple[int, int], number: int) -> list[int]:
+    """Draw the sides of ``number`` shapes, so that all of them take at most FULL of the picture."""
+    left = FULL * size[0] * size[1] - number * min(SIDES) ** 2
+    sides = []
+    for _ in range(number):
+        fitting = [side for side in SIDES if side**2 - min(SIDES) ** 2 <= max(0, left)]
+        sides.append(int(rng.choice(fitting)))
+        left -= sides[-1] ** 2 - min(SIDES) ** 2
+    return sides
 
 
 def make_scene(
@@ -129,7 +174,7 @@ def make_scene(
     size: tuple[int, int] | None = None,
     things: tuple[int, int] = (3, MOST_THINGS),
 ) -> Scene:
-    """Draw a scene of shapes, each in a cell of its own.
+    """Draw a scene of shapes that do not overlap.
 
     unique: every shape and every colour occurs at most once (one attribute names a thing);
         otherwise attributes repeat and only the pair (colour, shape) is unique.
@@ -137,10 +182,10 @@ def make_scene(
     things: least and most shapes, as far as there is room.
     """
     width, height = size or (int(rng.choice(SIZES)), int(rng.choice(SIZES)))
-    columns, rows = width // STEP, height // STEP
-    if columns * rows < things[0]:
+    room = int(FULL * width * height / min(SIDES) ** 2)
+    if room < things[0]:
         raise CoreheadError(f"A scene of {width} x {height} pixels has no room for {things[0]} shapes.")
-    number = int(rng.integers(things[0], min(things[1], columns * rows) + 1))
+    number = int(rng.integers(things[0], min(things[1], room) + 1))
     shapes, colours = list(SHAPES), list(COLOURS)
     if unique:
         names = list(zip(rng.permutation(colours), rng.permutation(shapes), strict=False))[:number]
@@ -151,15 +196,14 @@ def make_scene(
         names = [pairs[i] for i in rng.permutation(len(pairs))[:number]]
     background = str(rng.choice(list(BACKGROUNDS)))
     image = Image.new("RGB", (width, height), BACKGROUNDS[background])
+    sides = draw_sides(rng, (width, height), number)
     placed = []
-    for place, (colour, shape) in zip(
-        np.sort(rng.choice(columns * rows, number, replace=False)), names, strict=False
-    ):
-        x, y = STEP * (int(place) % columns), STEP * (int(place) // columns)
+    for (colour, shape), side, (x, y) in zip(names, sides, scatter(rng, (width, height), sides), strict=True):
         digit = str(rng.choice(DIGITS))
-        drawing = sprite(str(shape), str(colour), digit)
+        drawing = sprite(str(shape), str(colour), digit, side)
         image.paste(drawing, (x, y), drawing)
-        placed.append(Thing(str(shape), str(colour), digit, Box(x, y, x + SIDE, y + SIDE)))
+        placed.append(Thing(str(shape), str(colour), digit, Box(x, y, x + side, y + side)))
+    placed.sort(key=lambda thing: (thing.box.y0, thing.box.x0))
     return Scene(image, tuple(placed), background, unique)
 
 
@@ -172,9 +216,13 @@ def ask(scene: Scene, task: str, rng: np.random.Generator, thing: Thing | None =
         name = {
             "shape": thing.shape,
             "colour": f"{thing.colour} shape",
-            "pair": f"{thing.colour} {thing.shape}",
+            "pair": thing.name,
         }[task]
         question, answer, evidence = f"Which digit is on the {name}?", thing.digit, (thing.box,)
+    elif task == "larger":
+        other = scene.things[rng.choice([i for i, t in enumerate(scene.things) if t != thing])]
+        question = f"Which digit is larger, on the {thing.name} or the {other.name}?"
+        answer, evidence = max(thing.digit, other.digit), (thing.box, other.box)
     elif task == "count":
         question, answer = "How many shapes are there?", str(len(scene.things))
         options = DIGITS[3 : MOST_THINGS + 1]
@@ -184,7 +232,9 @@ def ask(scene: Scene, task: str, rng: np.random.Generator, thing: Thing | None =
         a, b = (int(n) for n in rng.integers(0, 5, 2))
         question, answer, options = f"What is {a} plus {b}?", str(a + b), DIGITS[:9]
     else:
-        raise CoreheadError(f"Unknown task {task!r}; scenes have {RETRIEVAL_TASKS + CONTROL_TASKS}.")
+        raise CoreheadError(
+            f"Unknown task {task!r}; scenes have {RETRIEVAL_TASKS + STEP_TASKS + CONTROL_TASKS}."
+        )
     return Sample("", task, question, answer, (scene.image,), evidence, options)
 
 

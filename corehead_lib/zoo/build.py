@@ -63,11 +63,6 @@ def build_model(tokenizer: Qwen2Tokenizer, recipe: dict, seed: int) -> PreTraine
     """Make a randomly initialised model of ``recipe['text']`` and ``recipe['vision']`` sizes, float32."""
     torch.manual_seed(seed)
     model = find_family(recipe.get("family", QWEN)).model(tokenizer, recipe)
-    for name, parameter in model.named_parameters():
-        # QK-norm caps attention logits at weight^2 * sqrt(head_dim): with heads this narrow, weights of
-        # one would keep attention blunt until the optimiser has slowly grown them.
-        if name.endswith(("q_norm.weight", "k_norm.weight")):
-            torch.nn.init.constant_(parameter, recipe["qk_norm"])
     assert model.generation_config is not None
     model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids("<|im_end|>")
     model.generation_config.pad_token_id = tokenizer.pad_token_id

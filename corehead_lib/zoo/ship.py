@@ -20,7 +20,6 @@ from corehead_lib.zoo.card import TASKS, Accuracy, draw_curve, read_curve, write
 from corehead_lib.zoo.train import read_recipe
 
 SHIPPED = ("*.json", "*.jinja", "curve.jsonl")
-PARTS = {"language": "language model", "tower": "vision tower"}  # keys of a recipe: what may be inherited
 FEW = 100  # questions a task for runs that are only listed
 
 
@@ -85,9 +84,7 @@ def ship(
         runs += [(s, _judge_halved(f, few)) for s, f in zip(summaries[1:], folders[1:], strict=True)]
         curve = read_curve(folder / "curve.jsonl")
         draw_curve(curve, folder / "curve.png")
-        given = [f"the {part} of `{recipe[key]}`" for key, part in PARTS.items() if key in recipe]
-        start = ", ".join([*given, "all else random weights" if given else "random weights"])
-        facts = {"note": note, "samples": samples, "few": few, "start": start}
+        facts = {"note": note, "samples": samples, "few": few, "tower": recipe["tower"]["name"]}
         card = write_card(name, recipe_name, train, loaded, curve, runs, **facts)
         (folder / "README.md").write_text(card, encoding="utf-8")
         target = ZOO / name

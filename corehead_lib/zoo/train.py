@@ -1,8 +1,14 @@
-"""Train a tiny model of the zoo from scratch: seeded, staged, resumable, with a logged curve."""
+"""Train a tiny model of the zoo: cross-entropy on answers, seeded, in stages of fixed length, resumable.
+
+The language model starts from random weights, the vision tower from one that can name what its cells show
+(``tower.py``). A recipe may put a price on looking: a treatment, to be compared with its untreated twin.
+"""
 
 import json
+import platform
 import time
 from collections import defaultdict
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +18,12 @@ from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
 from corehead_lib.errors import CoreheadError
+from corehead_lib.models import Backbone, LoadedModel
 from corehead_lib.ram import RetrievalAttentionMass
 from corehead_lib.zoo.build import build
-from corehead_lib.zoo.inherit import inherit_language, inherit_vision
 from corehead_lib.zoo.lessons import Lesson, make_lesson
+from corehead_lib.zoo.muon import Muon
+from corehead_lib.zoo.tower import inherit_tower, keep_tower, train_tower
 from corehead_lib.zoo.turns import corpus
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
@@ -40,12 +48,28 @@ def split_parameters(model: torch.nn.Module) -> tuple[list[torch.Tensor], list[t
     return matrices, others
 
 
-def learning_rate(step: int, cooling_since: int | None, train: dict) -> float:
-    """Share of the peak rate: linear warm-up, constant, then linear to zero over the cooldown."""
-    rise = min(1.0, (step + 1) / train["warmup"])
-    if cooling_since is None:
-        return rise
-    return rise * max(0.0, 1 - (step - cooling_since) / train["cooldown"])
+def make_optimizers(model: torch.nn.Module, train: dict) -> list[torch.optim.Optimizer]:
+    """Muon for hidden matrices, with weight decay, and AdamW for the rest; peak rates from ``train``."""
+    matrices, others = split_parameters(model)
+    return [
+        Muon(matrices, lr=train["muon"], weight_decay=train["weight_decay"]),
+        torch.optim.AdamW(others, lr=train["adamw"], betas=(0.9, 0.98), weight_decay=0.0),
+    ]
+
+
+def learning_rate(step: int, train: dict) -> float:
+    """Share of the peak rate: linear warm-up, constant, then linear to zero over the last ``cooldown`` steps."""
+    return min(1.0, (step + 1) / train["warmup"], (total_steps(train) - step) / train["cooldown"])
+
+
+def total_steps(train: dict) -> int:
+    return sum(stage["steps"] for stage in train["stages"])
+
+
+def stage_at(step: int, train: dict) -> int:
+    """The number of the stage that ``step`` belongs to."""
+    ends = accumulate(stage["steps"] for stage in train["stages"])
+    return next(number for number, end in enumerate(ends) if step < end)
 
 
 def score(lesson: Lesson, predicted: torch.Tensor) -> dict[str, list[bool]]:
@@ -80,24 +104,11 @@ def train_model(
     train = recipe["train"]
     out.mkdir(parents=True, exist_ok=True)
     model, processor = build(recipe, corpus(), seed)
-    if "language" in recipe:
-        inherit_language(model, processor, recipe["language"])
     if "tower" in recipe:
-        inherit_vision(model, recipe["tower"])
-    matrices, others = split_parameters(model)
-    optimizers = [
-        torch.optim.Muon(matrices, lr=train["muon"], weight_decay=0.0),
-        torch.optim.AdamW(others, lr=train["adamw"], betas=(0.9, 0.98), weight_decay=0.0),
-    ]
-    peaks = [train["muon"], train["adamw"]]
-    state: dict[str, Any] = {
-        "step": 0,
-        "stage": 0,
-        "stage_start": 0,
-        "cooling_since": None,
-        "seconds": 0.0,
-        "average": {},
-    }
+        inherit_tower(model, recipe["tower"]["name"])
+    optimizers = make_optimizers(model, train)
+    peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
+    state: dict[str, Any] = {"step": 0, "seconds": 0.0, "average": {}}
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -110,11 +121,18 @@ def train_model(
     curve.write_text("".join(line + "\n" for line in kept))
 
     model.train()
-    bar = tqdm(initial=state["step"], desc=f"{name} seed {seed}", disable=not progress, mininterval=10)
-    while state["cooling_since"] is None or state["step"] < state["cooling_since"] + train["cooldown"]:
+    total = total_steps(train)
+    bar = tqdm(
+        initial=state["step"],
+        total=total,
+        desc=f"{name} seed {seed}",
+        disable=not progress,
+        mininterval=10,
+    )
+    while state["step"] < total:
         started = time.perf_counter()
-        stage = train["stages"][state["stage"]]
-        share = learning_rate(state["step"], state["cooling_since"], train)
+        number = stage_at(state["step"], train)
+        stage = train["stages"][number]
         loss = 0.0
         judged: dict[str, float] = {}
         for modality, settings in stage["mix"].items():
@@ -122,18 +140,19 @@ def train_model(
             part, predicted = _learn(model, lesson, state["step"], stage.get("price", 0.0), len(stage["mix"]))
             loss += part / len(stage["mix"])
             judged |= {task: sum(v) / len(v) for task, v in score(lesson, predicted).items()}
+        share = learning_rate(state["step"], train)
         _update(model, optimizers, [share * peak for peak in peaks])
         for task, accuracy in judged.items():
             before = state["average"].get(task, accuracy)
             state["average"][task] = 0.95 * before + 0.05 * accuracy
         with curve.open("a") as log:
-            line = {"step": state["step"], "stage": state["stage"], "loss": round(loss, 4)}
+            line = {"step": state["step"], "stage": number, "loss": round(loss, 4)}
             log.write(json.dumps(line | {t: round(a, 3) for t, a in judged.items()}) + "\n")
-        bar.set_postfix({"stage": state["stage"]} | {t: f"{a:.2f}" for t, a in state["average"].items()})
+        averages = {task: f"{accuracy:.2f}" for task, accuracy in state["average"].items()}
+        bar.set_postfix({"stage": number} | averages, refresh=False)
         bar.update()
         state["step"] += 1
         state["seconds"] += time.perf_counter() - started
-        _advance(state, stage, train)
         if state["step"] % SAVE_EVERY == 0:
             _save_checkpoint(checkpoint, model, optimizers, state)
         if snapshots and state["step"] % snapshots == 0:
@@ -148,10 +167,34 @@ def train_model(
         "seed": seed,
         "steps": state["step"],
         "minutes": round(state["seconds"] / 60, 1),
+        "hardware": hardware(),
         "training_accuracy": {task: round(a, 3) for task, a in state["average"].items()},
     }
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     return summary
+
+
+def hardware() -> str:
+    """Say what this process computes on."""
+    names = (
+        [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
+    kind = names[0].partition(": ")[2] if names else platform.processor() or platform.machine()
+    threads = torch.get_num_threads()
+    return f"{threads} core{'s' * (threads > 1)} of a CPU ({kind})"
+
+
+def make_tower(name: str, seed: int = 0, progress: bool = True) -> Path:
+    """Train the vision tower that the recipe ``name`` starts from, into the package; return its file."""
+    recipe = read_recipe(name)
+    model, processor = build(recipe, corpus(), seed)
+    loaded = LoadedModel(name, model, processor, Backbone(0, 0, 1, 0), "")  # no attention is looked at
+    tower = recipe["tower"]
+    optimizers = make_optimizers(model, recipe["train"])
+    accuracy = train_tower(loaded, optimizers, tower["steps"], tower["batch"], seed, progress)
+    return keep_tower(model, tower["name"], accuracy)
 
 
 def _learn(
@@ -191,20 +234,6 @@ def some_columns(text: torch.Tensor, step: int, number: int = 32) -> torch.Tenso
     random = torch.Generator().manual_seed(step)
     chosen = columns[torch.randperm(len(columns), generator=random)[:number]]
     return torch.zeros(text.shape[1], dtype=torch.bool).index_fill(0, chosen, True)
-
-
-def _advance(state: dict, stage: dict, train: dict) -> None:
-    """Go to the next stage, or begin the cooldown, once the stage's tasks are learned."""
-    if state["cooling_since"] is not None:
-        return
-    spent = state["step"] - state["stage_start"]
-    learned = all(state["average"].get(task, 0.0) >= stage["until"] for task in stage["goal"])
-    if spent < stage["least"] or not (learned or spent >= stage["most"]):
-        return
-    if state["stage"] + 1 < len(train["stages"]):
-        state["stage"], state["stage_start"] = state["stage"] + 1, state["step"]
-    else:
-        state["cooling_since"] = state["step"]
 
 
 def _save_checkpoint(

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from corehead_lib.data import clips, documents, films, haystacks, needles, phrases, synthetic
+from corehead_lib.data import chores, clips, documents, films, haystacks, needles, phrases, synthetic
 from corehead_lib.errors import CoreheadError, did_you_mean
 from corehead_lib.samples import Media, Sample
 
@@ -39,6 +39,11 @@ class Modality:
     listing: Callable[[Any, np.random.Generator, int | None], Listing]
     needles: tuple[str, ...]
     controls: tuple[str, ...]
+    steps: tuple[str, ...] = ()  # need evidence, and more than finding it
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return self.needles + self.steps + self.controls
 
 
 def _make_scene(rng: np.random.Generator, tasks: tuple[str, ...], **difficulty: Any) -> synthetic.Scene:
@@ -59,9 +64,18 @@ def _list(module: Any, made: Any, rng: np.random.Generator, most: int | None) ->
     return module.LISTING, module.listing(made, rng, most)
 
 
+def _list_nothing(made: Any, rng: np.random.Generator, most: int | None) -> Listing:
+    raise CoreheadError("Chores show nothing to list; give listing=0.")
+
+
 MODALITIES = {
     "scenes": Modality(
-        _make_scene, synthetic.ask, _list_scene, synthetic.RETRIEVAL_TASKS, synthetic.CONTROL_TASKS
+        _make_scene,
+        synthetic.ask,
+        _list_scene,
+        synthetic.RETRIEVAL_TASKS,
+        synthetic.CONTROL_TASKS,
+        synthetic.STEP_TASKS,
     ),
     "documents": Modality(
         documents.make_document,
@@ -81,6 +95,7 @@ MODALITIES = {
         haystacks.NEEDLES,
         haystacks.CONTROLS,
     ),
+    "chores": Modality(chores.make_chores, chores.ask, _list_nothing, (), chores.TASKS),
 }
 
 
@@ -110,12 +125,12 @@ def draw_turns(
         raise CoreheadError(f"There is no modality {modality!r}.{did_you_mean(modality, MODALITIES)}")
     kind = MODALITIES[modality]
     tasks = tuple(tasks) or kind.needles
-    phrases.check_tasks(tasks, kind.needles + kind.controls, modality)
-    sure = [task for task in tasks if task in kind.needles] or list(tasks)
+    phrases.check_tasks(tasks, kind.tasks, modality)
+    sure = [task for task in tasks if task not in kind.controls] or list(tasks)
     made = kind.make(rng, tasks=(str(rng.choice(sure)),), **difficulty)
     if rng.random() < listing:
         return Turns(made.media, made.context, (("listing", *kind.listing(made, rng, most)),))
-    finds = [task for task in tasks if task in kind.needles and task in made.tasks]
+    finds = [task for task in tasks if task not in kind.controls and task in made.tasks]
     others = [task for task in tasks if task in kind.controls and task in made.tasks]
     turns: dict[str, tuple[str, str, str]] = {}
     for _ in range(questions):
@@ -127,6 +142,6 @@ def draw_turns(
 
 def corpus() -> list[str]:
     """Every text of scenes, documents, clips and haystacks, for training the tokenizer."""
-    lines = phrases.corpus() + documents.corpus() + clips.corpus() + haystacks.corpus()
+    lines = phrases.corpus() + documents.corpus() + clips.corpus() + haystacks.corpus() + chores.corpus()
     requests = [f"List the {naming}." for naming in ("shapes", "colours", "coloured shapes")]
     return lines + [*requests, "system user assistant\n"] * 20
