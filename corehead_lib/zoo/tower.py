@@ -37,7 +37,7 @@ FACETS = {
 }
 TOWERS = Path(__file__).with_name("towers")
 LANGUAGE = ("model.language_model.", "lm_head.")
-TOWERS_STREAM = 99  # lessons draw from streams 0, 1, ... of the same split
+STREAM = 10**6  # far from the steps of lessons, which draw from the same split
 COVERED = 0.15  # least share of a cell that a thing must cover to be named; below, nothing is asked
 
 
@@ -150,7 +150,7 @@ def train_tower(
     loaded.model.train()
     bar = tqdm(range(steps), desc="vision tower", disable=not progress, mininterval=10)
     for step in bar:
-        rng = np.random.default_rng([SPLITS.index("train"), seed, TOWERS_STREAM, step])
+        rng = np.random.default_rng([SPLITS.index("train"), seed, STREAM + step])
         pictures = [draw_picture(rng) for _ in range(batch)]
         samples = [Sample("tower", "name", "Look.", "0", (p.image,), (), ()) for p in pictures]
         encoded = encode(loaded, samples)
