@@ -102,4 +102,5 @@ _ASK = {"copy": _copy, "sort": _sort, "most": _most, "add": _add, "chain": _chai
 def corpus() -> list[str]:
     """Lines with every text of chores, for training a tokenizer."""
     rng = np.random.default_rng(0)
-    return [" ".join(_ASK[task](rng)) for task in TASKS for _ in range(60)]
+    lines = [" ".join(_ASK[task](rng)) for task in TASKS for _ in range(60)]
+    return lines + [*WORDS, *COLOURS, *SHAPES] * 10  # an answer begins without a space

@@ -73,7 +73,7 @@ def _control(haystack: Haystack, task: str, rng: np.random.Generator) -> tuple[s
 def listing(haystack: Haystack, rng: np.random.Generator, most: int | None = None) -> str:
     """Name every shape with its digit, in random order, or ``most`` of them."""
     needles = [haystack.needles[i] for i in rng.permutation(len(haystack.needles))[:most]]
-    return ", ".join(f"{needle.name} {needle.digit}" for needle in needles)
+    return ", ".join(f"{needle.name}{needle.digit}" for needle in needles)
 
 
 def haystacks(

@@ -38,25 +38,22 @@ def read_recipe(name: str) -> dict:
     return recipes[name]
 
 
-def split_parameters(model: torch.nn.Module) -> dict[str, list[torch.Tensor]]:
-    """Split into hidden "matrices" (for Muon), "scalars" (norms and biases), and the "rest" (embeddings)."""
-    parts: dict[str, list[torch.Tensor]] = {"matrices": [], "scalars": [], "rest": []}
+def split_parameters(model: torch.nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+    """Split into hidden matrices (for Muon) and everything else (for AdamW)."""
+    matrices: list[torch.Tensor] = []
+    others: list[torch.Tensor] = []
     for name, parameter in model.named_parameters():
         hidden = parameter.ndim == 2 and not any(w in name for w in ("embed", "lm_head"))
-        parts["scalars" if parameter.ndim < 2 else "matrices" if hidden else "rest"].append(parameter)
-    return parts
+        (matrices if hidden else others).append(parameter)
+    return matrices, others
 
 
 def make_optimizers(model: torch.nn.Module, train: dict) -> list[torch.optim.Optimizer]:
-    """Muon for hidden matrices, with weight decay, and AdamW for all else; peak rates from ``train``.
-
-    Scalars get a rate of their own, several times as high, as is usual beside Muon.
-    """
-    parts = split_parameters(model)
+    """Muon for hidden matrices, with weight decay, and AdamW for the rest; peak rates from ``train``."""
+    matrices, others = split_parameters(model)
     return [
-        Muon(parts["matrices"], lr=train["muon"], weight_decay=train["weight_decay"]),
-        torch.optim.AdamW(parts["scalars"], lr=train["scalars"], betas=(0.9, 0.98), weight_decay=0.0),
-        torch.optim.AdamW(parts["rest"], lr=train["adamw"], betas=(0.9, 0.98), weight_decay=0.0),
+        Muon(matrices, lr=train["muon"], weight_decay=train["weight_decay"]),
+        torch.optim.AdamW(others, lr=train["adamw"], betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 

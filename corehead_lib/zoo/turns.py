@@ -56,7 +56,7 @@ def _list_scene(scene: synthetic.Scene, rng: np.random.Generator, most: int | No
     often = [0.6, 0.2, 0.2]  # shapes are hard
     naming = str(rng.choice(list(names), p=often)) if scene.unique else "coloured shapes"
     things = [scene.things[i] for i in rng.permutation(len(scene.things))[:most]]
-    listed = ", ".join(f"{names[naming].format(thing)} {thing.digit}" for thing in things)
+    listed = ", ".join(f"{names[naming].format(thing)}{thing.digit}" for thing in things)
     return f"List the {naming}.", listed
 
 
