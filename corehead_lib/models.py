@@ -18,7 +18,8 @@ from transformers import (
 from transformers.utils import logging
 
 from corehead_lib.data.manifest import Manifest, disagreements, model_manifest
-from corehead_lib.errors import CoreheadError, did_you_mean
+from corehead_lib.errors import CoreheadError
+from corehead_lib.model_names import find_model
 
 ZOO = Path(__file__).with_name("zoo")
 
@@ -70,7 +71,7 @@ def weights_checksum(folder: Path) -> str:
 
 
 def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> LoadedModel:
-    """Load ``name``: a zoo model, a folder with a checkpoint, or a hub id such as Qwen/Qwen3-VL-8B-Instruct.
+    """Load ``name``: a zoo model, one that was fetched, a folder with a checkpoint, or a hub id (see ``find_model``).
 
     Only safetensors weights are read and no remote code is run. The language model and the vision
     tower use transformers' sdpa attention.
@@ -82,12 +83,8 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded
         raise CoreheadError(f"Unknown dtype {dtype!r}; use float32, bfloat16 or float16.")
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise CoreheadError(f"device={device!r}, but this machine has no CUDA GPU that torch can use.")
-    folder = ZOO / name if name in zoo_names() else Path(name).expanduser()
-    local = folder.is_dir()
-    if not local and ("/" not in name or name.startswith((".", "/", "~"))):
-        raise CoreheadError(f"There is no model {name!r}.{did_you_mean(name, zoo_names())}")
-    if local and not list(folder.glob("*.safetensors")):
-        raise CoreheadError(f"{folder} holds no *.safetensors file: no weights to load for {name!r}.")
+    source = find_model(name, ZOO)
+    folder, local = Path(source), isinstance(source, Path)
     checksum = weights_checksum(folder) if local else ""
     manifest = model_manifest(name)
     if manifest and manifest.sha256 and local and checksum != manifest.sha256:
@@ -95,7 +92,6 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded
             f"The weights in {folder} do not match data_manifests/{name}.yaml: sha256 is {checksum[:12]}..., "
             f"expected {manifest.sha256[:12]}...; restore the file."
         )
-    source = folder if local else name
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
