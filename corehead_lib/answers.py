@@ -1,9 +1,13 @@
-"""Gold answers behind their prompts, teacher forced: one forward pass shows every step of writing them."""
+"""Gold answers behind their prompts, teacher forced; and the rows whose attention is measured, theirs among them."""
 
 import torch
+from torch.nn.functional import pad
 
 from corehead_lib.encode import Batch
-from corehead_lib.errors import CoreheadError
+from corehead_lib.errors import CoreheadError, did_you_mean
+
+QUERIES = ("question", "last", "answer")
+Queries = str | torch.Tensor  # one of QUERIES, or a mask (B, T)
 
 
 def with_answers(batch: Batch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -28,13 +32,21 @@ def with_answers(batch: Batch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
     return inputs, torch.tensor(labels, device=ids.device)
 
 
-def predicting(batch: Batch) -> torch.Tensor:
-    """(B, T + A) bool: the rows from which the gold answer's tokens are predicted.
+def query_rows(batch: Batch, queries: Queries, longer: int = 0) -> torch.Tensor:
+    """(B, T + longer) bool: the rows of a query set, in the batch's T tokens and ``longer`` ones of its answers.
 
-    They are the last prompt token and all of the answer but its last token. What these rows look at is what the
-    model can write from; the row of the answer's last token comes too late for that.
+    "question": the tokens of the question's own text. "last": the last prompt token. "answer": the rows from which
+    the gold answer's tokens are predicted, the last prompt token and all of the answer but its last token. What
+    these rows look at is what the model can write from; the row of the answer's last token comes too late for that.
+
+    Raises CoreheadError for another name.
     """
+    if isinstance(queries, str) and queries not in QUERIES:
+        raise CoreheadError(f"queries={queries!r} is no set of query tokens.{did_you_mean(queries, QUERIES)}")
+    if isinstance(queries, torch.Tensor) or queries != "answer":
+        own = {"question": batch.question, "last": batch.last}
+        return pad(own[queries] if isinstance(queries, str) else queries, (0, longer))
     lengths = torch.tensor([len(answer) for answer in batch.answers], device=batch.last.device)[:, None]
     end = batch.last.shape[1]
-    place = torch.arange(end + int(lengths.max()), device=batch.last.device)
+    place = torch.arange(end + longer, device=batch.last.device)
     return (place >= end - 1) & (place < end - 1 + lengths)

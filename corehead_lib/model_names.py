@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 from corehead_lib.errors import CoreheadError, did_you_mean, shown
+from corehead_lib.known import known_models
+from corehead_lib.places import data_root
 
 ZOO = Path(__file__).with_name("zoo")
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -17,12 +19,9 @@ def find_model(name: str, zoo: Path = ZOO) -> Path | str:
 
     Raises CoreheadError if it is none of these, if the folder holds no weights, or if the model was not fetched yet.
     """
-    from corehead_lib.data.manifest import read_manifests
-    from corehead_lib.data.real import data_root
-
     shipped = {path.parent.name: path.parent for path in zoo.glob("*/config.json")}
     folder = shipped.get(name) or _folder(name)
-    manifests = {m.name: m for m in read_manifests("model").values() if m.hub}
+    manifests = {m.name: m for m in known_models().values() if m.hub}
     known = manifests.get(name) or next((m for m in manifests.values() if m.hub == name), None)
     if not folder and known:
         folder = _folder(str(data_root() / known.name))
