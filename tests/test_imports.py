@@ -32,7 +32,13 @@ def imports() -> dict[str, set[str]]:
 
 
 def test_the_core_knows_nothing_of_what_stands_on_it() -> None:
-    above = ("corehead_lib.data", "corehead_lib.zoo", "corehead_lib.cli", "corehead_lib.runs", "corehead_lib.parameters")
+    above = (
+        "corehead_lib.data",
+        "corehead_lib.zoo",
+        "corehead_lib.cli",
+        "corehead_lib.runs",
+        "corehead_lib.parameters",
+    )
     wrong = [
         f"{name} -> {other}"
         for name, others in imports().items()
