@@ -16,8 +16,9 @@ from transformers import (
 from transformers.utils import find_adapter_config_file, logging
 
 from corehead_lib.checkpoint import check_config, check_device, check_numbers, check_weights
-from corehead_lib.errors import CoreheadError, did_you_mean
+from corehead_lib.errors import CoreheadError
 from corehead_lib.known import Known, known_model
+from corehead_lib.model_names import find_model
 
 ZOO = Path(__file__).with_name("zoo")
 
@@ -71,7 +72,7 @@ def weights_checksum(folder: Path) -> str:
 def load_model(
     name: str, device: str = "cpu", dtype: str = "float32", known: Known | None = None
 ) -> LoadedModel:
-    """Load ``name``: a zoo model, a folder with a checkpoint, or a hub id such as Qwen/Qwen3-VL-8B-Instruct.
+    """Load ``name``: a zoo model, one that was fetched, a folder with a checkpoint, or a hub id (see ``find_model``).
 
     Only safetensors weights are read and no remote code is run. The language model and the vision
     tower use transformers' sdpa attention.
@@ -85,12 +86,8 @@ def load_model(
     if not isinstance(getattr(torch, dtype, None), torch.dtype):
         raise CoreheadError(f"Unknown dtype {dtype!r}; use float32, bfloat16 or float16.")
     check_device(device)
-    folder = ZOO / name if name in zoo_names() else Path(name).expanduser()
-    local = folder.is_dir()
-    if not local and ("/" not in name or name.startswith((".", "/", "~"))):
-        raise CoreheadError(f"There is no model {name!r}.{did_you_mean(name, zoo_names())}")
-    if local and not list(folder.glob("*.safetensors")):
-        raise CoreheadError(f"{folder} holds no *.safetensors file: no weights to load for {name!r}.")
+    source = find_model(name, ZOO)
+    folder, local = Path(source), isinstance(source, Path)
     checksum = weights_checksum(folder) if local else ""
     known = known or known_model(name)
     if known and known.sha256 and local and checksum != known.sha256:
@@ -98,7 +95,6 @@ def load_model(
             f"The weights in {folder} do not match data_manifests/{name}.yaml: sha256 is {checksum[:12]}..., "
             f"expected {known.sha256[:12]}...; restore the file."
         )
-    source = folder if local else name
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -115,9 +111,7 @@ def load_model(
         model = model.eval().to(device)
     except (CoreheadError, MemoryError):
         raise
-    except (
-        Exception
-    ) as error:  # transformers, tokenizers, safetensors, the hub and torch each have their own kinds
+    except Exception as error:  # every library that is used here has kinds of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CoreheadError(f"Cannot load {name!r} from {source}: {reason}") from error
     finally:
