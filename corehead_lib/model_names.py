@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from corehead_lib.errors import CoreheadError, did_you_mean, shown
+from corehead_lib.known import data_root, known_models
 
 ZOO = Path(__file__).with_name("zoo")
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)

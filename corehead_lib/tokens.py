@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
+import numpy as np
+import torch
 from PIL import Image
+from transformers import ProcessorMixin
 
 from corehead_lib.cells import FAMILIES
 from corehead_lib.cells.table import Shown
 from corehead_lib.encode import check_length
 from corehead_lib.errors import CoreheadError
-from corehead_lib.media import budget, limited
+from corehead_lib.media import Ready, budget, limited, process
 from corehead_lib.models import LoadedModel
 from corehead_lib.pictures import check_mode
 from corehead_lib.prompt import render
 from corehead_lib.samples import Clip, Sample
 
-PER_FRAME = 10  # tokens of text beside a frame, about: time marks, and marks around it
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
@@ -51,9 +54,9 @@ def count_tokens(loaded: LoadedModel, sample: Sample, max_pixels: int = 0) -> in
 
     Raises CoreheadError, with the sample's id, for what ``encode`` would refuse for its text, kind or size.
     """
-    loaded = replace(loaded, processor=limited(loaded.processor, max_pixels))
-    tokenizer = loaded.processor.tokenizer
-    length = len(tokenizer(render(loaded.processor, sample).text)["input_ids"])
+    processor, tokenizer = loaded.processor, loaded.processor.tokenizer
+    loaded = replace(loaded, processor=limited(processor, max_pixels))
+    length = len(tokenizer(render(processor, sample).text)["input_ids"])
     length += len(tokenizer(sample.answer, add_special_tokens=False)["input_ids"])
     images = sum(not isinstance(item, Clip) for item in sample.media)
     for number, item in enumerate(sample.media):
@@ -63,7 +66,7 @@ def count_tokens(loaded: LoadedModel, sample: Sample, max_pixels: int = 0) -> in
             shown = _visual(loaded, Shown(size, frames, 0, images == 1, {}))
         except Exception as error:  # whatever a processor of any family raises
             raise CoreheadError(f"{sample.id}: item {number} cannot be shown: {error}.") from error
-        length += shown - 1 + PER_FRAME * frames  # its placeholder is counted already
+        length += shown - 1 + _text_around(processor, frames)  # its placeholder is counted already
     return length
 
 
@@ -71,6 +74,27 @@ def _size(image: Image.Image) -> tuple[int, int]:
     check_mode(image)
     width, height = image.size
     return (height, width) if image.getexif().get(0x0112) in SIDEWAYS else (width, height)
+
+
+def _text_around(processor: ProcessorMixin, frames: int) -> int:
+    """Tokens of text that the processor adds to an image, or to a clip of so many frames, about."""
+    if not frames:
+        return _measured(processor, 0)
+    few, more = (_measured(processor, number) for number in (4, 8))
+    return round(few + (more - few) * (frames - 4) / 4)
+
+
+@lru_cache(maxsize=64)
+def _measured(processor: ProcessorMixin, frames: int) -> int:
+    """The same, of a small black one that is processed for real."""
+    size, black = (64, 64), np.zeros((frames, 64, 64, 3), dtype=np.uint8)
+    metadata = {"fps": 1.0, "total_num_frames": frames, "frames_indices": list(range(frames))}
+    image = Ready(size, 0, size, image=Image.new("RGB", size))
+    item = Ready(size, frames, size, video=black, metadata=metadata) if frames else image
+    marks = [processor.image_token, getattr(processor, "video_token", None) or processor.image_token]
+    made = process(processor, [marks[1] if frames else marks[0]], [[item]])["input_ids"][0]
+    visual = torch.tensor(processor.tokenizer.convert_tokens_to_ids(marks))
+    return int((~torch.isin(made, visual)).sum())
 
 
 def _visual(loaded: LoadedModel, item: Shown) -> int:
