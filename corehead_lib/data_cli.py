@@ -45,7 +45,7 @@ def check(names: tuple[str, ...], data_dir: Path | None) -> None:
     from corehead_lib.data.check import check as look
     from corehead_lib.data.check import verified
     from corehead_lib.data.manifest import find_manifest, read_manifests
-    from corehead_lib.places import data_root
+    from corehead_lib.known import data_root
     from corehead_lib.errors import CoreheadError
 
     if data_dir and len(names) != 1:
@@ -79,7 +79,7 @@ def fetch(name: str, data_dir: Path | None, only: tuple[str, ...], accept_terms:
     """
     from corehead_lib.data.fetch import fetch as bring
     from corehead_lib.data.manifest import find_manifest, read_manifests
-    from corehead_lib.places import data_root
+    from corehead_lib.known import data_root
 
     manifest = read_manifests("model").get(name) or find_manifest(name, "dataset")
     folder = data_dir or data_root() / name

@@ -4,8 +4,7 @@ import re
 from pathlib import Path
 
 from corehead_lib.errors import CoreheadError, did_you_mean, shown
-from corehead_lib.known import known_models
-from corehead_lib.places import data_root
+from corehead_lib.known import data_root, known_models
 
 ZOO = Path(__file__).with_name("zoo")
 HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*", re.ASCII)
@@ -21,7 +20,7 @@ def find_model(name: str, zoo: Path = ZOO) -> Path | str:
     """
     shipped = {path.parent.name: path.parent for path in zoo.glob("*/config.json")}
     folder = shipped.get(name) or _folder(name)
-    manifests = {m.name: m for m in known_models().values() if m.hub}
+    manifests = {name: model for name, model in known_models().items() if model.hub}
     known = manifests.get(name) or next((m for m in manifests.values() if m.hub == name), None)
     if not folder and known:
         folder = _folder(str(data_root() / known.name))
