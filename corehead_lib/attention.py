@@ -1,24 +1,24 @@
 """One attention function for every family, and the operators that watch or change it.
 
-transformers calls one function per attention layer (its AttentionInterface). Ours runs the plain
-sdpa kernel inside a stack of operators, last entered outermost. An operator is a context manager
-on a model: it switches the language model's layers to our function, and undoes itself, also after
-an exception. The vision tower is never touched.
+transformers looks up one function per attention layer (its AttentionInterface). Ours stands there in the
+place of "sdpa" and runs that very kernel, inside the operators that are at work on the layer's model. An
+operator is a context manager: it belongs to the model it was called with and to the thread or asyncio
+task that entered it, and nothing is written on the model. So copies made inside a block, models that
+share a config, other threads and vision towers run as if it were not there.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, Self
+from threading import RLock
+from typing import Any, ClassVar, Self
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
 from corehead_lib.errors import CoreheadError
-
-NAME = "core_head"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,12 @@ Attend = Callable[[Call], torch.Tensor]  # returns (B, Tq, H, D)
 
 
 class Operator:
-    """Something that runs inside attention. Override ``attend``; call with a model to switch it on."""
+    """Something that runs inside attention. Override ``attend``; call with a model to switch it on.
+
+    The last one entered is outermost; one that replaces the kernel is innermost, whenever it was entered.
+    """
+
+    replaces_kernel: ClassVar[bool] = False  # ``attend`` does not call ``inner``
 
     def attend(self, call: Call, inner: Attend) -> torch.Tensor:
         """Compute the heads' outputs (B, Tq, H, D), usually by calling ``inner(call)``."""
@@ -54,38 +59,84 @@ class Operator:
 
     @property
     def active(self) -> bool:
-        """Whether this operator is at work on some model now."""
-        return any(self is other for stack in _STACKS.values() for other in stack)
+        """Whether this operator is at work on some model now, for this thread or task."""
+        return any(entry.operator is self for entry in _MINE.get() if entry in _LIVE)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is at work for anybody."""
+        return any(entry.operator is self for entry in tuple(_LIVE))
 
     @contextmanager
     def __call__(self, model: PreTrainedModel) -> Iterator[Self]:
-        """Let this operator act on ``model`` within the ``with`` block."""
-        self.begin(model)
-        config = model.config.get_text_config()
-        before = config._attn_implementation
-        if id(config) not in _STACKS:
-            if before != "sdpa":
-                raise CoreheadError(f"The language model runs {before!r} attention; load it with 'sdpa'.")
-            _switch(model, NAME)
-        stack = _STACKS.setdefault(id(config), [])
-        stack.append(self)
+        """Let this operator act on ``model`` within the ``with`` block, in the thread or task that enters it.
+
+        Raises CoreheadError where it could not act: another attention than sdpa, parts dropped at random or
+        computed again in another thread while training, and a second operator that replaces the kernel.
+        """
+        entry = _Entry(self, attention_layers(model))
+        _check(self, model, entry)
+        with _LOCK:
+            self.begin(model)
+            _LIVE.add(entry)
+        _MINE.set((*_MINE.get(), entry))
         try:
             yield self
         finally:
-            del stack[max(i for i, other in enumerate(stack) if other is self)]  # by identity, not ==
-            if not stack:
-                del _STACKS[id(config)]
-                _switch(model, "sdpa")
+            _LIVE.discard(entry)  # also for tasks that were started inside and run on
+            _MINE.set(tuple(other for other in _MINE.get() if other is not entry))
 
 
-_STACKS: dict[int, list[Operator]] = {}  # per language-model config, the operators now at work
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """One ``with`` block of one operator."""
+
+    operator: Operator
+    layers: frozenset[int]  # identities of the model's attention modules
 
 
-def _switch(model: PreTrainedModel, name: str) -> None:
-    """Set the attention of the language model alone, and make sure that it took."""
-    model.set_attn_implementation({"text_config": name})
-    if model.config.get_text_config()._attn_implementation != name:  # a wrong key is ignored in silence
-        raise CoreheadError(f"Could not switch the attention of {type(model).__name__} to {name!r}.")
+_MINE: ContextVar[tuple[_Entry, ...]] = ContextVar("operators", default=())  # in the order of entering
+_LIVE: set[_Entry] = set()  # those of all threads
+_LOCK = RLock()
+
+
+def attention_layers(model: PreTrainedModel) -> frozenset[int]:
+    """Identities of the language model's modules that call the attention function."""
+    return frozenset(id(part) for part in model.get_decoder().modules() if hasattr(part, "layer_idx"))
+
+
+def _check(operator: Operator, model: PreTrainedModel, entry: _Entry) -> None:
+    kind = model.config.get_text_config()._attn_implementation
+    if kind != "sdpa":
+        raise CoreheadError(f"The language model runs {kind!r} attention; load it with 'sdpa'.")
+    if AttentionInterface().get_interface("sdpa", plain) is not core_head_attention or not entry.layers:
+        raise CoreheadError(
+            f"The attention of {type(model).__name__} cannot be reached: another package took its place."
+        )
+    if model.training and getattr(model, "is_activation_checkpointing", False):
+        raise CoreheadError(
+            "Gradient checkpointing computes attention twice, the second time perhaps in another thread, where "
+            "operators do not act: call model.activation_checkpointing_disable() first."
+        )
+    if model.training and _drops(model):
+        raise CoreheadError(
+            "The model is in train mode and drops some of what it computes at random: call model.eval() first."
+        )
+    if operator.replaces_kernel:
+        others = [e.operator for e in _MINE.get() if e in _LIVE and e.layers & entry.layers]
+        if any(other.replaces_kernel for other in others):
+            raise CoreheadError(
+                f"{type(operator).__name__} replaces the kernel, and so does an operator that is at work on this "
+                "model already: leave its block first."
+            )
+
+
+def _drops(model: torch.nn.Module) -> bool:
+    """Whether dropout of any kind is set anywhere in the model."""
+    rates = (
+        getattr(part, name, 0) for part in model.modules() for name in ("p", "dropout", "attention_dropout")
+    )
+    return any(isinstance(rate, float) and rate > 0 for rate in rates)
 
 
 def plain(call: Call) -> torch.Tensor:
@@ -97,9 +148,9 @@ def plain(call: Call) -> torch.Tensor:
 
 
 def _nest(operators: list[Operator]) -> Attend:
-    """Fold a stack of operators into one function."""
+    """Fold operators, in the order of entering, into one function."""
     attend: Attend = plain
-    for operator in operators:
+    for operator in sorted(operators, key=lambda operator: not operator.replaces_kernel):
         attend = _wrap(operator, attend)
     return attend
 
@@ -118,6 +169,9 @@ def core_head_attention(
     **extra: Any,
 ) -> tuple[torch.Tensor, None]:
     """The function registered with transformers; see integrations/sdpa_attention.py for the contract."""
+    mine = [e.operator for e in _MINE.get() if e in _LIVE and id(module) in e.layers] if _LIVE else []
+    if not mine:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **extra)
     call = Call(
         layer=int(module.layer_idx),  # type: ignore[arg-type]
         query=query,
@@ -128,7 +182,7 @@ def core_head_attention(
         module=module,
         extra=extra,
     )
-    return _nest(_STACKS.get(id(module.config), []))(call), None
+    return _nest(mine)(call), None
 
 
 def allowed(call: Call, rows: torch.Tensor) -> torch.Tensor:
@@ -140,5 +194,4 @@ def allowed(call: Call, rows: torch.Tensor) -> torch.Tensor:
     return (torch.arange(keys, device=rows.device) <= rows[:, None] + offset)[None, None]
 
 
-AttentionInterface.register(NAME, core_head_attention)
-AttentionMaskInterface.register(NAME, sdpa_mask)  # without it, padding and causality are dropped silently
+AttentionInterface.register("sdpa", core_head_attention)  # under this name, so that masks stay sdpa's own

@@ -23,7 +23,7 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head, HeadScores
 from corehead_lib.media import Ready, ready
 from corehead_lib.models import LoadedModel
-from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.ram import mass
 from corehead_lib.samples import Box, Evidence, Frames, Pages, Sample
 from corehead_lib.targets import Overlap
 
@@ -116,10 +116,7 @@ def attention_to(
     """
     every = torch.zeros(len(places), *batch.last.shape, dtype=torch.bool, device=places.device)
     every[torch.arange(len(places)), 0, places] = True
-    rows = batch.question if queries == "question" else batch.last
-    with torch.inference_mode(), RetrievalAttentionMass(rows, every)(loaded.model) as operator:
-        loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1)
-    return operator.mass[:, 0].cpu().numpy()
+    return mass(loaded, batch, every, queries)[:, 0]
 
 
 def some_heads(ranking: list[Head], room: int) -> list[tuple[Head, int]]:

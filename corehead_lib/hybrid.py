@@ -8,9 +8,11 @@ causal.py and stream.py, on CUDA in hybrid_cuda.py; hybrid_cache.py trims what s
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from threading import get_ident
+from typing import ClassVar, Protocol
 
 import torch
+from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from corehead_lib import hybrid_cuda
@@ -22,13 +24,22 @@ from corehead_lib.interventions import check_heads, heads_of_layer
 from corehead_lib.padding import Padding, Places
 from corehead_lib.stream import crossover, stream
 
-if TYPE_CHECKING:
-    from corehead_lib.hybrid_cache import HybridLayer
+
+class CacheLayer(Protocol):
+    """What hybrid attention asks of the cache of one layer; hybrid_cache.py has it."""
+
+    keys: torch.Tensor  # (B, G, T, D), or of the ``full`` groups alone once trimmed
+    full: list[int]
+    near: list[int]
+    near_keys: torch.Tensor | None  # of the other groups, once trimmed
+
+    def seen(self, places: Places) -> tuple[torch.Tensor, torch.Tensor, Places]: ...
+    def trim(self, places: Places) -> None: ...
 
 
 @dataclass
 class HybridAttention(Operator):
-    """Keeps ``dense`` heads on the plain kernel and lets all others stream.
+    """Keeps ``dense`` heads on the plain kernel and lets all others stream; it replaces the kernel.
 
     window: keys that a streaming query sees, itself included (>= 1).
     sinks: first real tokens that every query sees (>= 0).
@@ -41,16 +52,21 @@ class HybridAttention(Operator):
     a mask that is more than causal with padding.
     """
 
+    replaces_kernel: ClassVar[bool] = True
+
     dense: Collection[Head]
     window: int
     sinks: int = 4
     dense_rows: int = 0
     fall_back: bool = False
     _padding: Padding = field(default_factory=Padding, init=False, repr=False, compare=False)
-    _cached: dict[int, "HybridLayer"] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _cached: dict[tuple[int, int], CacheLayer] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )  # by thread and layer, between the update of a cache and the attention that follows
 
     def begin(self, model: PreTrainedModel) -> None:
-        self._cached.clear()
+        for key in [key for key in tuple(self._cached) if key[0] == get_ident()]:
+            del self._cached[key]
         check_heads(self.dense, model)
         if self.window < 1 or self.sinks < 0 or self.dense_rows < 0:
             raise CoreheadError(
@@ -59,10 +75,15 @@ class HybridAttention(Operator):
             )
 
     def attend(self, call: Call, inner: Attend) -> torch.Tensor:
-        """Replaces the kernel: operators entered before this one do not act within it."""
-        layer = self._cached.pop(call.layer, None)
+        layer = self._cached.pop((get_ident(), call.layer), None)
         if layer is not None and layer.keys is not call.key:
             layer = None  # left behind by a forward pass that failed
+        group = int(call.module.num_key_value_groups)  # type: ignore[arg-type]
+        if layer is None and call.key.shape[1] * group != call.query.shape[1]:
+            raise CoreheadError(
+                "An operator changed the keys of a trimmed cache, whose other part it cannot see: "
+                "use the default cache beside it."
+            )
         places = self._padding.places(call)
         dense = heads_of_layer(self.dense, call.layer)
         if layer is not None and layer.near_keys is not None:
@@ -81,9 +102,9 @@ class HybridAttention(Operator):
         """This operator's attention by itself, to call without a model: (B, Tq, H, D)."""
         return self.attend(call, plain)
 
-    def hand_over(self, index: int, layer: "HybridLayer") -> None:
+    def hand_over(self, index: int, layer: CacheLayer) -> None:
         """Take the cache of layer ``index``, which has just been updated, for the attention that follows."""
-        self._cached[index] = layer
+        self._cached[get_ident(), index] = layer
 
     def _all_dense(self, call: Call, places: Places, dense: list[int]) -> bool:
         """Whether no query would see less in a streaming head, or not enough less to gain."""
@@ -108,21 +129,26 @@ class HybridAttention(Operator):
         queries, group = query.shape[2], query.shape[1] // key.shape[1]
         offset = key.shape[2] - queries  # keys that the cache held already
         groups = [head // group for head in dense]
-        output = query.new_empty(query.transpose(1, 2).shape)
+        made = []
         for b, (begin, end) in enumerate(places):
             rows = slice(max(begin - offset, 0), end - offset)
             q, k, v = query[b, :, rows], key[b, :, begin:end], value[b, :, begin:end]
-            output[b, : rows.start], output[b, rows.stop :], out = 0, 0, output[b, rows]
+            out = q.new_empty(
+                q.transpose(0, 1).shape
+            )  # of its own: autograd forgets writes into views of views
             stream(out, q, k, v, self.window, self.sinks, scaling)
             if dense:
                 out[:, dense] = causal(q[dense], k[groups], v[groups], scaling).transpose(0, 1)
             if self.dense_rows and queries > 1:
                 last = min(self.dense_rows, len(out))
                 out[-last:] = causal(q[:, -last:], k, v, scaling).transpose(0, 1)
-        return output
+            made.append(
+                out if len(out) == queries else pad(out, (0, 0, 0, 0, rows.start, queries - rows.stop))
+            )
+        return torch.stack(made) if len(made) > 1 else made[0][None]
 
     def _attend_trimmed(
-        self, call: Call, places: Places, dense: list[int], layer: "HybridLayer"
+        self, call: Call, places: Places, dense: list[int], layer: CacheLayer
     ) -> torch.Tensor:
         """The same, from a cache that has dropped what no head of a group sees any more."""
         heads, queries = call.query.shape[1], call.query.shape[2]

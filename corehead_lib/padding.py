@@ -15,8 +15,7 @@ class Padding:
     """Reads masks, and remembers the last one, because all layers of a forward pass share it."""
 
     def __init__(self) -> None:
-        self._mask: ref[torch.Tensor] | None = None
-        self._places: Places = []
+        self._last: tuple[ref[torch.Tensor], Places] | None = None  # one value, so that threads never mix two
 
     def places(self, call: Call) -> Places:
         """Per sample, (begin, end) among the keys; all keys where there is no mask.
@@ -29,10 +28,10 @@ class Padding:
             if 1 < queries < keys:  # transformers leaves the mask out here for an empty static cache alone
                 raise _static(queries, keys)
             return [(0, keys)] * len(call.query)
-        if self._mask is None or self._mask() is not call.mask:
-            self._places = _read(call.mask, queries, keys)
-            self._mask = ref(call.mask)
-        return self._places
+        last = self._last
+        if last is None or last[0]() is not call.mask:
+            self._last = last = ref(call.mask), _read(call.mask, queries, keys)
+        return last[1]
 
 
 def _read(mask: torch.Tensor, queries: int, keys: int) -> Places:

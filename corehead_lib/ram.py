@@ -5,19 +5,26 @@ not known to us, so this is our documented choice, in the form of arXiv 2605.272
 
     RAM_h = mean over samples of  1/|Q| * sum_{q in Q} sum_{v in V*} A_h[q, v]
 
-A_h is the attention after the softmax. Only the question's rows are computed, in float32, beside
-the plain sdpa forward pass, whose output stays bit-identical.
+A_h is the attention after the softmax. Only the rows of Q are computed, in float32, beside the plain
+sdpa forward pass, whose output stays bit-identical. Q is one of three sets, all to be had from one pass:
+
+    "question"  the tokens of the question's own text
+    "last"      the last prompt token alone
+    "answer"    the rows that predict the gold answer's tokens (``answers.query_rows``), teacher forced:
+                the output tokens of arXiv 2608.27417, each taken where the model is about to write it
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, overload
 
 import numpy as np
 import torch
+from torch.nn.functional import pad
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from corehead_lib.answers import Queries, query_rows, with_answers
 from corehead_lib.attention import Attend, Call, Operator, allowed
 from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
@@ -32,20 +39,25 @@ TINY = 1e-12  # a head that never looks at the picture has lift and selectivity 
 class RetrievalAttentionMass(Operator):
     """Sums the attention that query tokens give to target tokens; changes nothing.
 
-    queries: (B, T) bool, the query tokens; the mean is taken over them (floats: a weighted mean).
+    queries: (B, T) bool, the query tokens; the mean is taken over them (floats: a weighted mean). Or
+        (Q, B, T) for Q query sets at once.
     targets: (B, T) bool, or (K, B, T) for K target sets at once.
 
-    After one forward pass over these T tokens, ``mass`` is (B, layers, heads), or (K, B, layers,
-    heads), float32. Decoding steps (one new token) are left out.
-    Raises CoreheadError for empty queries or targets, or another number of tokens.
+    After one forward pass over these T tokens, ``mass`` is (B, layers, heads), float32, behind a dimension Q and
+    one of K where there are several sets. Decoding steps (one new token) are left out.
+    Raises CoreheadError for empty queries or targets, another number of tokens, and if entered twice at a time.
     """
 
     queries: torch.Tensor
     targets: torch.Tensor
     _layers: dict[int, torch.Tensor] = field(default_factory=dict, init=False, repr=False)
+    _expected: int = field(default=0, init=False, repr=False)
+    _doubled: bool = field(default=False, init=False, repr=False)
 
     def begin(self, model: PreTrainedModel) -> None:
-        if self.targets.shape[-2:] != self.queries.shape:
+        if self.busy:
+            raise CoreheadError("This operator is measuring already: make one for each block and thread.")
+        if self.targets.shape[-2:] != self.queries.shape[-2:]:
             raise CoreheadError(
                 f"queries are {tuple(self.queries.shape)}, targets {tuple(self.targets.shape)}: "
                 "both end in (batch, tokens)."
@@ -56,40 +68,76 @@ class RetrievalAttentionMass(Operator):
                     f"At least one sample has no {name} token: its mass would be meaningless."
                 )
         self._layers.clear()
+        self._doubled, self._expected = False, model.config.get_text_config().num_hidden_layers
 
     def attend(self, call: Call, inner: Attend) -> torch.Tensor:
-        if call.query.shape[2] > 1 or self.queries.shape[1] == 1:
+        if call.query.shape[2] > 1 or self.queries.shape[-1] == 1:
+            self._doubled |= call.layer in self._layers
             self._layers[call.layer] = self._reduce(call)
         return inner(call)
 
     def _reduce(self, call: Call) -> torch.Tensor:
-        """(K, B, H) mass of one layer."""
+        """(Q, K, B, H) mass of one layer."""
         batch, heads, tokens, width = call.query.shape
-        if (batch, tokens) != tuple(self.queries.shape) or call.key.shape[2] != tokens:
+        if (batch, tokens) != tuple(self.queries.shape[-2:]) or call.key.shape[2] != tokens:
             raise CoreheadError(
-                f"The forward pass holds {batch} x {tokens} tokens, the masks {tuple(self.queries.shape)}: "
+                f"The forward pass holds {batch} x {tokens} tokens, the masks {tuple(self.queries.shape[-2:])}: "
                 "encode the same batch for both."
             )
-        targets = self.targets.reshape(-1, batch, tokens).float()
-        weights = self.queries.float() / self.queries.sum(1, keepdim=True)
+        queries, targets = (x.reshape(-1, batch, tokens).float() for x in (self.queries, self.targets))
+        weights = queries / queries.sum(-1, keepdim=True)
         key = call.key.float().transpose(2, 3)  # (B, G, D, T)
-        mass = targets.new_zeros(len(targets), batch, heads)
-        for rows in self.queries.any(0).nonzero().flatten().split(ROWS_AT_ONCE):
+        mass = targets.new_zeros(len(queries), len(targets), batch, heads)
+        for rows in queries.any((0, 1)).nonzero().flatten().split(ROWS_AT_ONCE):
             query = call.query[:, :, rows].float().reshape(batch, key.shape[1], -1, width)
             logits = (query @ key).reshape(batch, heads, len(rows), tokens) * call.scaling
             attention = logits.masked_fill(~allowed(call, rows), -torch.inf).softmax(-1)
             attention = attention.nan_to_num()  # rows of padding see nothing; their weight is zero
             on_target = torch.einsum("bhrt,kbt->kbhr", attention, targets)
-            mass += torch.einsum("kbhr,br->kbh", on_target, weights[:, rows])
+            mass += torch.einsum("kbhr,qbr->qkbh", on_target, weights[:, :, rows])
         return mass
 
     @property
     def mass(self) -> torch.Tensor:
-        """The result; raises CoreheadError before a forward pass."""
+        """The result; CoreheadError unless exactly one forward pass has run, to its end."""
         if not self._layers:
             raise CoreheadError("No forward pass has run inside this operator's `with` block yet.")
-        mass = torch.stack([self._layers[layer] for layer in sorted(self._layers)], dim=2)
-        return mass if self.targets.ndim == 3 else mass[0]
+        if self._doubled or len(self._layers) != self._expected:
+            raise CoreheadError(
+                f"This operator saw {'more than one forward pass' if self._doubled else 'a part of a forward pass'}"
+                f" ({len(self._layers)} of {self._expected} layers): open a new `with` block for each pass."
+            )
+        mass = torch.stack([self._layers[layer] for layer in sorted(self._layers)], dim=3)
+        mass = mass if self.targets.ndim == 3 else mass[:, 0]
+        return mass if self.queries.ndim == 3 else mass[0]
+
+
+def mass(
+    loaded: LoadedModel,
+    batch: Batch,
+    targets: torch.Tensor,
+    queries: Queries | Sequence[Queries] = "question",
+) -> np.ndarray:
+    """Attention from queries to targets in one forward pass: (B, layers, heads), float32.
+
+    targets: (B, T) bool, or (K, B, T) for K sets: (K, B, layers, heads). One may be empty; its mass is zero.
+    queries: as in ``answers.query_rows``, or a mask (B, T); a sequence of Q of them adds Q as first dimension.
+
+    Raises CoreheadError for other names, and for "answer" if a gold answer is empty.
+    """
+    several = not isinstance(queries, str | torch.Tensor)
+    asked: list[Queries] = [*queries] if several else [queries]  # type: ignore[list-item]
+    inputs, longer = dict(batch.inputs), 0
+    if "answer" in [query for query in asked if isinstance(query, str)]:
+        inputs, labels = with_answers(batch)
+        longer = labels.shape[1]
+    rows = torch.stack([query_rows(batch, query, longer) for query in asked])
+    empty = ~targets.any(-1, keepdim=True)
+    filled = pad(targets | (empty & batch.last), (0, longer))
+    operator = RetrievalAttentionMass(rows if several else rows[0], filled)
+    with torch.inference_mode(), operator(loaded.model):
+        loaded.model(**inputs, use_cache=False, logits_to_keep=1)
+    return (operator.mass * ~empty[..., None]).cpu().numpy()
 
 
 @dataclass(frozen=True)
@@ -116,29 +164,38 @@ class RamScores:
         return (self.target / np.maximum(self.visual, TINY) / self.share[:, None, None]).mean(0)
 
 
+@overload
+def measure_ram(
+    loaded: LoadedModel, batches: Sequence[Batch], queries: str = ..., *args: Any, **options: Any
+) -> RamScores: ...
+@overload
+def measure_ram(
+    loaded: LoadedModel, batches: Sequence[Batch], queries: tuple[str, ...], *args: Any, **options: Any
+) -> dict[str, RamScores]: ...
 def measure_ram(
     loaded: LoadedModel,
     batches: Sequence[Batch],
-    queries: Literal["question", "last"] = "question",
+    queries: str | tuple[str, ...] = "question",
     overlap: Overlap = "any",
     progress: bool = True,
     *,
     views: Views = "both",
     groups: Groups = "any",
-) -> RamScores:
+) -> RamScores | dict[str, RamScores]:
     """Run every batch once and collect RAM per sample and head.
 
-    queries: the tokens of the question's own text, or the last prompt token alone.
+    queries: "question", "last" or "answer"; several, as a tuple, give a dict of scores from the same passes.
     overlap, views, groups: which cells the evidence takes, as in ``targets.target_cells``.
     """
-    target, visual, share = [], [], []
+    found, share, names = [], [], (queries,) if isinstance(queries, str) else queries
     for batch in tqdm(batches, desc="RAM", disable=not progress, leave=False):
         masks = torch.stack([batch.targets(overlap, views, groups), batch.source])
-        rows = batch.question if queries == "question" else batch.last
-        with torch.inference_mode(), RetrievalAttentionMass(rows, masks)(loaded.model) as operator:
-            loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1)
-        on_target, on_visual = operator.mass.cpu().numpy()
-        target.append(on_target)
-        visual.append(on_visual)
+        found.append(mass(loaded, batch, masks, names))
         share.append((masks[0].sum(1) / masks[1].sum(1)).cpu().numpy())
-    return RamScores(np.concatenate(target), np.concatenate(visual), np.concatenate(share))
+    if not found:
+        raise CoreheadError("There are no batches to measure RAM on.")
+    both = np.concatenate(found, axis=2)  # (Q, 2, S, layers, heads)
+    scores = {
+        name: RamScores(on[0], on[1], np.concatenate(share)) for name, on in zip(names, both, strict=True)
+    }
+    return scores[queries] if isinstance(queries, str) else scores

@@ -15,7 +15,7 @@ from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import LoadedModel
-from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.ram import mass
 from corehead_lib.samples import Clip, Frames, Pages, Sample
 from corehead_lib.targets_paper import END, START, boundary_tags, cumulative_offsets, tagged, uniform_slices
 
@@ -42,23 +42,14 @@ class Found:
         return self.missed / (self.tokens - self.wrong + self.missed)
 
 
-def mass_on(loaded: LoadedModel, batch: Batch, targets: torch.Tensor, queries: torch.Tensor) -> np.ndarray:
-    """Attention from ``queries`` (B, T) to K targets (K, B, T), in one forward pass: (K, B, layers, heads).
-
-    Unlike for RAM, a target may be empty; its mass is zero.
-    """
-    empty = ~targets.any(-1, keepdim=True)
-    filled = targets | (empty & batch.last)
-    with torch.inference_mode(), RetrievalAttentionMass(queries, filled)(loaded.model) as ram:
-        loaded.model(**batch.inputs, use_cache=False, logits_to_keep=1)
-    return (ram.mass * ~empty[..., None]).cpu().numpy()
+mass_on = mass  # the name that the notebooks use
 
 
 def attention_maps(loaded: LoadedModel, batch: Batch, queries: torch.Tensor) -> np.ndarray:
     """Attention from ``queries`` to every token as a target of its own: (T, B, layers, heads)."""
     size, tokens = queries.shape
     every = torch.eye(tokens, dtype=torch.bool, device=queries.device)[:, None].expand(-1, size, -1)
-    return mass_on(loaded, batch, every, queries)
+    return mass(loaded, batch, every, queries)
 
 
 def units(sample: Sample) -> tuple[int, list[int]]:
@@ -143,8 +134,8 @@ def compare(
 
     def note(run: Batch, found: dict[str, torch.Tensor]) -> None:
         exact = run.targets()
-        mass = mass_on(loaded, run, torch.stack(list(found.values())), getattr(run, queries))
-        for (name, target), of_heads in zip(found.items(), mass, strict=True):
+        masses = mass(loaded, run, torch.stack(list(found.values())), queries)
+        for (name, target), of_heads in zip(found.items(), masses, strict=True):
             counts = [target, target & ~exact, exact & ~target]
             row = [count.sum(-1).cpu().numpy() for count in counts] + [of_heads]
             parts.setdefault(name, []).append(row)

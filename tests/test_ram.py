@@ -1,5 +1,6 @@
 """Retrieval Attention Mass against a naive sum over the weights of eager attention."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import torch
 from tiny import KINDS, SAMPLES, eager_attention, forward, generate, save_tiny
 
 from corehead_lib import ram
+from corehead_lib.answers import with_answers
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel, load_model
-from corehead_lib.ram import RamScores, RetrievalAttentionMass, measure_ram
+from corehead_lib.ram import RamScores, RetrievalAttentionMass, mass, measure_ram
 
 
 def naive(attention: np.ndarray, queries: torch.Tensor, targets: torch.Tensor) -> np.ndarray:
@@ -72,7 +74,7 @@ def test_every_family_and_kind_of_sample_equals_the_definition(family: LoadedMod
     expected = naive(eager_attention(family, batch), queries, batch.targets())
     assert np.ptp(expected) > 0.1
     np.testing.assert_allclose(observe(family, batch, queries, batch.targets()).numpy(), expected, atol=1e-5)
-    scores = measure_ram(family, [encode(family, [s]) for s in KINDS], queries=rows, progress=False)  # type: ignore[arg-type]
+    scores = measure_ram(family, [encode(family, [s]) for s in KINDS], queries=rows, progress=False)
     np.testing.assert_allclose(scores.target, expected, atol=1e-5)
     source = naive(eager_attention(family, batch), queries, batch.source)
     np.testing.assert_allclose(scores.visual, source, atol=1e-5)
@@ -186,12 +188,80 @@ def test_masks_of_another_batch_are_refused(tiny: LoadedModel, batch: Batch) -> 
 @pytest.mark.parametrize("queries", ["question", "last"])
 def test_measure_ram_puts_the_batches_together(tiny: LoadedModel, batch: Batch, queries: str) -> None:
     batches = [encode(tiny, SAMPLES[:1]), encode(tiny, SAMPLES[1:])]
-    scores = measure_ram(tiny, batches, queries=queries, progress=False)  # type: ignore[arg-type]
+    scores = measure_ram(tiny, batches, queries=queries, progress=False)
     attention, rows = eager_attention(tiny, batch), getattr(batch, queries)
     np.testing.assert_allclose(scores.target, naive(attention, rows, batch.targets()), atol=1e-5)
     np.testing.assert_allclose(scores.visual, naive(attention, rows, batch.visual), atol=1e-5)
     share = [m.sum() / len(c) for m, c in zip(batch.targets().numpy(), batch.cells, strict=True)]
     np.testing.assert_allclose(scores.share, share, rtol=1e-6)
+
+
+def written(loaded: LoadedModel, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Eager attention over prompts and answers, (layers, B, heads, T, T), and the rows that predict the answers."""
+    inputs = with_answers(batch)[0]
+    attention = eager_attention(loaded, replace(batch, inputs=inputs))
+    length, rows = batch.last.shape[1], np.zeros(inputs["input_ids"].shape, dtype=bool)
+    for row, answer in enumerate(batch.answers):
+        assert inputs["input_ids"][row, length : length + len(answer)].tolist() == list(answer)
+        for place in range(len(answer)):
+            rows[row, length - 1 + place] = True
+    return attention, rows
+
+
+def test_all_queries_from_one_pass(family: LoadedModel) -> None:
+    batches = [encode(family, SAMPLES[:1]), encode(family, SAMPLES[1:])]
+    passes = []
+    hook = family.model.register_forward_hook(lambda *_: passes.append(1))
+    scores = measure_ram(family, batches, ("answer", "question", "last"), progress=False)
+    hook.remove()
+    assert len(passes) == len(batches)
+    assert list(scores) == ["answer", "question", "last"]
+    for query, found in scores.items():
+        alone = measure_ram(family, batches, query, progress=False)
+        for kind in ("target", "visual", "share"):
+            np.testing.assert_allclose(getattr(found, kind), getattr(alone, kind), atol=1e-5)
+    batch = encode(family, SAMPLES)
+    attention, rows = written(family, batch)
+    longer = rows.shape[1] - batch.last.shape[1]
+    assert longer == max(map(len, batch.answers)) > min(map(len, batch.answers))
+    target = torch.nn.functional.pad(batch.targets(), (0, longer))
+    np.testing.assert_allclose(
+        scores["answer"].target, naive(attention, torch.from_numpy(rows), target), atol=1e-5
+    )
+
+
+def test_an_answer_of_one_token_is_predicted_by_the_last_prompt_token(tiny: LoadedModel) -> None:
+    batch = encode(tiny, SAMPLES[:1])
+    assert len(batch.answers[0]) == 1
+    scores = measure_ram(tiny, [batch], ("last", "answer"), progress=False)
+    np.testing.assert_array_equal(scores["last"].target, scores["answer"].target)
+
+
+def test_an_empty_answer_has_no_rows(tiny: LoadedModel) -> None:
+    batch = encode(tiny, [replace(SAMPLES[0], answer="")])
+    assert measure_ram(tiny, [batch], "last", progress=False).target.shape == (1, 3, 6)
+    with pytest.raises(CoreheadError, match="a: the gold answer is empty"):
+        measure_ram(tiny, [batch], "answer", progress=False)
+
+
+def test_unknown_queries_and_no_batches_are_refused(tiny: LoadedModel, batch: Batch) -> None:
+    with pytest.raises(CoreheadError, match=r"queries='lats'.*Did you mean 'last'"):
+        measure_ram(tiny, [batch], "lats", progress=False)
+    with pytest.raises(CoreheadError, match="no batches"):
+        measure_ram(tiny, [], progress=False)
+
+
+def test_mass_takes_any_targets_and_queries(tiny: LoadedModel, batch: Batch) -> None:
+    nothing = torch.zeros_like(batch.last)
+    sets = torch.stack([batch.targets(), nothing, batch.visual])
+    found = mass(tiny, batch, sets, ["last", batch.question])
+    assert found.shape == (2, 3, 3, 3, 6)
+    assert (found[:, 1] == 0).all()
+    attention = eager_attention(tiny, batch)
+    for rows, one in zip((batch.last, batch.question), found, strict=True):
+        for targets, masses in ((sets[0], one[0]), (sets[2], one[2])):
+            np.testing.assert_allclose(masses, naive(attention, rows, targets), atol=1e-5)
+    np.testing.assert_array_equal(mass(tiny, batch, sets[0], batch.last), mass(tiny, batch, sets[0], "last"))
 
 
 def test_measure_ram_hands_views_and_groups_on(families: dict[str, LoadedModel]) -> None:
@@ -204,7 +274,7 @@ def test_measure_ram_hands_views_and_groups_on(families: dict[str, LoadedModel])
         (qwen, film, {"groups": "all"}),
     ):
         assert (batch.targets(**choice) != batch.targets()).any()  # type: ignore[arg-type]
-        scores = measure_ram(loaded, [batch], progress=False, **choice)  # type: ignore[arg-type]
+        scores = measure_ram(loaded, [batch], progress=False, **choice)
         expected = naive(eager_attention(loaded, batch), batch.question, batch.targets(**choice))  # type: ignore[arg-type]
         np.testing.assert_allclose(scores.target, expected, atol=1e-5)
 
