@@ -1,17 +1,24 @@
 """A list of batches that need not fit into memory: what is too much is encoded again whenever it is asked for."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, overload
+from typing import Any, Protocol, TypeVar, overload
 
 import torch
 
 from corehead_lib.samples import Sample
 
-if TYPE_CHECKING:
-    from corehead_lib.encode import Batch
+
+class HasInputs(Protocol):
+    """What is known here of a batch: the model's inputs, by name."""
+
+    @property
+    def inputs(self) -> Any: ...
 
 
-class Batches(Sequence["Batch"]):
+Batch = TypeVar("Batch", bound=HasInputs, covariant=True)
+
+
+class Batches(Sequence[Batch]):
     """Batches in order, indexed and sliced like a list.
 
     The first ones are encoded at once and kept, until their tensors fill ``budget`` bytes; each of the others is encoded
@@ -20,7 +27,7 @@ class Batches(Sequence["Batch"]):
     """
 
     def __init__(
-        self, groups: Sequence[Sequence[Sample]], make: Callable[[Sequence[Sample]], "Batch"], budget: float
+        self, groups: Sequence[Sequence[Sample]], make: Callable[[Sequence[Sample]], Batch], budget: float
     ) -> None:
         self._groups, self._make = groups, make
         self._kept: list[Batch] = []
@@ -36,10 +43,10 @@ class Batches(Sequence["Batch"]):
         return len(self._groups)
 
     @overload
-    def __getitem__(self, index: int) -> "Batch": ...
+    def __getitem__(self, index: int) -> Batch: ...
     @overload
-    def __getitem__(self, index: slice) -> "Batches": ...
-    def __getitem__(self, index: int | slice) -> "Batch | Batches":
+    def __getitem__(self, index: slice) -> "Batches[Batch]": ...
+    def __getitem__(self, index: int | slice) -> "Batch | Batches[Batch]":
         if isinstance(index, slice):
             part = Batches(self._groups[index], self._make, budget=0)
             kept = self._kept[index] if index.start in (None, 0) and index.step in (None, 1) else []

@@ -102,7 +102,7 @@ def encode(loaded: LoadedModel, samples: Sequence[Sample]) -> Batch:
 
 def encode_all(
     loaded: LoadedModel, samples: Sequence[Sample], batch_size: int = 16, budget: float = 2e9
-) -> Batches:
+) -> Batches[Batch]:
     """Encode in batches, so that a set can be run many times without preprocessing it again.
 
     The order is kept. Where a model takes clips of one length in a batch, a sample of another length

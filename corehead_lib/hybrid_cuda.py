@@ -3,7 +3,7 @@
 Its mask and its blocks are tested on CPU. **Compiled on a GPU it is untested so far**, for want of one. Whoever
 has a GPU can check it against the reference, and time it, by
 
-    python -m corehead_lib.hybrid_cuda
+    python -m corehead_lib.timing
 """
 
 from functools import cache
@@ -87,34 +87,3 @@ def _lists(blocks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Per row of blocks, how many there are, and their numbers, those first."""
     numbers = blocks.int().argsort(dim=-1, descending=True, stable=True)
     return blocks.sum(-1).int().contiguous(), numbers.int().contiguous()
-
-
-def main() -> None:
-    """Compare with the reference on this machine's GPU, then time a long prompt."""
-    from corehead_lib.attention import plain
-    from corehead_lib.heads import Head
-    from corehead_lib.hybrid import HybridAttention
-    from corehead_lib.models import Backbone
-    from corehead_lib.timing import compare_attention, random_call
-
-    if not torch.cuda.is_available():
-        raise SystemExit("This machine has no CUDA GPU that torch can use.")
-    print(torch.cuda.get_device_name(), torch.__version__)
-    shape, operator = (
-        Backbone(1, 16, 8, 128),
-        HybridAttention([Head(0, 3), Head(0, 8)], 256, 16, dense_rows=9),
-    )
-    for length, dtype, atol in ((1000, "float32", 2e-2), (4096, "bfloat16", 3e-2)):  # TF32, bfloat16
-        cpu, gpu = random_call(shape, length), random_call(shape, length, "cuda", dtype)
-        with torch.inference_mode():
-            error = (operator.kernel(gpu).float().cpu() - operator.kernel(cpu)).abs().max()
-        print(f"{length} tokens, {dtype}: largest difference {error:.4f}", "ok" if error < atol else "WRONG")
-        if not error < atol:
-            raise SystemExit(1)
-    kernels = {"dense": plain, "hybrid": operator.kernel}
-    for row in compare_attention(shape, [2048, 8192, 32768], kernels, "cuda", "bfloat16"):
-        print(row)
-
-
-if __name__ == "__main__":
-    main()

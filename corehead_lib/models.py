@@ -17,8 +17,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from corehead_lib.data.manifest import Manifest, disagreements, model_manifest
 from corehead_lib.errors import CoreheadError, did_you_mean
+from corehead_lib.known import Known, known_model
 
 ZOO = Path(__file__).with_name("zoo")
 
@@ -69,7 +69,9 @@ def weights_checksum(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> LoadedModel:
+def load_model(
+    name: str, device: str = "cpu", dtype: str = "float32", known: Known | None = None
+) -> LoadedModel:
     """Load ``name``: a zoo model, a folder with a checkpoint, or a hub id such as Qwen/Qwen3-VL-8B-Instruct.
 
     Only safetensors weights are read and no remote code is run. The language model and the vision
@@ -89,11 +91,11 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded
     if local and not list(folder.glob("*.safetensors")):
         raise CoreheadError(f"{folder} holds no *.safetensors file: no weights to load for {name!r}.")
     checksum = weights_checksum(folder) if local else ""
-    manifest = model_manifest(name)
-    if manifest and manifest.sha256 and local and checksum != manifest.sha256:
+    known = known or known_model(name)
+    if known and known.sha256 and local and checksum != known.sha256:
         raise CoreheadError(
             f"The weights in {folder} do not match data_manifests/{name}.yaml: sha256 is {checksum[:12]}..., "
-            f"expected {manifest.sha256[:12]}...; restore the file."
+            f"expected {known.sha256[:12]}...; restore the file."
         )
     source = folder if local else name
     bars = logging.is_progress_bar_enabled()
@@ -123,26 +125,20 @@ def load_model(name: str, device: str = "cpu", dtype: str = "float32") -> Loaded
         kv_heads=text.num_key_value_heads,
         head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
     )
-    if manifest:
-        _agree(manifest, backbone, text)
+    if known:
+        _agree(known, backbone, text)
     commit = checksum or str(getattr(model.config, "_commit_hash", None))
     return LoadedModel(name, model, processor, backbone, commit)
 
 
-def _agree(manifest: Manifest, backbone: Backbone, text: PretrainedConfig) -> None:
-    """Compare a manifest with the config that was loaded; numbers written down from memory only warn."""
-    wrong = disagreements(
-        manifest,
-        {
-            **asdict(backbone),
-            "hidden": getattr(text, "hidden_size", None),
-            "context": getattr(text, "max_position_embeddings", None),
-        },
-    )
+def _agree(known: Known, backbone: Backbone, text: PretrainedConfig) -> None:
+    """Compare what is known with the config that was loaded; numbers written down from memory only warn."""
+    hidden, context = getattr(text, "hidden_size", None), getattr(text, "max_position_embeddings", None)
+    wrong = known.disagreements({**asdict(backbone), "hidden": hidden, "context": context})
     if not wrong:
         return
-    message = f"{manifest.name} is not the model of data_manifests/{manifest.name}.yaml ({'; '.join(wrong)})"
-    if manifest.numbers_from == "memory":
+    message = f"{known.name} is not the model of data_manifests/{known.name}.yaml ({'; '.join(wrong)})"
+    if known.from_memory:
         warnings.warn(f"{message}; the manifest's numbers are from memory, correct it.", stacklevel=3)
     else:
         raise CoreheadError(f"{message}: load the right checkpoint, or correct the manifest.")

@@ -21,7 +21,6 @@ from typing import Any, overload
 import numpy as np
 import torch
 from torch.nn.functional import pad
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from corehead_lib.answers import Queries, query_rows, with_answers
@@ -29,6 +28,7 @@ from corehead_lib.attention import Attend, Call, Operator, allowed
 from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
+from corehead_lib.progress import watched
 from corehead_lib.targets import Groups, Overlap, Views
 
 ROWS_AT_ONCE = 64
@@ -177,7 +177,7 @@ def measure_ram(
     batches: Sequence[Batch],
     queries: str | tuple[str, ...] = "question",
     overlap: Overlap = "any",
-    progress: bool = True,
+    progress: bool = False,
     *,
     views: Views = "both",
     groups: Groups = "any",
@@ -188,7 +188,7 @@ def measure_ram(
     overlap, views, groups: which cells the evidence takes, as in ``targets.target_cells``.
     """
     found, share, names = [], [], (queries,) if isinstance(queries, str) else queries
-    for batch in tqdm(batches, desc="RAM", disable=not progress, leave=False):
+    for batch in watched(batches, "RAM", progress):
         masks = torch.stack([batch.targets(overlap, views, groups), batch.source])
         found.append(mass(loaded, batch, masks, names))
         share.append((masks[0].sum(1) / masks[1].sum(1)).cpu().numpy())

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from corehead_lib.attention import Attend, Call
+from corehead_lib.attention import Attend, Call, plain
 from corehead_lib.cost import Cost, measured
+from corehead_lib.heads import Head
 from corehead_lib.hybrid import HybridAttention
 from corehead_lib.interventions import heads_of_layer
 from corehead_lib.models import Backbone
@@ -93,3 +94,28 @@ def arithmetic_limit(length: int, heads: int, dense: int, window: int, sinks: in
     seen = np.arange(1, length + 1)  # keys up to each query
     streaming = np.minimum(seen, window) + np.clip(seen - window, 0, sinks)
     return float(heads * seen.sum() / (dense * seen.sum() + (heads - dense) * streaming.sum()))
+
+
+def main() -> None:
+    """Compare hybrid attention on this machine's GPU with that on its CPU, then time long prompts."""
+    if not torch.cuda.is_available():
+        raise SystemExit("This machine has no CUDA GPU that torch can use.")
+    print(torch.cuda.get_device_name(), torch.__version__)
+    shape, operator = (
+        Backbone(1, 16, 8, 128),
+        HybridAttention([Head(0, 3), Head(0, 8)], 256, 16, dense_rows=9),
+    )
+    for length, dtype, atol in ((1000, "float32", 2e-2), (4096, "bfloat16", 3e-2)):  # TF32, bfloat16
+        cpu, gpu = random_call(shape, length), random_call(shape, length, "cuda", dtype)
+        with torch.inference_mode():
+            error = (operator.kernel(gpu).float().cpu() - operator.kernel(cpu)).abs().max()
+        print(f"{length} tokens, {dtype}: largest difference {error:.4f}", "ok" if error < atol else "WRONG")
+        if not error < atol:
+            raise SystemExit(1)
+    kernels = {"dense": plain, "hybrid": operator.kernel}
+    for row in compare_attention(shape, [2048, 8192, 32768], kernels, "cuda", "bfloat16"):
+        print(row)
+
+
+if __name__ == "__main__":
+    main()

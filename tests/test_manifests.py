@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from tiny import tiny_folder  # noqa: F401  (fixture)
 
 from corehead_lib.data import manifest as m
 from corehead_lib.data import real, tables
-from corehead_lib.data.manifest import Manifest
 from corehead_lib.errors import CoreheadError
+from corehead_lib.known import NUMBERS, Known, known_model, known_models
 from corehead_lib.models import Backbone, _agree, zoo_names
 
 MODELS, DATASETS = m.read_manifests("model"), m.read_manifests("dataset")
@@ -87,11 +88,11 @@ def test_a_model_is_found_by_name_hub_id_or_folder() -> None:
         "/models/qwen3-vl-8b",
         "/models/Qwen3-VL-8B-Instruct",
     ):
-        found = m.model_manifest(name)
+        found = known_model(name)
         assert found is not None
         assert found.name == "qwen3-vl-8b"
-    assert m.model_manifest("Qwen/Qwen9-VL") is None
-    assert m.model_manifest("/somewhere/tiny-qwen3-vl") is None  # a copy of a shipped model may differ
+    assert known_model("Qwen/Qwen9-VL") is None
+    assert known_model("/somewhere/tiny-qwen3-vl") is None  # a copy of a shipped model may differ
 
 
 @pytest.mark.parametrize(
@@ -103,16 +104,24 @@ def test_a_config_that_contradicts_its_manifest_is_refused(field: str, value: in
     config = torch.nn.Module()
     config.hidden_size, config.max_position_embeddings = 512, 4096  # type: ignore[assignment]
     backbone = Backbone(4, 16, 8, 128)
-    _agree(Manifest(name="x", **BASIC, **numbers), backbone, config)  # type: ignore[arg-type]
-    _agree(Manifest(name="x", **BASIC), backbone, config)  # type: ignore[arg-type]
-    wrong = Manifest(name="x", numbers_from="hub", **BASIC, **{**numbers, field: value})  # type: ignore[arg-type]
+    _agree(Known("x", numbers=numbers), backbone, config)
+    _agree(Known("x"), backbone, config)
+    wrong = Known("x", numbers={**numbers, field: value})
     with pytest.raises(
         CoreheadError, match=f"{field}: {value} in the manifest, {numbers[field]} in the config"
     ):
         _agree(wrong, backbone, config)
-    remembered = wrong.model_copy(update={"numbers_from": "memory"})
     with pytest.warns(UserWarning, match="from memory, correct it"):
-        _agree(remembered, backbone, config)
+        _agree(replace(wrong, from_memory=True), backbone, config)
+
+
+def test_both_readers_of_the_manifests_agree() -> None:
+    assert known_models().keys() == MODELS.keys()
+    for name, model in known_models().items():
+        said = MODELS[name].model_dump()
+        assert (model.hub, model.sha256) == (said["hub"], said["sha256"])
+        assert model.numbers == {n: said[n] for n in NUMBERS if said[n] is not None}
+        assert model.from_memory == (said["numbers_from"] == "memory")
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:

@@ -8,7 +8,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from corehead_lib import models
+from corehead_lib import known, models
 from corehead_lib.data import manifest
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel, load_model, weights_checksum, zoo_names
@@ -29,6 +29,7 @@ def zoo(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = copy.parent.parent / "data_manifests"
     folder.mkdir()
     monkeypatch.setattr(manifest, "FOLDER", folder)
+    monkeypatch.setattr(known, "FOLDER", folder)
     return copy
 
 

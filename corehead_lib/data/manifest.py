@@ -11,7 +11,6 @@ from corehead_lib.errors import CoreheadError, did_you_mean
 
 FOLDER = Path(__file__).parents[2] / "data_manifests"
 Kind = Literal["model", "dataset"]
-GEOMETRY = ("layers", "heads", "kv_heads", "head_dim", "hidden", "context")
 
 
 class DataFile(BaseModel):
@@ -94,18 +93,6 @@ def find_manifest(name: str, kind: Kind) -> Manifest:
     return known[name]
 
 
-def model_manifest(name: str) -> Manifest | None:
-    """The manifest of a model, by its name here, its hub id, or a folder of that name; None if it has none."""
-    known = read_manifests("model")
-    folder = Path(name).name
-    alike = (
-        m
-        for m in known.values()
-        if m.hub and name != m.name and (m.hub == name or folder in (m.name, m.hub.split("/")[-1]))
-    )
-    return known.get(name) or next(alike, None)
-
-
 def how_to_get(manifest: Manifest, folder: Path | None = None) -> str:
     """Where a dataset comes from, under which terms, how its folder must look, and the commands: one line."""
     place = f" --data-dir {shlex.quote(str(folder))}" if folder else ""
@@ -119,13 +106,3 @@ def how_to_get(manifest: Manifest, folder: Path | None = None) -> str:
         f"It comes from {manifest.source}; licence: {manifest.licence}; {where}. The folder must hold: {manifest.layout}. "
         f"`corehead data check {manifest.name}{place}` says what is there and what is missing."
     )
-
-
-def disagreements(manifest: Manifest, actual: dict[str, int | None]) -> list[str]:
-    """The numbers of a model's manifest that ``actual`` contradicts, as "layers: 36 in the manifest, 28"."""
-    said = {field: getattr(manifest, field) for field in GEOMETRY}
-    return [
-        f"{field}: {said[field]} in the manifest, {value} in the config"
-        for field, value in actual.items()
-        if None not in (value, said[field]) and value != said[field]
-    ]
