@@ -7,7 +7,8 @@ from conftest import ROOT
 
 PACKAGE = ROOT / "corehead_lib"
 CORE = """samples models known prompt media encode batches answers tokens cells targets attention ram heads
-interventions evaluate stats hybrid hybrid_cache hybrid_cuda causal stream padding cost timing backbone plan""".split()
+interventions evaluate stats hybrid hybrid_cache hybrid_cuda causal stream padding cost timing backbone plan
+controls replay study survey rankings""".split()
 
 
 def module(path: str) -> str:
@@ -32,7 +33,13 @@ def imports() -> dict[str, set[str]]:
 
 
 def test_the_core_knows_nothing_of_what_stands_on_it() -> None:
-    above = ("corehead_lib.data", "corehead_lib.zoo", "corehead_lib.cli", "corehead_lib.runs", "corehead_lib.parameters")
+    above = (
+        "corehead_lib.data",
+        "corehead_lib.zoo",
+        "corehead_lib.cli",
+        "corehead_lib.runs",
+        "corehead_lib.parameters",
+    )
     wrong = [
         f"{name} -> {other}"
         for name, others in imports().items()

@@ -193,7 +193,7 @@ def test_until_half_is_lost(monkeypatch: pytest.MonkeyPatch, tiny: LoadedModel, 
         return pd.DataFrame(rows, columns=["set", "correct"])
 
     ranking = [Head(layer, head) for layer in range(5) for head in range(10)]
-    monkeypatch.setattr("corehead_lib.study.outcomes", pretended)
+    monkeypatch.setattr("corehead_lib.study.sets.outcomes", pretended)
     assert until_half(tiny, [batch], ranking, chance=0.1) == 11
     assert asked == list(range(1, 25))
     assert until_half(tiny, [batch], ranking, chance=0.1, most=10) is None

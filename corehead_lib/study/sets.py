@@ -1,22 +1,21 @@
-"""Experiments on sets of heads, as tidy tables: what does the model still know without them?"""
+"""What does the model still know without a set of heads? Many sets at once, as tidy tables."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from corehead_lib.attention import Operator
 from corehead_lib.encode import Batch
-from corehead_lib.errors import CoreheadError, did_you_mean
+from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import Evaluation, evaluate
 from corehead_lib.heads import Head
 from corehead_lib.interventions import ZeroAblation, check_heads
 from corehead_lib.models import LoadedModel
+from corehead_lib.progress import watched
 from corehead_lib.replay import PerBlock, Replay, repeat, view
-from corehead_lib.stats import control_p
 
 TOKENS = 4096  # prompt tokens that go through the language model at once; more leave the cache of a small CPU
 UNTOUCHED = "none"
@@ -50,7 +49,7 @@ def outcomes(
     for heads in named.values():
         check_heads(heads, loaded.model)
     tables = []
-    for batch in tqdm(batches, desc="sets of heads", disable=not progress, leave=False):
+    for batch in watched(batches, "sets of heads", progress):
         samples = pd.DataFrame(
             [(s.id, s.task, s.group or s.id) for s in batch.samples], columns=["id", "task", "group"]
         )
@@ -87,31 +86,6 @@ def by_task(table: pd.DataFrame) -> pd.DataFrame:
     return grouped.agg(
         accuracy=("correct", "mean"), logprob=("logprob", "mean"), samples=("id", "size")
     ).reset_index()
-
-
-def summarise(
-    table: pd.DataFrame, of: str = "top", column: Literal["accuracy", "logprob"] = "accuracy"
-) -> pd.DataFrame:
-    """Compare one set with the spread of each kind of control, over all tasks that ``table`` (of ``ablate``) holds.
-
-    Returns a row for each kind, "none" first: ``sets``, how many; ``median``, ``low`` and ``high`` of ``column``; ``drop``, of the median
-    below the untouched model; ``p`` = (1 + #{drop of a control >= drop of ``of``}) / (1 + sets), one-sided, before any correction; its
-    least value is 1 / (1 + sets). It is NaN for kinds of a single set, and for "none".
-
-    Raises CoreheadError if there is no set ``of``.
-    """
-    if of not in set(table["set"]):
-        raise CoreheadError(f"The table holds no set {of!r}.{did_you_mean(of, set(table['set']))}")
-    sums = table.assign(total=table[column] * table.samples).groupby(["set", "kind"], sort=False)
-    value = (sums.total.sum() / sums.samples.sum()).reset_index(name="value")
-    dense = value.loc[value["set"] == UNTOUCHED, "value"].item()
-    drop = dense - value.loc[value["set"] == of, "value"].item()
-    rows = []
-    for kind, part in value.groupby("kind", sort=False).value:
-        p = np.nan if len(part) < 2 else control_p(drop, list(dense - part))
-        middle = part.median()
-        rows.append((kind, len(part), middle, part.min(), part.max(), dense - middle, p))
-    return pd.DataFrame(rows, columns=["kind", "sets", "median", "low", "high", "drop", "p"])
 
 
 def until_half(
@@ -159,7 +133,7 @@ def _evaluate(
     start = {name: _first_layer(operator, layers) for name, operator in operators.items()}
     replay = Replay(loaded.model.model, keep=start.values())
     stand_in = replace(loaded, model=view(loaded.model, model=replay))
-    untouched = _blocks(evaluate(stand_in, [batch], progress=False), 1)[0]
+    untouched = _blocks(evaluate(stand_in, [batch]), 1)[0]
     yield from ((name, untouched) for name in sets if name not in operators)
     together = max(1, tokens // (rows * length))
     for layer in sorted(set(start.values())):
@@ -169,7 +143,7 @@ def _evaluate(
             chunk = names[first : first + together]
             replay.times = len(chunk)
             with PerBlock([operators[name] for name in chunk], rows)(loaded.model):
-                result = evaluate(stand_in, [repeat(batch, len(chunk))], progress=False)
+                result = evaluate(stand_in, [repeat(batch, len(chunk))])
             yield from zip(chunk, _blocks(result, len(chunk)), strict=True)
 
 
