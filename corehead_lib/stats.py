@@ -65,12 +65,10 @@ def mean_interval(
         )
     if bounds and (same or number < ENOUGH):
         tail = (1 - level) / 2
-        share = (
-            1 - tail ** (1 / number)
-            if same
-            else np.sqrt(-np.log(tail) / 2 * np.sum((count / count.sum()) ** 2))
-        )
-        reach = share * (bounds[1] - bounds[0])
+        if same:  # how many groups, all of them unlike these, could have been missed
+            missed = 1 - tail ** (1 / number)
+            return float(mean - missed * (mean - bounds[0])), float(mean + missed * (bounds[1] - mean))
+        reach = (bounds[1] - bounds[0]) * np.sqrt(-np.log(tail) / 2 * np.sum((count / count.sum()) ** 2))
         return float(max(bounds[0], mean - reach)), float(min(bounds[1], mean + reach))
     quantile = np.sqrt(number / (number - 1)) * stats.t.ppf((1 + level) / 2, number - 1)
     found = stats.bootstrap(

@@ -105,6 +105,7 @@ def test_samples_that_all_agree_still_leave_doubt() -> None:
     assert low < 0.95
     least = 0.025 ** (1 / 40)  # what 40 of 40 allow, Clopper and Pearson
     assert paired_interval(right, ~right) == pytest.approx((1 - 2 * (1 - least), 1))
+    assert paired_interval(right, right) == pytest.approx((least - 1, 1 - least))
     assert mean_interval(right, groups=["a", "b"] * 20)[0] == pytest.approx(0.025 ** (1 / 2))
 
 
