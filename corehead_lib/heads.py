@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from corehead_lib.errors import CoreheadError
 
@@ -90,9 +91,12 @@ def layer_matched_heads(selected: list[Head], heads: int, rng: np.random.Generat
 
 
 def mass_concentration(score: np.ndarray, share: float = 0.5) -> float:
-    """Smallest fraction of heads that holds ``share`` of the positive score (arXiv 2605.27243's rho)."""
-    positive = np.sort(np.clip(score, 0, None).ravel())[::-1]
-    reached = np.cumsum(positive) >= share * positive.sum()
+    """Smallest fraction of heads that holds ``share`` of the positive score (arXiv 2605.27243's rho).
+
+    Raises CoreheadError if no score is positive.
+    """
+    positive = np.sort(_positive(score))[::-1]
+    reached = np.cumsum(positive) >= share * positive.sum() * (1 - 1e-12)  # sums round
     return float((np.argmax(reached) + 1) / positive.size)
 
 
@@ -101,7 +105,47 @@ def effective_heads(score: np.ndarray) -> float:
 
     Raises CoreheadError if no score is positive.
     """
-    positive = np.clip(score, 0, None)
+    positive = _positive(score)
+    return float(positive.sum() ** 2 / np.square(positive).sum())
+
+
+def gini(score: np.ndarray) -> float:
+    """Gini coefficient of the positive score: 0 if all heads share evenly, 1 - 1 / heads if one holds all.
+
+    Raises CoreheadError if no score is positive.
+    """
+    positive = np.sort(_positive(score))
+    place = np.arange(1, positive.size + 1)
+    return float((2 * place - positive.size - 1) @ positive / (positive.size * positive.sum()))
+
+
+def _positive(score: np.ndarray) -> np.ndarray:
+    """The scores in one row, nothing below zero; there must be something above it."""
+    positive = np.clip(score, 0, None).ravel()
     if not positive.any():
         raise CoreheadError("No head has a positive score, so there is nothing to count.")
-    return float(positive.sum() ** 2 / np.square(positive).sum())
+    return positive
+
+
+class Agreement(NamedTuple):
+    """How alike two rankings of the same heads are."""
+
+    spearman: float  # rank correlation over all heads
+    shared: int  # heads in both tops
+    expected: float  # shared heads of two tops drawn at random
+
+
+def agreement(one: HeadScores, other: HeadScores, top: int) -> Agreement:
+    """Compare two rankings: Spearman over all heads, and the heads that both have among their first ``top``.
+
+    Raises CoreheadError if the models differ in shape, if ``top`` is out of range, or if a ranking has no order, all scores being equal.
+    """
+    if one.score.shape != other.score.shape:
+        raise CoreheadError(f"Scores of {one.score.shape} and {other.score.shape} heads cannot be compared.")
+    if not 1 <= top <= one.score.size:
+        raise CoreheadError(f"top={top}: use a number of heads from 1 to {one.score.size}.")
+    if np.ptp(one.score) == 0 or np.ptp(other.score) == 0:
+        raise CoreheadError("All heads score the same, so there is no ranking to compare.")
+    correlation = stats.spearmanr(one.score.ravel(), other.score.ravel()).statistic
+    shared = set(one.ranking()[:top]) & set(other.ranking()[:top])
+    return Agreement(float(correlation), len(shared), top * top / one.score.size)

@@ -1,4 +1,9 @@
-"""Intervals and tests, from scipy."""
+"""Intervals and tests, on scipy: for shares, for means of grouped samples, for differences, for families of tests.
+
+Samples about one picture, document or video are one piece of evidence, so groups are drawn, not samples. A bootstrap of few
+groups covers too little: from ``ENOUGH`` groups on, the 95 % intervals here cover 93-97 % in simulations of accuracies,
+their differences and attention masses; below that they are widened to what holds always.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,27 +11,141 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
+from corehead_lib.errors import CoreheadError
 
-def proportion_interval(correct: np.ndarray, level: float = 0.95) -> tuple[float, float]:
-    """Wilson interval of a share, from (S,) booleans."""
+ENOUGH = 24  # groups
+RESAMPLES = 2000
+
+Interval = tuple[float, float]
+
+
+def proportion_interval(correct: np.ndarray, level: float = 0.95) -> Interval:
+    """Wilson interval of a share, from (S,) booleans of samples that share no group; else take ``mean_interval``."""
+    if not len(correct):
+        raise CoreheadError("There are no samples, so there is no share of them.")
     test = stats.binomtest(int(np.sum(correct)), len(correct))
     low, high = test.proportion_ci(level, method="wilson")
     return float(low), float(high)
 
 
-def mean_interval(values: np.ndarray, level: float = 0.95, seed: int = 0) -> tuple[float, float]:
-    """Percentile bootstrap interval of the mean over the first axis, (S,) floats."""
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    interval = stats.bootstrap(
-        (values,), np.mean, confidence_level=level, method="percentile", rng=np.random.default_rng(seed)
+def mean_interval(
+    values: np.ndarray,
+    level: float = 0.95,
+    seed: int = 0,
+    groups: Sequence[str] | None = None,
+    bounds: Interval | None = None,
+) -> Interval:
+    """Interval of the mean of (S,) numbers, by a BCa bootstrap over groups (Efron 1987; each sample is one if None).
+
+    bounds: the least and the greatest value that there can be; (0, 1) for booleans, None where there are none.
+
+    The level is raised as Student's t would have it (Hesterberg 2015, "expanded"). With fewer than 24 groups the interval is
+    Hoeffding's, which is wide but always holds; where all groups agree, it says what could have been missed. Booleans without groups
+    get Wilson's.
+
+    Raises CoreheadError for no samples, numbers that are not finite or not within ``bounds``, and, without bounds, for fewer
+    than 24 groups or groups that all agree.
+    """
+    values = np.asarray(values)
+    bounds = (0.0, 1.0) if values.dtype == bool and bounds is None else bounds
+    numbers = values.astype(float)
+    total, count = _by_group(numbers, groups)
+    if bounds and not (bounds[0] <= numbers.min() and numbers.max() <= bounds[1]):
+        raise CoreheadError(
+            f"Values from {numbers.min():.3g} to {numbers.max():.3g} are not within {bounds}: give true bounds."
+        )
+    if values.dtype == bool and (count == 1).all():
+        return proportion_interval(values, level)
+    number, mean = len(total), numbers.mean()
+    same = np.ptp(total / count) < 1e-12
+    if bounds is None and (same or number < ENOUGH):
+        raise CoreheadError(
+            f"{number} groups{', all alike,' * bool(same)} give no interval that can be trusted: "
+            f"take {ENOUGH} or more that differ, or say between which bounds the values lie."
+        )
+    if bounds and (same or number < ENOUGH):
+        tail = (1 - level) / 2
+        if same:  # how many groups, all of them unlike these, could have been missed
+            missed = 1 - tail ** (1 / number)
+            return float(mean - missed * (mean - bounds[0])), float(mean + missed * (bounds[1] - mean))
+        reach = (bounds[1] - bounds[0]) * np.sqrt(-np.log(tail) / 2 * np.sum((count / count.sum()) ** 2))
+        return float(max(bounds[0], mean - reach)), float(min(bounds[1], mean + reach))
+    quantile = np.sqrt(number / (number - 1)) * stats.t.ppf((1 + level) / 2, number - 1)
+    found = stats.bootstrap(
+        (total, count),
+        lambda t, c, axis: t.sum(axis) / c.sum(axis),
+        paired=True,
+        confidence_level=1 - 2 * stats.norm.cdf(-quantile),
+        n_resamples=RESAMPLES,
+        method="BCa",
+        rng=np.random.default_rng(seed),
     ).confidence_interval
-    return float(interval.low), float(interval.high)
+    return float(found.low), float(found.high)
+
+
+def paired_interval(
+    first: np.ndarray,
+    second: np.ndarray,
+    groups: Sequence[str] | None = None,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """Interval of the mean of ``first - second``, (S,) each, measured on the same samples; as in ``mean_interval``.
+
+    Two arrays of booleans (correct or not) differ by -1 to 1; for other numbers there are no bounds.
+    """
+    first, second = np.asarray(first), np.asarray(second)
+    if first.shape != second.shape:
+        raise CoreheadError(
+            f"{first.shape} and {second.shape} values are not pairs: measure both on the same samples."
+        )
+    bounds = (-1.0, 1.0) if first.dtype == second.dtype == bool else None
+    return mean_interval(first.astype(float) - second.astype(float), level, seed, groups, bounds)
+
+
+def paired_p(
+    first: np.ndarray, second: np.ndarray, groups: Sequence[str] | None = None, seed: int = 0
+) -> float:
+    """Two-sided permutation p of a difference in means, (S,) each: before and after are exchanged, group by group."""
+    difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
+    total, _ = _by_group(difference, groups)
+    found = stats.permutation_test(
+        (total, np.zeros_like(total)),
+        lambda a, b, axis: (a - b).sum(axis),
+        permutation_type="samples",
+        n_resamples=9999,
+        vectorized=True,
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
 
 
 def control_p(observed: float, controls: Sequence[float]) -> float:
     """One-sided p of an effect against R random controls: (1 + #{control >= observed}) / (1 + R)."""
     return (1 + sum(control >= observed for control in controls)) / (1 + len(controls))
+
+
+def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Adjusted p of a family of tests, (N,): none at all is falsely below 0.05 in 95 % of families (Holm 1979).
+
+    NaN is a test that was not made: it stays NaN and does not count. Raises CoreheadError for a p outside [0, 1].
+    """
+    p, made = _family(p)
+    tested = p[made]
+    order = np.argsort(tested, kind="stable")
+    raised = np.maximum.accumulate(tested[order] * np.arange(len(tested), 0, -1))
+    adjusted = np.empty_like(tested)
+    adjusted[order] = np.minimum(raised, 1)
+    p[made] = adjusted
+    return p
+
+
+def benjamini_hochberg(p: Sequence[float] | np.ndarray) -> np.ndarray:
+    """Adjusted p of a family, (N,): of those below 0.05, 5 % are expected to be false; NaN and errors as in ``holm``."""
+    p, made = _family(p)
+    if made.any():
+        p[made] = stats.false_discovery_control(p[made], method="bh")
+    return p
 
 
 def halves(groups: Sequence[str]) -> np.ndarray:
@@ -41,3 +160,23 @@ def halves(groups: Sequence[str]) -> np.ndarray:
         side[group] = count[True] <= count[False]
         count[side[group]] += sizes[group]
     return np.array([side[group] for group in groups], dtype=bool)
+
+
+def _by_group(values: np.ndarray, groups: Sequence[str] | None) -> tuple[np.ndarray, np.ndarray]:
+    """(sum, number) of the values of each group."""
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise CoreheadError(f"An interval needs finite numbers in one row, not an array of {values.shape}.")
+    if groups is None:
+        return values, np.ones(len(values))
+    if len(groups) != len(values):
+        raise CoreheadError(f"{len(values)} values and {len(groups)} groups: name the group of every value.")
+    _, place = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    return np.bincount(place, values), np.bincount(place).astype(float)
+
+
+def _family(p: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    p = np.array(p, dtype=float)
+    made = ~np.isnan(p)
+    if p.ndim != 1 or (p[made] < 0).any() or (p[made] > 1).any():
+        raise CoreheadError("A family of tests is one row of p-values from 0 to 1.")
+    return p, made

@@ -81,7 +81,7 @@ ranked = HeadScores(
 )
 core = ranked.top(top_fraction)
 best = scores.target[:, core[0].layer, core[0].head]
-low, high = mean_interval(best)
+low, high = mean_interval(best, bounds=(0, 1))
 Markdown(
     f"Layer {core[0].layer}, head {core[0].head}: RAM **{best.mean():.3f}** "
     f"(95 % bootstrap interval of the mean {low:.3f} to {high:.3f}); "

@@ -12,7 +12,9 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import (
     Head,
     HeadScores,
+    agreement,
     effective_heads,
+    gini,
     how_many,
     layer_matched_heads,
     mass_concentration,
@@ -162,3 +164,34 @@ def test_effective_number_by_hand(score: list[list[float]], expected: float) -> 
 def test_no_positive_score_has_no_effective_number() -> None:
     with pytest.raises(CoreheadError, match="No head has a positive score"):
         effective_heads(np.array([[0.0, -1.0]]))
+    with pytest.raises(CoreheadError, match="No head has a positive score"):
+        mass_concentration(np.array([[0.0, -1.0]]))
+
+
+@pytest.mark.parametrize(
+    ("score", "expected"),
+    [
+        ([[2, 2], [2, 2]], 0),
+        ([[0, 8], [0, 0]], 3 / 4),
+        ([[1, 3]], 1 / 4),
+        ([[1, 2], [3, -4]], 5 / 12),  # 0, 1, 2, 3
+    ],
+)
+def test_gini_by_hand(score: list[list[float]], expected: float) -> None:
+    values = np.clip(np.array(score, dtype=float).ravel(), 0, None)
+    pairs = np.abs(values[:, None] - values).sum() / (2 * values.size * values.sum())  # its definition
+    assert gini(np.array(score)) == pytest.approx(expected)
+    assert expected == pytest.approx(pairs)
+
+
+def test_agreement_by_hand() -> None:
+    one, other = HeadScores(np.array([[4.0, 3], [2, 1]])), HeadScores(np.array([[4.0, 1], [2, 3]]))
+    assert agreement(one, other, 2) == pytest.approx((0.2, 1, 1.0))  # 1 - 6 * (4 + 4) / 60
+    assert agreement(one, one, 3) == pytest.approx((1, 3, 9 / 4))
+    for first, top, message in (
+        (HeadScores(np.ones((1, 4))), 1, "cannot be compared"),
+        (HeadScores(np.ones((2, 2))), 1, "no ranking"),
+        (one, 5, "from 1 to 4"),
+    ):
+        with pytest.raises(CoreheadError, match=message):
+            agreement(first, other, top)

@@ -7,7 +7,8 @@ from conftest import ROOT
 
 PACKAGE = ROOT / "corehead_lib"
 CORE = """samples models known prompt media encode batches answers tokens cells targets attention ram heads
-interventions evaluate stats hybrid hybrid_cache hybrid_cuda causal stream padding cost timing backbone plan""".split()
+interventions evaluate stats hybrid hybrid_cache hybrid_cuda causal stream padding cost timing backbone plan
+controls replay study survey rankings""".split()
 
 
 def module(path: str) -> str:
