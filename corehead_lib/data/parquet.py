@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -85,15 +86,16 @@ def _small_groups(path: Path) -> Path:
     if copy.exists():
         return copy
     need, waiting = path.stat().st_size, copy.with_name(f"{copy.name}.{os.getpid()}.part")
-    print(
-        f"  {path.name}: row groups of up to {max(groups):,} bytes, a copy with smaller ones goes to {copy}",
-        file=sys.stderr,
-    )
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(copy.parent).free
         if free < need:
             raise OSError(f"{need:,} bytes are needed, {free:,} are free")
+        waiting.touch()
+        print(
+            f"  {path.name}: row groups of up to {max(groups):,} bytes, a copy with smaller ones goes to {copy}",
+            file=sys.stderr,
+        )
         with (
             pq.ParquetWriter(waiting, schema, compression="none") as out,
             tqdm(total=total, desc=f"{path.name} in smaller pieces, once", unit=" rows", disable=None) as bar,
@@ -108,7 +110,8 @@ def _small_groups(path: Path) -> Path:
             f"cannot take it: {error}; let ${CACHE} name a folder that can"
         ) from error
     finally:
-        waiting.unlink(missing_ok=True)
+        with suppress(OSError):  # where no folder could be made
+            waiting.unlink(missing_ok=True)
     return copy
 
 
