@@ -5,19 +5,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
+from corehead_lib.answers import with_answers
 from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
+from corehead_lib.progress import watched
+
+MARK = "\ue000"  # a private use character: stands for an answer in the chat template
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Per sample: whether greedy decoding would give the gold answer, and the answer's log-probability."""
+    """Per sample: whether greedy decoding would give the gold answer and stop, and the answer's log-probability."""
 
     correct: np.ndarray  # (S,) bool
-    logprob: np.ndarray  # (S,) float, natural log, summed over the answer's tokens
+    logprob: np.ndarray  # (S,) float, natural log, summed over the answer's tokens, its end not among them
     task: np.ndarray  # (S,) str
 
     @property
@@ -29,47 +32,51 @@ class Evaluation:
         return {str(t): float(self.correct[self.task == t].mean()) for t in dict.fromkeys(self.task)}
 
 
-def evaluate(loaded: LoadedModel, batches: Sequence[Batch], progress: bool = True) -> Evaluation:
-    """Run every batch with its gold answers appended.
+def evaluate(loaded: LoadedModel, batches: Sequence[Batch], progress: bool = False) -> Evaluation:
+    """Run every batch with its gold answers appended, and compare each step with greedy decoding.
 
-    An answer counts as correct if each of its tokens is the most likely one given those before,
-    which is when greedy decoding would write it; anything else, also text that is no answer at
-    all, counts as wrong.
+    An answer counts as correct if each of its tokens is the most likely one given those before, and one
+    of ``ends(loaded)`` is the most likely one after the last: then greedy decoding would write this answer and stop.
+    Anything else counts as wrong: another wording or spelling of the same answer, text before it, and text
+    after it ("red star" for "red", "12" for "1"). For what a dataset itself would count, see ``judge``.
 
-    Raises CoreheadError for a sample whose gold answer is empty.
+    Raises CoreheadError for a sample whose gold answer is empty, and for a model that cannot end an answer.
     """
+    stops = torch.tensor(ends(loaded))
     correct, logprob, task = [], [], []
-    for batch in tqdm(batches, desc="evaluate", disable=not progress, leave=False):
-        inputs, answers = _with_answers(batch)
-        longest = answers.shape[1]
+    for batch in watched(batches, "evaluate", progress):
+        inputs, answers = with_answers(batch)
         with torch.inference_mode():
-            logits = loaded.model(**inputs, use_cache=False, logits_to_keep=longest + 1).logits
-        logs = logits[:, :-1].float().log_softmax(-1)
+            logits = loaded.model(**inputs, use_cache=False, logits_to_keep=answers.shape[1] + 1).logits
         asked = answers != -100
+        logs = logits[:, :-1].float().log_softmax(-1)
         gold = logs.gather(-1, answers.clamp(min=0)[..., None])[..., 0]
-        right = (logs.argmax(-1) == answers) | ~asked
-        correct += right.all(1).tolist()
+        written = logits.argmax(-1)  # (B, A + 1): the most likely token at each step
+        after = written.gather(1, asked.sum(1, keepdim=True))[:, 0]  # ... and the one after the answer
+        right = ((written[:, :-1] == answers) | ~asked).all(1)
+        correct += (right & torch.isin(after, stops.to(after.device))).tolist()
         logprob += (gold * asked).sum(1).tolist()
         task += [sample.task for sample in batch.samples]
     return Evaluation(np.array(correct), np.array(logprob), np.array(task))
 
 
-def _with_answers(batch: Batch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-    """Append the answers, padded on the right with their own last token; (B, A) labels, -100 there."""
-    empty = [sample.id for sample, answer in zip(batch.samples, batch.answers, strict=True) if not answer]
-    if empty:
-        raise CoreheadError(f"{empty[0]}: the gold answer is empty, so there is nothing to evaluate.")
-    longest = max(len(answer) for answer in batch.answers)
-    ids = batch.inputs["input_ids"]
-    padded = [[*answer, *[answer[-1]] * (longest - len(answer))] for answer in batch.answers]
-    tail = torch.tensor(padded, device=ids.device)
-    labels = torch.tensor(
-        [[*answer, *[-100] * (longest - len(answer))] for answer in batch.answers], device=ids.device
-    )
-    ones = torch.ones_like(tail)
-    inputs = dict(batch.inputs)
-    inputs["input_ids"] = torch.cat([ids, tail], 1)
-    inputs["attention_mask"] = torch.cat([inputs["attention_mask"], ones], 1)
-    for name in {"mm_token_type_ids", "token_type_ids"} & set(inputs):  # zero: text
-        inputs[name] = torch.cat([inputs[name], ones * 0], 1)
-    return inputs, labels
+def ends(loaded: LoadedModel) -> list[int]:
+    """Token ids that end an answer: what the chat template writes behind one, and where generation stops.
+
+    A template that goes straight on to the next turn leaves the end to ``generation_config.eos_token_id``.
+    Raises CoreheadError if neither names a token.
+    """
+    stop = loaded.model.generation_config.eos_token_id
+    found = set() if stop is None else {stop} if isinstance(stop, int) else set(stop)
+    turns = [("user", "Q"), ("assistant", MARK)]
+    chat = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
+    behind = loaded.processor.apply_chat_template(chat).partition(MARK)[2].lstrip()
+    following = loaded.processor.tokenizer(behind, add_special_tokens=False)["input_ids"]
+    marks = loaded.processor.tokenizer.get_added_vocab().values()  # tokens that no text can hold
+    found.update(token for token in following[:1] if token in marks)
+    if not found:
+        raise CoreheadError(
+            f"{loaded.name} names no token that ends an answer, neither in its chat template nor as eos_token_id of its "
+            "generation_config, so no answer can be told from the beginning of a longer one: set eos_token_id."
+        )
+    return sorted(found)

@@ -90,9 +90,12 @@ class Sample:
 
     ``context`` is text that stands between the media and the question; where it holds the character MEDIA,
     the next media item stands there instead (as many of them as there are media, or none).
-    ``options`` are the answers that the task can have, so that ``1 / len(options)`` is chance.
+    ``options`` are the answers that the task can have; ``visible`` those that the media show, as often as they do,
+    where a guess would be one of them. See ``chance``.
     ``evidence`` is empty for tasks that need none (counting, arithmetic, ...).
     ``group`` names the photograph, document or video that other samples may share; "" if none does.
+    ``form`` is the dataset's name for the kind of answer (Int, Float, Str, List, None), ``accepted`` are other wordings
+    that it counts as right; both are for ``judge``.
     """
 
     id: str
@@ -104,3 +107,6 @@ class Sample:
     options: tuple[str, ...] = field(default=(), repr=False)
     context: str = field(default="", repr=False)
     group: str = ""
+    visible: tuple[str, ...] = field(default=(), repr=False)
+    form: str = ""
+    accepted: tuple[str, ...] = field(default=(), repr=False)
