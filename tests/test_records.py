@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
 from corehead_lib.data.images import LazyImage, picture
-from corehead_lib.data.page_choice import choose_pages, document_group
+from corehead_lib.data.names import document_group
+from corehead_lib.data.page_choice import choose_pages
 from corehead_lib.data.records import SHARES, Record, collect, split_of
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError

@@ -1,7 +1,8 @@
-"""Boxes from annotation files, made safe: finite, inside the picture, with area."""
+"""Values from annotation files, made safe: boxes finite, inside the picture, with area; whole numbers; texts."""
 
 from collections.abc import Sequence
 from math import isfinite
+from typing import Any
 
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError
@@ -23,7 +24,7 @@ def box(
 
     Raises CoreheadError if a corner is not a finite number, or if no area is left.
     """
-    if len(corners) != 4 or not all(isinstance(c, int | float) and isfinite(c) for c in corners):
+    if len(corners) != 4 or not all(type(c) in (int, float) and isfinite(c) for c in corners):
         raise CoreheadError(f"bad box: {corners} are not four finite numbers")
     x0, y0, x1, y1 = (float(c) * scale[i % 2] for i, c in enumerate(corners))
     width, height = size
@@ -33,3 +34,19 @@ def box(
     if any(abs(a - b) > SLACK for a, b in zip(clipped, (x0, y0, x1, y1), strict=True)):
         report.notes["boxes clipped to their picture"] += 1
     return Box(*clipped, item=item, frame=frame)
+
+
+def whole(value: Any) -> int:
+    """A whole number that is written as one: 3, 3.0 or "3". Raises CoreheadError for anything else."""
+    if type(value) is int or (type(value) is float and value.is_integer()):
+        return int(value)
+    if isinstance(value, str) and value.strip().isascii() and value.strip().isdigit():
+        return int(value)
+    raise CoreheadError(f"bad number: {value!r:.80} is not a whole number")
+
+
+def written(value: Any) -> str:
+    """A text, or a number as text. Raises CoreheadError for anything else, such as null."""
+    if isinstance(value, str) or type(value) in (int, float):
+        return str(value)
+    raise CoreheadError(f"bad text: {value!r:.80}")

@@ -24,6 +24,7 @@ class DataFile(BaseModel):
     sha256: str | None = Field(default=None, pattern="^[0-9a-f]{64}$")
     hub: str | None = None  # the hub dataset that holds it
     url: str | None = None
+    instead: tuple[str, ...] = ()  # where the same may lie in the other layouts that are read
     unpack: bool = False  # an archive that `fetch` unpacks into the same folder
     optional: bool = False
 

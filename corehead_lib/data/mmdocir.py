@@ -5,24 +5,24 @@ Layout and conventions: https://github.com/MMDocRAG/MMDocIR dataset/README.md; i
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from corehead_lib.data import parquet
-from corehead_lib.data.files import find, read_lines, require
-from corehead_lib.data.geometry import box
-from corehead_lib.data.images import LazyImage, picture
-from corehead_lib.data.page_choice import PAGES, document_group, document_sample
+from corehead_lib.data.files import read_lines, require
+from corehead_lib.data.geometry import box, whole, written
+from corehead_lib.data.images import LazyImage
+from corehead_lib.data.mmdocir_pages import Open, find_pages
+from corehead_lib.data.names import document_group
+from corehead_lib.data.page_choice import PAGES, document_sample
 from corehead_lib.data.records import Record
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Sample
 
-KINDS = ("text", "multimodal", "meta")  # our tasks: what the evidence is made of
-TASKS = KINDS
+TASKS = ("text", "multimodal", "meta", "untyped")  # what the evidence is made of
+WORDS = ("text", "multimodal", "figure", "table", "chart", "image")  # that types are made of
 ANNOTATIONS = ("MMDocIR_annotations.jsonl", "*/MMDocIR_annotations.jsonl")
-FIELDS = ("doc_name", "passage_id")
 
 
 def records(
@@ -35,20 +35,29 @@ def records(
 
     Raises CoreheadError if the annotations, or any source of page images, are missing.
     """
+    if evidence not in ("pages", "boxes"):
+        raise CoreheadError(f"mmdocir has pages or boxes as evidence, not {evidence!r}.")
     annotations = require("mmdocir", folder, ANNOTATIONS)[0]
     require("mmdocir", folder, ("**/MMDocIR_pages*.parquet", "**/page_images"))
-    rows = _page_rows(folder, report)
-    images = _page_files(folder)
+    documents: dict[str, list] = {}
+    totals: dict[str, int] = {}
     for _, document in read_lines(annotations, report):
-        questions: list = []
         with report.guard(str(document.get("doc_name"))):
-            name, (first, last) = document["doc_name"], document["page_indices"]
-            total = last - first + 1  # both ends are included
-            page = _pages(name, total, rows, images)
-            questions = list(document["questions"])
+            name, (first, last) = str(document["doc_name"]), document["page_indices"]
+            if name in totals:
+                raise CoreheadError("a document that stands twice")
+            if not (type(first) is type(last) is int and 0 <= first <= last):
+                raise CoreheadError(f"bad page_indices: {first} to {last}")
+            documents[name], totals[name] = list(document["questions"]), last - first + 1  # both are included
+    images, doubts = find_pages(folder, totals, report)
+    for name, questions in documents.items():
         for i, question in enumerate(questions):
             with report.guard(f"mmdocir/{name}/{i}"):
-                yield _record(f"mmdocir/{name}/{i}", name, question, total, page, evidence, pages, report)
+                if name in doubts:
+                    raise CoreheadError(doubts[name])
+                yield _record(
+                    f"mmdocir/{name}/{i}", name, question, totals[name], images[name], evidence, pages, report
+                )
 
 
 def _record(
@@ -56,29 +65,31 @@ def _record(
     name: str,
     question: dict,
     total: int,
-    page: Callable[[int], LazyImage],
+    images: Mapping[int, Open],
     evidence: str,
     most: int,
     report: Report,
 ) -> Record:
-    text, answer = str(question["Q"]), str(question["A"])
-    numbers = sorted({int(number) for number in question["page_id"]})
-    layouts, task = question["layout_mapping"], kind(question["type"])
+    text, answer = written(question["Q"]), written(question["A"])
+    numbers = sorted({whole(number) for number in question["page_id"]})
+    layouts, task = question["layout_mapping"] if evidence == "boxes" else [], kind(question.get("type", ""))
     if not numbers:
         raise CoreheadError("no evidence: page_id is empty")
-    stray = {int(layout["page"]) for layout in layouts} - set(numbers)
-    needed = sorted({*numbers, *stray}) if evidence == "boxes" else numbers
+    if evidence == "boxes" and not layouts:
+        raise CoreheadError("no evidence: layout_mapping is empty")
+    stray = {whole(layout["page"]) for layout in layouts} - set(numbers)
+    needed = sorted({*numbers, *stray})
 
     def boxes(pictures: dict[int, LazyImage]) -> tuple[Box, ...]:
         if stray:
             report.notes["layouts on a page that page_id does not list"] += 1
         made = []
         for layout in layouts:
-            size = pictures[int(layout["page"])].size
+            size = pictures[whole(layout["page"])].size
             width, height = layout["page_size"]
             try:
                 scale = (size[0] / width, size[1] / height)
-                made.append(box(layout["bbox"], size, report, scale=scale, item=int(layout["page"])))
+                made.append(box(layout["bbox"], size, report, scale=scale, item=whole(layout["page"])))
             except (CoreheadError, ZeroDivisionError):
                 report.notes["boxes dropped: not finite, or without area"] += 1
         if not made:
@@ -86,61 +97,32 @@ def _record(
         return tuple(made)
 
     def build() -> Sample:
-        marked = boxes if evidence == "boxes" else numbers
-        return document_sample(id, task, text, answer, total, page, marked, needed, most)
+        if not images:
+            raise CoreheadError(f"missing picture: no page image is named after {name}")
+        sample = document_sample(
+            id, task, text, answer, total, lambda number: images[number](),
+            boxes if evidence == "boxes" else numbers, needed, most, images,
+        )  # fmt: skip
+        if task == "untyped":
+            report.notes["questions whose type is empty or unknown, task untyped"] += 1
+        if len(images) < total:
+            report.notes["documents of which pages are missing, others of their pages are shown"] += 1
+        return sample
 
     return Record(id, document_group(name), task, build)
 
 
-def kind(type: str) -> str:
-    """Our task for MMDocIR's ``type``: a word such as "text-only", or a list in a string such as "['Table']"."""
-    try:
-        parts = ast.literal_eval(type) if type.startswith("[") else [type]
-    except (ValueError, SyntaxError):
-        parts = [type]
+def kind(type: str | list) -> str:
+    """Our task for MMDocIR's ``type``: a word such as "text-only", or a list in a string such as "['Table']", even "[]"."""
+    parts = type if isinstance(type, list) else [type]
+    if isinstance(type, str) and type.startswith("["):
+        try:
+            parts = ast.literal_eval(type)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            parts = re.findall(r"\w[\w-]*", type)  # broken off
     words = {str(part).lower() for part in parts}
     if any("meta" in word or "layout" in word for word in words):
         return "meta"
+    if not words or not all(any(part in word for part in WORDS) for word in words):
+        return "untyped"
     return "text" if all("text" in word for word in words) else "multimodal"
-
-
-def _page_rows(folder: Path, report: Report) -> dict[tuple[str, int], tuple[Path, int]]:
-    """(document, page) -> (parquet file, row)."""
-    rows = {}
-    for path in find(folder, ("**/MMDocIR_pages*.parquet",)):
-        if parquet.columns(path, report):
-            for row, values in parquet.rows(path, FIELDS, report):
-                with report.guard(f"{path.name}:{row}"):
-                    rows[values["doc_name"], int(values["passage_id"])] = (path, row)
-    return rows
-
-
-def _page_files(folder: Path) -> dict[str, dict[int, Path]]:
-    """Document -> {number in the file's name: file}, for page images in files."""
-    found: dict[str, dict[int, Path]] = {}
-    for root in find(folder, ("**/page_images",)):
-        for path in root.rglob("*"):
-            number = re.search(r"(\d+)$", path.stem)
-            if number and path.is_file():
-                stem = path.stem[: number.start()]
-                name = re.sub(r"[_\-. ]*(page|p)?[_\-. ]*$", "", stem) or path.parent.name
-                found.setdefault(name.removesuffix(".pdf"), {})[int(number[1])] = path
-    return found
-
-
-def _pages(
-    name: str, total: int, rows: dict, images: dict[str, dict[int, Path]]
-) -> Callable[[int], LazyImage]:
-    stem = name.removesuffix(".pdf")
-    files = images.get(stem, {})
-    shift = 1 if files and 0 not in files and total in files else 0  # do the file names count from 1?
-
-    def page(number: int) -> LazyImage:
-        if (name, number) in rows:
-            path, row = rows[name, number]
-            return picture(lambda: parquet.cell(path, row, "image_binary"), f"{name}, page {number}")
-        if number + shift in files:
-            return picture(files[number + shift])
-        raise CoreheadError(f"missing picture: page {number} (from 0) of {name}")
-
-    return page

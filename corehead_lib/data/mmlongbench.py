@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
-from corehead_lib.data.files import read_json, read_line, read_lines, require
+from corehead_lib.data.files import parse, read_line, read_lines, require
 from corehead_lib.data.images import LazyImage, picture
 from corehead_lib.data.mmlongbench_needles import (
     count_in_images,
@@ -18,7 +18,7 @@ from corehead_lib.data.mmlongbench_needles import (
     needle_places,
 )
 from corehead_lib.data.mmlongbench_tasks import Parts, document, many_shots, retrieval_from_text, summary
-from corehead_lib.data.page_choice import document_group
+from corehead_lib.data.names import document_group, photograph_group
 from corehead_lib.data.records import Record
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError
@@ -64,10 +64,10 @@ def group_of(task: str, id: str, entry: dict) -> str:
     if task in DOCUMENTS:
         return document_group(entry["doc_name"])
     if task in ("infoseek", "viquae"):
-        return f"image/{entry['image']}"
+        return photograph_group(entry["image"])
     if task in ("vh_single", "vh_multi"):
         named = needle_places(entry, entry["ctxs"])
-        return f"image/{entry['ctxs'][named[0]]}" if named else id
+        return photograph_group(entry["ctxs"][named[0]]) if named else id
     return id
 
 
@@ -98,8 +98,10 @@ def _record(
 
 
 def _shots(source: Path, name: str, images: Path, report: Report) -> Iterator[Record]:
-    domains = read_json(source, report)
-    for domain, entry in domains.items() if isinstance(domains, dict) else ():
+    domains: dict = {}
+    with report.guard_file(source.name):
+        domains = dict(parse(source))
+    for domain, entry in domains.items():
         with report.guard(f"mmlongbench/{name}/{domain}"):
             exemplars = entry["exemplar_list"]
             for i, test in enumerate(entry["test_example"]):
@@ -108,7 +110,8 @@ def _shots(source: Path, name: str, images: Path, report: Report) -> Iterator[Re
                 def build(id: str = id, test: dict = test, exemplars: list = exemplars) -> Sample:
                     return _sample(id, "icl", many_shots(id, exemplars, test), images)
 
-                yield Record(id, f"image/{test['image']}", "icl", build)
+                with report.guard(id):
+                    yield Record(id, photograph_group(test["image"]), "icl", build)
 
 
 def _sample(id: str, kind: str, parts: Parts, images: Path) -> Sample:

@@ -1,9 +1,8 @@
 """What the document datasets share: which pages of a long document to show, and how to ask."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from pathlib import PurePath
 
 import numpy as np
 
@@ -14,25 +13,27 @@ from corehead_lib.samples import Box, Evidence, Pages, Sample
 PAGES = 16  # of one document, shown at most
 
 
-def document_group(name: str) -> str:
-    """One name for a document in all datasets: MMDocIR, MMLongBench-Doc and MMLongBench share some."""
-    path = PurePath(name)
-    return f"document/{path.stem if path.suffix.lower() == '.pdf' else path.name}"
-
-
-def choose_pages(id: str, total: int, needed: Sequence[int], most: int) -> list[int]:
+def choose_pages(
+    id: str, total: int, needed: Sequence[int], most: int, there: Collection[int] | None = None
+) -> list[int]:
     """At most ``most`` of ``total`` pages, in order: those needed, the others drawn by the id alone; 0: all.
 
-    Raises CoreheadError if a needed page does not exist, or if more are needed than may be shown.
+    there: the pages that can be shown; all of them if None.
+
+    Raises CoreheadError if a needed page does not exist or is not there, or if more are needed than may be shown.
     """
     outside = [page for page in needed if not 0 <= page < total]
     if outside:
         raise CoreheadError(f"missing page: {outside} (from 0) of {total}")
-    if not most or total <= most:
-        return list(range(total))
+    able = sorted(set(range(total)) if there is None else set(range(total)) & set(there))
+    lost = sorted(set(needed) - set(able))
+    if lost:
+        raise CoreheadError(f"missing picture: evidence is on page {lost} (from 0), which is not there")
+    if not most or len(able) <= most:
+        return able
     if len(set(needed)) > most:
         raise CoreheadError(f"too many pages: the evidence is on {len(set(needed))}, {most} may be shown")
-    others = sorted(set(range(total)) - set(needed))
+    others = sorted(set(able) - set(needed))
     rng = np.random.default_rng(int.from_bytes(sha256(id.encode()).digest()[:8]))
     drawn = rng.choice(others, most - len(set(needed)), replace=False).tolist()
     return sorted({*needed, *drawn})
@@ -48,13 +49,14 @@ def document_sample(
     evidence: Callable[[dict[int, LazyImage]], tuple[Evidence, ...]] | Sequence[int],
     needed: Sequence[int],
     most: int,
+    there: Collection[int] | None = None,
 ) -> Sample:
-    """A question about the chosen pages of a document.
+    """A question about the chosen pages of a document; ``there`` are those that can be shown, all if None.
 
     evidence: page numbers of the document, or a function from {page number: picture} to Boxes whose ``item`` is the
         page number of the document; both are renumbered to the pages that are shown.
     """
-    shown = choose_pages(id, total, needed, most)
+    shown = choose_pages(id, total, needed, most, there)
     pictures = {number: page(number) for number in shown}
     place = {number: i for i, number in enumerate(shown)}
     pieces: tuple[Evidence, ...]

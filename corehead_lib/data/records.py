@@ -98,17 +98,22 @@ def collect(
             report.aside["over the limit"] += len(chosen) - n
             break
         with report.guard(chosen[i].id):
-            sample = replace(chosen[i].build(), group=chosen[i].group)
-            _complete(sample)
-            if check_pixels:
-                _decode(sample)
-            samples.append(sample)
+            samples.append(made(chosen[i], check_pixels))
             bar.update()
     bar.close()
     report.kept = len(samples)
     if not samples:
         raise CoreheadError(f"No sample is left: {' '.join(report.summary().split())}")
     return Loaded(samples, report)
+
+
+def made(record: Record, check_pixels: bool) -> Sample:
+    """The sample of a record, complete; with check_pixels its media were decoded once. Raises what ``build`` raises."""
+    sample = replace(record.build(), group=record.group)
+    _complete(sample)
+    if check_pixels:
+        _decode(sample)
+    return sample
 
 
 def known_tasks(dataset: str, tasks: tuple[str, ...], known: tuple[str, ...]) -> None:

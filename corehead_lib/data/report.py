@@ -13,20 +13,22 @@ class Report:
     """Counts of one load.
 
     ``refused`` holds (id, reason) of each record that could not be used; a reason reads "kind: details",
-    and the summary counts kinds. ``aside`` counts good records that were not asked for (another split, another
-    task, over the limit); ``notes`` counts repairs to records that were kept.
+    and the summary counts kinds. ``files`` names those of them that are whole files, or parts of one: nobody
+    knows how many records they held, and they are none themselves. ``aside`` counts good records that were not asked
+    for (another split, another task, over the limit); ``notes`` counts repairs to records that were kept.
     """
 
     dataset: str
     kept: int = 0
     refused: list[tuple[str, str]] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     aside: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
 
     @property
     def seen(self) -> int:
         """Records met: each is kept, refused or set aside, once."""
-        return self.kept + len(self.refused) + self.aside.total()
+        return self.kept + len(self.refused) - len(self.files) + self.aside.total()
 
     def refuse(self, id: str, reason: str | Exception) -> None:
         """Count a record that cannot be used; an exception other than CoreheadError reads "broken record: ..."."""
@@ -42,6 +44,15 @@ class Report:
             yield
         except Exception as error:
             self.refuse(id, error)
+
+    @contextmanager
+    def guard_file(self, name: str) -> Iterator[None]:
+        """Like ``guard``, of file ``name`` or a part of it."""
+        try:
+            yield
+        except Exception as error:
+            self.refuse(name, error)
+            self.files.append(name)
 
     def reasons(self) -> Counter[str]:
         """How many records were refused for each kind of reason."""

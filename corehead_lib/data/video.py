@@ -25,12 +25,23 @@ class VideoInfo:
 
 
 def probe(path: Path, count: bool = True) -> VideoInfo:
-    """Look at a video: its first frame is decoded; ``count`` counts packets instead of trusting the header.
+    """Look at a video, once until its file changes: its first frame is decoded; ``count`` counts packets instead of
+    trusting the header.
 
     Raises CoreheadError if the file is missing, damaged or has no video.
     """
     if not path.is_file():
         raise CoreheadError(f"missing video: {path}")
+    state = path.stat()
+    info = _probe(path, count, state.st_size, state.st_mtime_ns)
+    if isinstance(info, str):
+        raise CoreheadError(info)
+    return info
+
+
+@lru_cache(maxsize=16384)
+def _probe(path: Path, count: bool, *_: int) -> VideoInfo | str:
+    """What ``probe`` returns, or says: a broken video is not tried again for each question about it."""
     try:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
@@ -42,9 +53,9 @@ def probe(path: Path, count: bool = True) -> VideoInfo:
             with av.open(str(path)) as container:
                 frames = sum(packet.size > 0 for packet in container.demux(video=0))
     except (av.FFmpegError, OSError, IndexError, StopIteration) as error:
-        raise CoreheadError(f"unreadable video: {path}: {error}") from error
+        return f"unreadable video: {path}: {error}"
     if not (frames and fps > 0):
-        raise CoreheadError(f"unreadable video: {path}: {frames} frames at {fps} per second")
+        return f"unreadable video: {path}: {frames} frames at {fps} per second"
     return VideoInfo(frames, fps, first.size)
 
 

@@ -4,14 +4,16 @@ Layout: https://github.com/Guaranteer/VidSTG-Dataset; videos and boxes: VidOR, h
 """
 
 from collections.abc import Iterator
+from math import isfinite
 from pathlib import Path
 from typing import Literal
 
-from corehead_lib.data.files import find, read_json, require
-from corehead_lib.data.geometry import box
+from corehead_lib.data.files import find, read_list, require
+from corehead_lib.data.geometry import box, whole
 from corehead_lib.data.records import Record
 from corehead_lib.data.report import Report
 from corehead_lib.data.video import VideoFrames, VideoInfo, probe, spread
+from corehead_lib.data.vidor import box_at
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Frames, Sample
 
@@ -31,14 +33,18 @@ def records(
     The media is one clip: the record's used_segment, at most ``frames`` frames of it, evenly spaced. Frame numbers of
     the file count from 0 and end before end_fid. Evidence is the sampled frames inside the event, or the target's box
     in each of them. If the spacing misses a short event, the sampled frame next to it moves into it, and that is noted.
+    Seconds in question and answer count from the start of the video, as the time marks do that processors make of ``index``
+    and ``fps``; the question says which of them are shown, for models that get no time marks.
 
     Raises CoreheadError if annotations or videos are missing.
     """
+    if evidence not in ("frames", "tube"):
+        raise CoreheadError(f"vidstg has frames or a tube as evidence, not {evidence!r}.")
     source = require("vidstg", folder, (f"**/{subset}_annotations.json",))[0]
     require("vidstg", folder, ("**/*.mp4",))
     videos = {path.stem: path for path in find(folder, ("**/*.mp4",))}
     tubes = {path.stem: path for path in find(folder, ("**/*.json",)) if path.stem in videos}
-    for i, entry in enumerate(read_json(source, report)):
+    for i, entry in enumerate(read_list(source, report)):
         vid = str(entry.get("vid", i) if isinstance(entry, dict) else i)
         for task, key in (("declarative", "captions"), ("interrogative", "questions")):
             with report.guard(f"vidstg/{subset}/{i}/{key}"):
@@ -63,23 +69,25 @@ def _record(
         if vid not in videos:
             raise CoreheadError(f"missing video: {vid}.mp4")
         start, stop = event(entry)
-        info = probe(videos[vid])
+        fps, info = rate(entry), probe(videos[vid])
+        _same_video(vid, entry, fps, info)
         if info.frames < stop:
             raise CoreheadError(f"short video: {vid} has {info.frames} frames, the event ends at {stop}")
         index, inside = sample_clip(entry, info.frames, most, report)
-        clip = Clip(VideoFrames(videos[vid], index), fps=float(entry["fps"]), index=tuple(index))
+        clip = Clip(VideoFrames(videos[vid], index), fps=fps, index=tuple(index))
         if evidence == "frames":
             pieces: tuple[Frames | Box, ...] = (Frames(inside.start, inside.stop),)
         else:
             pieces = _tube(tubes, vid, sentence["target_id"], index, inside, info, entry, report)
         text = sentence["description"].strip()
+        if not text:
+            raise CoreheadError("bad question: it is empty")
         if task == "interrogative":
             names = {thing["tid"]: thing["category"] for thing in entry["subject/objects"]}
             return Sample(id, task, text, names[sentence["target_id"]], (clip,), pieces)
-        begin = entry["used_segment"]["begin_fid"]
-        seconds = [(frame - begin) / float(entry["fps"]) for frame in (start, stop)]
-        question = f'During which seconds of the clip can one see this: "{text}"'
-        return Sample(id, task, question, f"{seconds[0]:.1f} to {seconds[1]:.1f}", (clip,), pieces)
+        shown = f"{index[0] / fps:.1f} to {(index[-1] + 1) / fps:.1f}"
+        question = f'You see seconds {shown} of a video. During which of its seconds can one see this: "{text}"'
+        return Sample(id, task, question, f"{start / fps:.1f} to {stop / fps:.1f}", (clip,), pieces)
 
     return Record(id, f"video/{vid}", task, build)
 
@@ -92,14 +100,33 @@ def event(entry: dict) -> tuple[int, int]:
     return start, stop
 
 
+def rate(entry: dict) -> float:
+    """Frames per second. Raises CoreheadError if that is no positive number."""
+    fps = entry["fps"]
+    if not (type(fps) in (int, float) and isfinite(fps) and fps > 0):
+        raise CoreheadError(f"bad rate: {fps!r} frames per second")
+    return float(fps)
+
+
+def _same_video(vid: str, entry: dict, fps: float, info: VideoInfo) -> None:
+    """Raise CoreheadError if the file was encoded anew at another rate, so that its frames have other numbers."""
+    count = entry.get("frame_count", info.frames)
+    if abs(info.fps / fps - 1) > 0.02 and abs(info.frames / max(count, 1) - 1) > 0.02:
+        raise CoreheadError(
+            f"other frames: {vid} has {info.frames} frames at {info.fps:.2f} per second, the annotation is of {count} at {fps:.2f}"
+        )
+
+
 def sample_clip(entry: dict, total: int, most: int, report: Report) -> tuple[list[int], range]:
     """Frame numbers of the clip to show, and the places among them that lie in the event.
 
     ``total``: frames that the video really has; the clip is cut there.
     """
     start, stop = event(entry)
-    begin = int(entry["used_segment"]["begin_fid"])
-    end = max(int(entry["used_segment"]["end_fid"]), stop)  # used_segment is one short at the video's end
+    begin, end = (entry["used_segment"][key] for key in ("begin_fid", "end_fid"))
+    if not (type(begin) is int and type(end) is int and 0 <= begin <= end):
+        raise CoreheadError(f"bad clip: frames {begin} to {end}")
+    end = max(end, stop)  # used_segment is one short at the video's end
     if begin > start:
         raise CoreheadError(f"bad event: frame {start} lies before the clip, which begins at {begin}")
     if end > total:
@@ -127,16 +154,12 @@ def _tube(
 ) -> tuple[Box, ...]:
     if vid not in tubes:
         raise CoreheadError(f"missing annotation: {vid}.json of VidOR")
-    tracks = read_json(tubes[vid], report)["trajectories"]
-    width, height = int(entry["width"]), int(entry["height"])
+    width, height = whole(entry["width"]), whole(entry["height"])
     scale = (info.size[0] / width, info.size[1] / height)
     if abs(scale[0] / scale[1] - 1) > 0.02:
         raise CoreheadError(f"bad size: {vid} is {info.size}, the annotation says {(width, height)}")
     made = []
     for place in inside:
-        boxes = [thing["bbox"] for thing in tracks[index[place]] if thing["tid"] == target]
-        if not boxes:
-            raise CoreheadError(f"missing box: object {target} has none in frame {index[place]}")
-        corners = [boxes[0][key] for key in ("xmin", "ymin", "xmax", "ymax")]
+        corners = box_at(tubes[vid], target, index[place])
         made.append(box(corners, info.size, report, scale=scale, frame=place))
     return tuple(made)

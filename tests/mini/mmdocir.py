@@ -1,6 +1,7 @@
 """MMDocIR in miniature: two documents, their pages in parquet or as files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,15 +72,18 @@ def page(name: str, number: int) -> bytes:
     return jpeg(painted(PIXELS, red))
 
 
-def build(folder: Path, more: int = 0) -> Path:
-    """MMDocIR_annotations.jsonl and MMDocIR_pages.parquet; ``more`` documents than those above."""
+def build(folder: Path, more: int = 0, named: Callable[[str], str] = str) -> Path:
+    """MMDocIR_annotations.jsonl and MMDocIR_pages.parquet; ``more`` documents than those above.
+
+    named: how the parquet spells the document's name.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "MMDocIR_annotations.jsonl").write_text(annotations(more))
     documents = DOCUMENTS | {f"more-{i}.pdf": 2 for i in range(more)}
     names = [(name, number) for name, pages in documents.items() for number in range(pages)]
     table = pa.table(
         {
-            "doc_name": [name for name, _ in names],
+            "doc_name": [named(name) for name, _ in names],
             "domain": ["Academic paper"] * len(names),
             "passage_id": [str(number) for _, number in names],
             "image_path": [f"page_images/{name}_{number}.jpg" for name, number in names],
@@ -92,12 +96,23 @@ def build(folder: Path, more: int = 0) -> Path:
     return folder
 
 
-def build_files(folder: Path, first: int = 0) -> Path:
-    """The same with page images as files, numbered from ``first``."""
+def build_hub(folder: Path, more: int = 0) -> Path:
+    """As on the hub: the parquet names documents without ".pdf", the annotations with it."""
+    return build(folder, more, lambda name: name.removesuffix(".pdf"))
+
+
+def build_files(
+    folder: Path,
+    first: int = 0,
+    kept: Callable[[str, int, int], bool] = lambda name, page, total: True,
+    form: str = "{stem}_{number}.jpg",
+) -> Path:
+    """The same with page images as files, numbered from ``first``; ``kept`` says which pages, from 0, are there."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "MMDocIR_annotations.jsonl").write_text(annotations())
     for name, pages in DOCUMENTS.items():
-        for number in range(pages):
-            path = folder / "page_images" / f"{name.removesuffix('.pdf')}_{number + first}.jpg"
-            save(painted(PIXELS, RED.get((name, number))), path)
+        for page_number in range(pages):
+            if kept(name, page_number, pages):
+                file = form.format(stem=name.removesuffix(".pdf"), name=name, number=page_number + first)
+                save(painted(PIXELS, RED.get((name, page_number))), folder / "page_images" / file)
     return folder

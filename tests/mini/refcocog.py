@@ -104,6 +104,19 @@ def build(folder: Path, more: int = 0) -> Path:
     return folder
 
 
+def build_refer(folder: Path) -> Path:
+    """data/ of the refer repository: three datasets side by side, photographs in images/mscoco/images/train2014."""
+    build(folder / "refcocog")
+    (folder / "images" / "mscoco" / "images").mkdir(parents=True)
+    (folder / "refcocog" / "train2014").rename(folder / "images" / "mscoco" / "images" / "train2014")
+    other = [{"ref_id": 10, "ann_id": 100, "image_id": 431, "split": "test", "sentences": [{"sent": "not this"}]}]
+    for name, refs in (("refcoco", "refs(google).p"), ("refcoco+", "refs(unc).p")):
+        (folder / name).mkdir()
+        (folder / name / refs).write_bytes(python2(other))
+        (folder / name / "instances.json").write_text('{"images": [], "annotations": []}')
+    return folder
+
+
 def build_lmms(folder: Path, subset: str = "val") -> Path:
     """The mirror with pixels; its val holds a reference twice."""
     rows = [
