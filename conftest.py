@@ -5,7 +5,14 @@ Each of these has a text beside it that is compared, or a test of its own in `te
 
 from typing import Any
 
-UNCOMPARED = ("image/svg+xml", "text/html", "stderr", "application/vnd.corehead.results+json")
+GLUED = "application/papermill.record/"
+UNCOMPARED = (
+    "image/svg+xml",
+    "text/html",
+    "stderr",
+    "application/vnd.corehead.results+json",
+    *(GLUED + kind for kind in ("text/plain", "text/html", "image/png", "image/svg+xml")),
+)
 
 
 def pytest_collectstart(collector: Any) -> None:

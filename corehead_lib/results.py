@@ -87,9 +87,11 @@ def publish(
     """Check and show what this notebook found, so that `corehead run` can keep it; call it once, at the end.
 
     `rows` is a list of flat dicts, `numbers` maps names to finite numbers, and `inputs` says what was used,
-    such as `{"model": {"name": ..., "sha256": ...}}`. NumPy scalars are fine.
+    such as `{"model": {"name": ..., "sha256": ...}}`. NumPy scalars are fine. Each number is glued under its name, so
+    that the page's prose can cite it: {glue:text}`name:.2f`.
     """
     from IPython.display import display
+    from myst_nb import glue
 
     other = other_library(Path.cwd())
     if other:
@@ -100,6 +102,17 @@ def publish(
         rows=[{str(k): _plain(v, f"rows[{i}][{k!r}]") for k, v in r.items()} for i, r in enumerate(rows)],
     )
     display(found)
+    for name, value in found.numbers.items():
+        glue(name, value, display=False)
+
+
+def keep(name: str, figure: Any) -> None:
+    """Show a figure, and glue it under ``name``, so that the page can put it anywhere: ```{glue:figure} name```."""
+    import matplotlib.pyplot as plt
+    from myst_nb import glue
+
+    glue(name, figure)
+    plt.close(figure)
 
 
 def _plain(value: Any, name: str) -> Any:
