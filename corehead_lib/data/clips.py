@@ -69,6 +69,7 @@ def clips(
     size: tuple[int, int] = SIZE,
     paired: bool | None = None,
     level: Level = "box",
+    anywhere: bool = False,
 ) -> list[Sample]:
     """Make ``samples`` one-question samples of held-out clips, the tasks taking turns.
 
@@ -77,7 +78,7 @@ def clips(
     check_tasks(tasks, NEEDLES + CONTROLS, "clips")
 
     def make(rng: np.random.Generator, task: str) -> Sample:
-        film = make_clip(rng, frames=frames, size=size, paired=paired, tasks=(task,))
+        film = make_clip(rng, frames=frames, size=size, paired=paired, tasks=(task,), anywhere=anywhere)
         return ask(film, task, rng, level=level)
 
     return draw_split("clips", split, samples, seed, tasks, make)

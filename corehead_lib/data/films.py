@@ -72,6 +72,7 @@ def make_clip(
     shown: tuple[float, float] = (0.2, 0.6),
     paired: bool | None = None,
     tasks: tuple[str, ...] = (),
+    anywhere: bool = False,
 ) -> Film:
     """Draw a clip.
 
@@ -86,6 +87,7 @@ def make_clip(
         frames if False; drawn for each clip if None.
     tasks: what will be asked: "shape" and "colour" need unique attributes, "pair" others, and "order" needs
         shapes that come at different times.
+    anywhere: paths begin anywhere on a lattice of GRAIN pixels, instead of STEP.
 
     Raises CoreheadError for ranges that make no sense, and if the shapes find no room.
     """
@@ -107,7 +109,7 @@ def make_clip(
     else:
         names = draw_pairs(rng, wanted)
     for _ in range(_TRIES):
-        actors = _cast(rng, names, number, size, shown, every)
+        actors = _cast(rng, names, number, size, shown, every, GRAIN if anywhere else STEP)
         apart = len({actor.frames.start for actor in actors}) > 1
         if len(actors) >= things[0] and (apart or "order" not in tasks):
             break
@@ -140,13 +142,14 @@ def _cast(
     size: tuple[int, int],
     shown: tuple[float, float],
     every: int,
+    grain: int,
 ) -> list[Actor]:
     """Let the named shapes in one after another, each where it never meets those before it."""
     actors: list[Actor] = []
     taken: list[Box] = []
     for colour, shape in names:
         for _ in range(_TRIES):
-            boxes = _path(rng, number, size, shown, every)
+            boxes = _path(rng, number, size, shown, every, grain)
             if not any(_overlap(box, other) for box in boxes for other in taken):
                 taken += boxes
                 actors.append(Actor(shape, colour, str(rng.choice(DIGITS)), tuple(boxes)))
@@ -155,23 +158,28 @@ def _cast(
 
 
 def _path(
-    rng: np.random.Generator, number: int, size: tuple[int, int], shown: tuple[float, float], every: int
+    rng: np.random.Generator,
+    number: int,
+    size: tuple[int, int],
+    shown: tuple[float, float],
+    every: int,
+    grain: int,
 ) -> list[Box]:
     """Go straight on by STEP pixels along x, y or both, once every ``every`` frames; turn at the rim.
 
-    Paths begin anywhere on the lattice of GRAIN pixels.
+    It begins anywhere on a lattice of ``grain`` pixels.
     """
     moves = -(-number // every)
     long = max(1, min(moves, round(float(rng.uniform(*shown)) * moves)))
     first = int(rng.integers(0, moves - long + 1))
-    room = np.array([(side - SIDE) // GRAIN for side in size])
+    room = np.array([(side - SIDE) // grain for side in size])
     if room.min() < 0:
         raise CoreheadError(f"A frame of {size[0]} x {size[1]} pixels has no room for a shape of {SIDE}.")
     at = rng.integers(0, room + 1)
-    step = np.array([(1, 0), (0, 1), (1, 1)])[rng.integers(3)] * rng.choice([-1, 1], 2) * (STEP // GRAIN)
+    step = np.array([(1, 0), (0, 1), (1, 1)])[rng.integers(3)] * rng.choice([-1, 1], 2) * (STEP // grain)
     boxes = []
     for move in range(first, first + long):
-        x, y = (int(place) * GRAIN for place in at)
+        x, y = (int(place) * grain for place in at)
         stop = min((move + 1) * every, number)
         boxes += [Box(x, y, x + SIDE, y + SIDE, 0, frame) for frame in range(move * every, stop)]
         step = np.where((at + step < 0) | (at + step > room), -step, step)

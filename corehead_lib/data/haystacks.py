@@ -109,6 +109,7 @@ def interleaved(
     prints: tuple[int, int] = (1, 2),
     filler: tuple[int, int] = (1, 6),
     part: str = "fact",
+    anywhere: bool = False,
 ) -> list[Sample]:
     """Make ``samples`` one-question samples of held-out texts with pictures and printed pages in them.
 
@@ -117,7 +118,8 @@ def interleaved(
     check_tasks(tasks, NEEDLES + CONTROLS, "interleaved haystacks")
 
     def make(rng: np.random.Generator, task: str) -> Sample:
-        made = make_haystack(rng, facts=facts, images=images, prints=prints, filler=filler, tasks=(task,))
+        most = {"facts": facts, "images": images, "prints": prints, "filler": filler}
+        made = make_haystack(rng, **most, tasks=(task,), anywhere=anywhere)
         return ask(made, task, rng, part=part)
 
     return draw_split("interleaved", split, samples, seed, tasks, make)

@@ -9,7 +9,7 @@ from PIL import Image
 from corehead_lib.data.layout import SMALL_WORDS
 from corehead_lib.data.pages import LETTER, write_word
 from corehead_lib.data.phrases import TOPICS, check_range, draw_pairs
-from corehead_lib.data.synthetic import DIGITS, SIDES, STEP, scatter, sprite
+from corehead_lib.data.synthetic import DIGITS, SIDE, SIDES, STEP, scatter, sprite
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Box, TextSpan
 
@@ -64,6 +64,7 @@ def make_haystack(
     prints: tuple[int, int] = (0, 0),
     filler: tuple[int, int] = (1, 6),
     tasks: tuple[str, ...] = (),
+    anywhere: bool = False,
 ) -> Haystack:
     """Draw a haystack; every fact's key (colour and shape, or a word) occurs once in it.
 
@@ -71,6 +72,7 @@ def make_haystack(
         one or two facts). All are shuffled together with the filler.
     filler: least and most sentences that hold no fact but words of the haystack's topic.
     tasks: tasks that must be askable: their needles occur even where ``least`` is 0.
+    anywhere: the shape of a picture has one of several sizes and stands anywhere, instead of in a cell.
 
     Raises CoreheadError for ranges that make no sense or hold no needle.
     """
@@ -114,7 +116,10 @@ def make_haystack(
             context += f"The {name} holds {digit}. "
         else:
             context += MEDIA
-            picture, found = (_picture if kind == "image" else _print)(rng, held, len(media))
+            item = len(media)
+            picture, found = (
+                _picture(rng, held, item, anywhere) if kind == "image" else _print(rng, held, item)
+            )
             media.append(picture)
             needles += found
     return Haystack(context.rstrip(" ") + "\n", tuple(media), tuple(needles), topic)
@@ -136,13 +141,15 @@ def _fact(name: str, digit: str, start: int) -> Needle:
 
 
 def _picture(
-    rng: np.random.Generator, held: list[tuple[str, str]], item: int
+    rng: np.random.Generator, held: list[tuple[str, str]], item: int, anywhere: bool
 ) -> tuple[Image.Image, list[Needle]]:
     """A picture of one shape, somewhere on a light ground of its own: else splits would share pictures by chance."""
     ((name, digit),) = held
     colour, shape = name.split()
-    side = int(rng.choice(SIDES))
-    ((x, y),) = scatter(rng, PICTURE, [side])
+    side = int(rng.choice(SIDES)) if anywhere else SIDE
+    x, y = (STEP * int(rng.integers(0, (length - SIDE) // STEP + 1)) for length in PICTURE)
+    if anywhere:
+        ((x, y),) = scatter(rng, PICTURE, [side])
     image = Image.new("RGB", PICTURE, _light(rng))
     drawing = sprite(shape, colour, digit, side)
     image.paste(drawing, (x, y), drawing)

@@ -1,8 +1,8 @@
 """Generated scenes: coloured shapes, each with a digit on it, and questions about them.
 
 Everything is drawn from a seed, so the supply is unlimited and the evidence is exact: the
-pixel box of the shape that a question asks for. Shapes come in three sizes and stand anywhere, so
-the evidence takes one to nine of the tiny models' cells. Three tasks need retrieval (find the
+pixel box of the shape that a question asks for. Shapes fill a cell of the tiny models each, or, ``anywhere``,
+come in three sizes and stand where they like, so that the evidence takes one to nine cells. Three tasks need retrieval (find the
 shape, read its digit), "larger" needs it twice, three do not (count, background, sum): they tell a
 broken model from one that merely lost its eyes.
 """
@@ -173,6 +173,7 @@ def make_scene(
     unique: bool,
     size: tuple[int, int] | None = None,
     things: tuple[int, int] = (3, MOST_THINGS),
+    anywhere: bool = False,
 ) -> Scene:
     """Draw a scene of shapes that do not overlap.
 
@@ -180,9 +181,11 @@ def make_scene(
         otherwise attributes repeat and only the pair (colour, shape) is unique.
     size: ``(width, height)`` in pixels; drawn at random from SIZES if None.
     things: least and most shapes, as far as there is room.
+    anywhere: shapes of several sizes anywhere, instead of one to a cell of the lattice.
     """
     width, height = size or (int(rng.choice(SIZES)), int(rng.choice(SIZES)))
-    room = int(FULL * width * height / min(SIDES) ** 2)
+    columns, rows = width // STEP, height // STEP
+    room = int(FULL * width * height / min(SIDES) ** 2) if anywhere else columns * rows
     if room < things[0]:
         raise CoreheadError(f"A scene of {width} x {height} pixels has no room for {things[0]} shapes.")
     number = int(rng.integers(things[0], min(things[1], room) + 1))
@@ -196,9 +199,14 @@ def make_scene(
         names = [pairs[i] for i in rng.permutation(len(pairs))[:number]]
     background = str(rng.choice(list(BACKGROUNDS)))
     image = Image.new("RGB", (width, height), BACKGROUNDS[background])
-    sides = draw_sides(rng, (width, height), number)
+    if anywhere:
+        sides = draw_sides(rng, (width, height), number)
+        corners = scatter(rng, (width, height), sides)
+    else:
+        cells = np.sort(rng.choice(columns * rows, number, replace=False)).tolist()
+        sides, corners = [SIDE] * number, [(STEP * (n % columns), STEP * (n // columns)) for n in cells]
     placed = []
-    for (colour, shape), side, (x, y) in zip(names, sides, scatter(rng, (width, height), sides), strict=True):
+    for (colour, shape), side, (x, y) in zip(names, sides, corners, strict=False):
         digit = str(rng.choice(DIGITS))
         drawing = sprite(str(shape), str(colour), digit, side)
         image.paste(drawing, (x, y), drawing)
@@ -238,8 +246,15 @@ def ask(scene: Scene, task: str, rng: np.random.Generator, thing: Thing | None =
     return Sample("", task, question, answer, (scene.image,), evidence, options)
 
 
-def scenes(split: str, samples: int, seed: int, tasks: tuple[str, ...] = RETRIEVAL_TASKS) -> list[Sample]:
-    """Make ``samples`` one-question samples of held-out scenes, the tasks taking turns.
+def scenes(
+    split: str,
+    samples: int,
+    seed: int,
+    tasks: tuple[str, ...] = RETRIEVAL_TASKS,
+    *,
+    anywhere: bool = False,
+) -> list[Sample]:
+    """Make ``samples`` one-question samples of held-out scenes, the tasks taking turns; ``anywhere`` as in ``make_scene``.
 
     Each split draws from its own random stream, so no scene of one split occurs in another.
     Raises CoreheadError for an unknown split or task, or fewer than one sample.
@@ -254,6 +269,6 @@ def scenes(split: str, samples: int, seed: int, tasks: tuple[str, ...] = RETRIEV
     for i in range(samples):
         rng = np.random.default_rng([SPLITS.index(split), seed, i])
         task = tasks[i % len(tasks)]
-        sample = ask(make_scene(rng, unique=task in ("shape", "colour")), task, rng)
+        sample = ask(make_scene(rng, unique=task in ("shape", "colour"), anywhere=anywhere), task, rng)
         made.append(replace(sample, id=f"scenes/{split}/{seed}/{i}"))
     return made

@@ -54,7 +54,9 @@ def draw_picture(rng: np.random.Generator) -> Picture:
     """Draw a scene, a page, a picture of a haystack or a printed page of one."""
     kind = rng.choice(4, p=[0.55, 0.25, 0.1, 0.1])
     if kind == 0:
-        scene = synthetic.make_scene(rng, unique=bool(rng.random() < 0.5), things=(1, synthetic.MOST_THINGS))
+        scene = synthetic.make_scene(
+            rng, unique=bool(rng.random() < 0.5), things=(1, synthetic.MOST_THINGS), anywhere=True
+        )
         return Picture(
             scene.image, tuple((t.box, _facets(t.name, t.digit)) for t in scene.things), scene.background
         )
@@ -67,7 +69,7 @@ def draw_picture(rng: np.random.Generator) -> Picture:
         things += [(Box(0, 0, page.size[0], step), _facets(made.colour))]
         return Picture(made.media[0], tuple(things), "white")
     images, prints = ((1, 1), (0, 0)) if kind == 2 else ((0, 0), (1, 1))
-    made = needles.make_haystack(rng, facts=(0, 0), images=images, prints=prints)
+    made = needles.make_haystack(rng, facts=(0, 0), images=images, prints=prints, anywhere=True)
     things = [
         (n.part("fact"), _facets(n.name, n.digit)) for n in made.needles if isinstance(n.part("fact"), Box)
     ]
