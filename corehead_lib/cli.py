@@ -48,17 +48,18 @@ main.add_command(data)
 @click.option(
     "--if-changed", is_flag=True, help="Do nothing when DIR already holds the results of this very run."
 )
-def run(notebook: str, out: Path, given: tuple[tuple[str, str], ...], if_changed: bool) -> None:
+@click.option("--quick", is_flag=True, help="Small values where the notebook names some: does it run at all?")
+def run(notebook: str, out: Path, given: tuple[tuple[str, str], ...], if_changed: bool, quick: bool) -> None:
     """Execute NOTEBOOK and leave OUT/NOTEBOOK.ipynb and OUT/results.json.
 
     NOTEBOOK is a name such as 08_ablation, the start of one such as 08, or a path.
-    Names and types of all parameters are checked before anything runs.
+    Names, types and values of all parameters are checked before anything runs.
     """
     from corehead_lib import runs
     from corehead_lib.parameters import ParameterError
 
     try:
-        planned = runs.plan(notebook, given)
+        planned = runs.plan(notebook, given, quick)
     except ParameterError as error:
         raise click.UsageError(str(error)) from error
     if if_changed and runs.up_to_date(planned, out):
@@ -73,7 +74,7 @@ def run(notebook: str, out: Path, given: tuple[tuple[str, str], ...], if_changed
 @main.command()
 @click.argument("notebook")
 def params(notebook: str) -> None:
-    """List the parameters of NOTEBOOK with type, default and meaning."""
+    """List the parameters of NOTEBOOK with type, default, meaning, and what they may be."""
     from corehead_lib import notebooks
     from corehead_lib.parameters import declared
 
@@ -83,10 +84,32 @@ def params(notebook: str) -> None:
         return
     table = [(p.name, p.type, repr(p.default), p.help) for p in known]
     widths = [max(len(row[i]) for row in table) for i in range(3)]
-    for row in table:
-        click.echo(
-            "  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[3]]).rstrip()
-        )
+    for row, parameter in zip(table, known, strict=True):
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
+        click.echo("  ".join([*cells, row[3]]).rstrip())
+        quick = parameter.choices.quick
+        said = [str(parameter.choices), f"quick: {quick}" if quick else ""]
+        if any(said):
+            click.echo(" " * (sum(widths) + 6) + "  " + "; ".join(filter(None, said)))
+
+
+@main.command()
+@click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
+def html(run: Path) -> None:
+    """Render the one RUN (a folder that `corehead run` left) as a page."""
+    from corehead_lib.one_page import render
+
+    click.echo(f"open {render(run)}")
+
+
+@main.command()
+@click.argument("run", type=click.Path(exists=True, path_type=Path))
+@click.argument("other", type=click.Path(exists=True, path_type=Path))
+def compare(run: Path, other: Path) -> None:
+    """Show in what the runs RUN and OTHER differ: parameters, versions, and the numbers that they found."""
+    from corehead_lib.compare import compare as look
+
+    click.echo(look(run, other))
 
 
 @main.command()

@@ -1,18 +1,18 @@
 """Samples to model inputs, with the things that scores need to know about every token."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
 import torch
-from transformers import BatchFeature
+from transformers import BatchFeature, ProcessorMixin
 
 from corehead_lib.batches import Batches
 from corehead_lib.cells import Cells, visual_cells
 from corehead_lib.cells.table import Shown
 from corehead_lib.errors import CoreheadError
-from corehead_lib.media import Ready, process, ready, takes_clips_of_any_length
+from corehead_lib.media import Ready, limited, process, ready, takes_clips_of_any_length
 from corehead_lib.models import LoadedModel
 from corehead_lib.prompt import Located, locate, render
 from corehead_lib.samples import Clip, Sample
@@ -58,18 +58,22 @@ class Batch:
         return torch.from_numpy(np.stack(masks)).to(self.question.device)
 
 
-def encode(loaded: LoadedModel, samples: Sequence[Sample]) -> Batch:
+def encode(loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int = 0) -> Batch:
     """Render, tokenize and pad ``samples`` with the model's real processor.
 
-    Images are rotated by their EXIF flag first, so that boxes refer to what the model sees. Clips are
-    handed over frame by frame, nothing is sampled from them. Nothing is truncated.
+    Images are made RGB and upright first, so that boxes refer to what the model sees. Clips are handed over
+    frame by frame, nothing is sampled from them. Nothing is truncated.
 
-    Raises CoreheadError if text and media do not fit the model (see ``prompt.render``), if tokens and
-    cells disagree in number, if the frames of a clip differ in size, or if the clips of one batch
-    differ in length and the model cannot take that.
+    max_pixels: shrink each picture and frame that has more, keeping its shape; 0 leaves that to the processor. What
+        the processor enlarges again counts as before. Boxes and cells stay in pixels of the source.
+
+    Raises CoreheadError if text and media do not fit the model (see ``prompt.render``, ``media.ready``), if the
+    processor refuses them, if tokens and cells disagree in number, if a prompt and its answer are longer than the
+    model's context, or if the clips of one batch differ in length and the model cannot take that.
     """
     if not samples:
         raise CoreheadError("There are no samples to encode.")
+    loaded = replace(loaded, processor=limited(loaded.processor, max_pixels))
     processor, device = loaded.processor, loaded.model.device
     lengths = {sample.id: _clip_lengths(sample) for sample in samples}
     if len(set().union(*lengths.values())) > 1 and not takes_clips_of_any_length(processor):
@@ -78,8 +82,8 @@ def encode(loaded: LoadedModel, samples: Sequence[Sample]) -> Batch:
             "encode_all keeps samples of other lengths apart."
         )
     prompts = [render(processor, sample) for sample in samples]
-    media = [ready(sample) for sample in samples]
-    inputs = process(processor, [prompt.text for prompt in prompts], media)
+    media = [ready(sample, max_pixels) for sample in samples]
+    inputs = _process(processor, samples, [prompt.text for prompt in prompts], media)
     offsets, expansions = inputs.pop("offset_mapping").numpy(), inputs.pop("text_replacement_offsets")
     located = [
         locate(prompt, characters, expanded, sample.id)
@@ -89,6 +93,10 @@ def encode(loaded: LoadedModel, samples: Sequence[Sample]) -> Batch:
     last = torch.zeros_like(question)
     last[:, -1] = True
     answers = [processor.tokenizer(s.answer, add_special_tokens=False)["input_ids"] for s in samples]
+    for sample, tokens, answer in zip(
+        samples, inputs["attention_mask"].sum(1).tolist(), answers, strict=True
+    ):
+        check_length(loaded, sample.id, tokens + len(answer))
     return Batch(
         samples=tuple(samples),
         inputs=inputs.to(device),
@@ -100,13 +108,44 @@ def encode(loaded: LoadedModel, samples: Sequence[Sample]) -> Batch:
     )
 
 
+def _process(
+    processor: ProcessorMixin, samples: Sequence[Sample], texts: list[str], media: list[list[Ready]]
+) -> BatchFeature:
+    """Call the processor; if it fails, find out on which sample."""
+    try:
+        return process(processor, texts, media)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever a processor of any family raises
+        for sample, text, items in zip(samples, texts, media, strict=True):
+            if len(samples) > 1:
+                _process(processor, [sample], [text], [items])
+        which = ", ".join(sample.id for sample in samples)
+        raise CoreheadError(f"{which}: the model's processor refuses it: {error}.") from error
+
+
+def check_length(loaded: LoadedModel, name: str, tokens: int) -> None:
+    """Raise CoreheadError if ``tokens`` are more than the positions that the language model was made for."""
+    context = getattr(loaded.model.config.get_text_config(), "max_position_embeddings", None)
+    if context and tokens > context:
+        raise CoreheadError(
+            f"{name}: the prompt and its answer have {tokens:,} tokens, but the context of {loaded.name} has {context:,}: "
+            "use fewer pages or frames, or smaller pictures (max_pixels)."
+        )
+
+
 def encode_all(
-    loaded: LoadedModel, samples: Sequence[Sample], batch_size: int = 16, budget: float = 2e9
+    loaded: LoadedModel,
+    samples: Sequence[Sample],
+    batch_size: int = 16,
+    budget: float = 2e9,
+    max_pixels: int = 0,
 ) -> Batches[Batch]:
     """Encode in batches, so that a set can be run many times without preprocessing it again.
 
     The order is kept. Where a model takes clips of one length in a batch, a sample of another length
     starts a new one. Batches beyond ``budget`` bytes of tensors are not kept but encoded when they are asked for.
+    ``tokens.fitting`` says before which samples cannot be encoded.
 
     Raises CoreheadError as ``encode`` does, and for a batch size below one.
     """
@@ -122,7 +161,7 @@ def encode_all(
             groups[-1].append(sample)
         else:
             groups.append([sample])
-    return Batches(groups, partial(encode, loaded), budget)
+    return Batches(groups, partial(encode, loaded, max_pixels=max_pixels), budget)
 
 
 def _clip_lengths(sample: Sample) -> set[int]:
@@ -145,7 +184,8 @@ def _cells(
         alone = sum(not item.frames for item in items) == 1
         shown = []
         for item in items:
-            shown.append(Shown(item.size, item.frames, clips if item.frames else images, alone, inputs))
+            number = clips if item.frames else images
+            shown.append(Shown(item.size, item.frames, number, alone, inputs, item.source))
             clips, images = clips + bool(item.frames), images + (not item.frames)
         places = [place[np.isin(ids[row, place], visual)] for place in found.items]
         tables.append(visual_cells(loaded, shown, places, sample.id))

@@ -22,3 +22,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     if near:
         return f" Did you mean {near[0]!r}?"
     return f" Known: {', '.join(names)}." if names else ""
+
+
+def shown(text: str, most: int = 60) -> str:
+    """Return what somebody typed in quotes, on one short line that any terminal can show."""
+    short = text if len(text) <= most else text[:most] + "..."
+    return repr(short) if short.isprintable() else ascii(short)

@@ -1,5 +1,6 @@
-"""What data_manifests/ says of models: where each lives, and what its weights and config must be."""
+"""What data_manifests/ says of models, what their weights and config must be; and where data is kept."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import yaml
 from corehead_lib.errors import CoreheadError
 
 FOLDER = Path(__file__).parents[1] / "data_manifests"
+VARIABLE = "COREHEAD_DATA"  # the environment variable that says where data is kept
 NUMBERS = ("layers", "heads", "kv_heads", "head_dim", "hidden", "context")
 
 
@@ -28,6 +30,15 @@ class Known:
             for name, value in actual.items()
             if value is not None and self.numbers.get(name, value) != value
         ]
+
+
+def data_root() -> Path:
+    """Where datasets and fetched models are kept: $COREHEAD_DATA, else a cache folder of the user."""
+    if os.environ.get(VARIABLE):
+        return Path(os.environ[VARIABLE]).expanduser()
+    import pooch  # here, so that importing this package stays quick
+
+    return Path(pooch.os_cache("corehead"))
 
 
 def known_models() -> dict[str, Known]:

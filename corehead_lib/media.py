@@ -1,15 +1,17 @@
 """Images and clips on their way into a model's processor."""
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from transformers import BatchFeature, ProcessorMixin
 
 from corehead_lib.errors import CoreheadError
+from corehead_lib.pictures import rgb
 from corehead_lib.samples import Clip, Sample
 
 ROWS = (  # what a processor returns for each text
@@ -28,35 +30,75 @@ class Ready:
 
     size: tuple[int, int]  # width, height in pixels
     frames: int  # of a clip; 0 for an image
+    source: tuple[int, int]  # width, height before it was shrunk
     image: Image.Image | None = field(default=None, repr=False)  # RGB, upright
     video: np.ndarray | None = field(default=None, repr=False)  # (frames, height, width, 3) uint8
     metadata: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
-def ready(sample: Sample) -> list[Ready]:
-    """Turn images upright by their EXIF flag, and decode all frames of clips; everything in RGB.
+def ready(sample: Sample, max_pixels: int = 0) -> list[Ready]:
+    """Make images and all frames of clips RGB, as ``pictures.rgb`` does, and shrink those above ``max_pixels`` (0: none).
 
-    Raises CoreheadError if the frames of a clip differ in size.
+    Raises CoreheadError, with the sample's id, for pixels that cannot be read or shown, and if the frames of a
+    clip differ in size.
     """
     return [
-        _clip(sample, number, item) if isinstance(item, Clip) else _image(item)
+        _clip(sample, number, item, max_pixels)
+        if isinstance(item, Clip)
+        else _image(sample, number, item, max_pixels)
         for number, item in enumerate(sample.media)
     ]
 
 
-def _image(image: Image.Image) -> Ready:
-    upright = ImageOps.exif_transpose(image).convert("RGB")
-    return Ready(upright.size, 0, image=upright)
+def budget(size: tuple[int, int], max_pixels: int) -> tuple[int, int]:
+    """Width and height of the largest picture of this shape that has ``max_pixels`` at most; 0: no limit."""
+    if max_pixels < 0:
+        raise CoreheadError(f"max_pixels={max_pixels}: give a number of pixels, or 0 for no limit.")
+    width, height = size
+    if not max_pixels or width * height <= max_pixels:
+        return size
+    shrink = (max_pixels / (width * height)) ** 0.5
+    wide = min(max(1, int(width * shrink)), max_pixels)
+    return wide, min(max(1, int(height * shrink)), max_pixels // wide)
 
 
-def _clip(sample: Sample, number: int, clip: Clip) -> Ready:
-    frames = [np.asarray(frame.convert("RGB")) for frame in clip.frames]
-    sizes = sorted({frame.shape[1::-1] for frame in frames})
+def _shown(
+    sample: Sample, number: int, image: Image.Image, max_pixels: int
+) -> tuple[Image.Image, tuple[int, int]]:
+    """The picture as it is handed over, and its size before."""
+    try:
+        picture = rgb(image)
+    except Exception as error:  # PIL raises OSError, SyntaxError, struct.error, ... on damaged files
+        raise CoreheadError(f"{sample.id}: item {number} cannot be shown: {error}.") from error
+    size = budget(picture.size, max_pixels)
+    return (picture if size == picture.size else picture.resize(size, Image.Resampling.BICUBIC)), picture.size
+
+
+def _image(sample: Sample, number: int, image: Image.Image, max_pixels: int) -> Ready:
+    picture, source = _shown(sample, number, image, max_pixels)
+    return Ready(picture.size, 0, source, image=picture)
+
+
+def _clip(sample: Sample, number: int, clip: Clip, max_pixels: int) -> Ready:
+    shown = [_shown(sample, number, frame, max_pixels) for frame in clip.frames]
+    sizes = sorted({source for _, source in shown})
     if len(sizes) > 1:
         raise CoreheadError(f"{sample.id}: the frames of item {number} differ in size: {sizes}.")
-    index = list(clip.index or range(len(frames)))
+    index = list(clip.index or range(len(shown)))
     metadata = {"fps": clip.fps, "total_num_frames": max(index) + 1, "frames_indices": index}
-    return Ready(sizes[0], len(frames), video=np.stack(frames), metadata=metadata)
+    frames = np.stack([np.asarray(frame) for frame, _ in shown])
+    return Ready(frames.shape[2:0:-1], len(shown), sizes[0], video=frames, metadata=metadata)
+
+
+def limited(processor: ProcessorMixin, max_pixels: int) -> ProcessorMixin:
+    """The processor, or where it would enlarge small pictures to many tiles (InternVL), a copy that makes fewer."""
+    tile = getattr(processor.image_processor, "size", {})
+    if not max_pixels or not hasattr(processor.image_processor, "max_patches"):
+        return processor
+    processor, made_by = copy(processor), copy(processor.image_processor)
+    made_by.max_patches = min(made_by.max_patches, max(1, max_pixels // (tile["height"] * tile["width"])))
+    processor.image_processor = made_by
+    return processor
 
 
 def takes_clips_of_any_length(processor: ProcessorMixin) -> bool:

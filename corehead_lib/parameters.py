@@ -1,4 +1,7 @@
-"""The parameters of a notebook: read from its `parameters` cell, and checked before anything runs."""
+"""The parameters of a notebook: read from its `parameters` cell, and checked before anything runs.
+
+What a value may be stands in braces at the end of the parameter's comment: choices.py says how.
+"""
 
 import ast
 import io
@@ -10,11 +13,12 @@ from typing import Annotated, Any
 from nbformat import NotebookNode
 from pydantic import Field, TypeAdapter, ValidationError
 
-from corehead_lib.errors import CoreheadError, did_you_mean
+from corehead_lib.choices import FREE, Choices, read
+from corehead_lib.errors import CoreheadError, did_you_mean, shown
 
 Value = int | float | str | bool
 TYPES: dict[str, TypeAdapter[Any]] = {
-    "int": TypeAdapter(int),
+    "int": TypeAdapter(Annotated[int, Field(ge=-(2**63), lt=2**63)]),
     "float": TypeAdapter(Annotated[float, Field(allow_inf_nan=False)]),
     "str": TypeAdapter(str),
     "bool": TypeAdapter(bool),
@@ -23,26 +27,40 @@ EXPECTED = {"int": "a whole number", "float": "a number", "str": "a text", "bool
 
 
 class ParameterError(CoreheadError):
-    """A parameter on the command line that the notebook does not have, or with a value of another type."""
+    """A parameter on the command line that the notebook does not have, or with a value that it cannot take."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line `name: type = default  # help` of a parameters cell."""
+    """One line `name: type = default  # help {choices}` of a parameters cell."""
 
     name: str
     type: str
     default: Value
     help: str
+    choices: Choices = FREE
 
     def parse(self, text: str) -> Value:
-        """Return the text from the command line as a value of this parameter's type."""
+        """Return the text from the command line as a value of this parameter's type, one of its choices."""
         try:
-            return TYPES[self.type].validate_strings(text, strict=True)
+            value: Value = TYPES[self.type].validate_strings(text, strict=True)
         except ValidationError:
             raise ParameterError(
-                f"Parameter {self.name!r} needs {EXPECTED[self.type]} ({self.type}), not {text!r}."
+                f"Parameter {self.name!r} needs {EXPECTED[self.type]} ({self.type}), not {shown(text)}."
             ) from None
+        if isinstance(value, str) and not value.isprintable():
+            raise ParameterError(
+                f"Parameter {self.name!r} holds characters that cannot be printed: {shown(value)}."
+            )
+        try:
+            return self.choices.checked(value, self.default)
+        except CoreheadError as error:
+            raise ParameterError(f"Parameter {self.name!r}: {error}") from None
+
+    @property
+    def quick(self) -> Value | None:
+        """The value in a quick run; None: the default."""
+        return None if self.choices.quick is None else self.parse(self.choices.quick)
 
 
 def declared(notebook: NotebookNode) -> dict[str, Parameter]:
@@ -64,7 +82,11 @@ def _lines(source: str) -> Iterable[Parameter]:
             ):
                 default = _literal(value)
                 if type(default).__name__ == kind:
-                    yield Parameter(name, kind, default, comments.get(node.end_lineno or 0, ""))
+                    lines = range(
+                        node.lineno, (node.end_lineno or node.lineno) + 1
+                    )  # a formatter may wrap them
+                    help, choices = read(" ".join(comments[n] for n in lines if n in comments))
+                    yield Parameter(name, kind, default, help, choices)
                     continue
         raise CoreheadError(
             f"Line {node.lineno} of the parameters cell, {ast.unparse(node)!r}, is not of the form"
@@ -81,11 +103,11 @@ def _literal(value: ast.expr) -> Any:
 
 
 def check(given: Iterable[tuple[str, str]], known: dict[str, Parameter]) -> dict[str, Value]:
-    """Return the given values with their types, or raise on an unknown name, a repeated one or a wrong type."""
+    """Return the given values with their types; raise on an unknown or repeated name, a wrong type or another value."""
     values: dict[str, Value] = {}
     for name, text in given:
         if name not in known:
-            raise ParameterError(f"The notebook has no parameter {name!r}.{did_you_mean(name, known)}")
+            raise ParameterError(f"The notebook has no parameter {shown(name)}.{did_you_mean(name, known)}")
         if name in values:
             raise ParameterError(f"Parameter {name!r} is given twice: give it once.")
         values[name] = known[name].parse(text)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from transformers import ProcessorMixin
 
+from corehead_lib.chat import ask_template, check_texts
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Clip, Sample
 
@@ -68,20 +69,16 @@ def messages(sample: Sample, texts: list[str] | None = None) -> list[dict]:
 
 
 def render(processor: ProcessorMixin, sample: Sample) -> Prompt:
-    """Write a sample in the model's chat format, ready for the answer.
+    """Write a sample in the model's chat format, ready for the answer; see ``chat.py``.
 
-    Raises CoreheadError if a text holds one of the model's placeholders, or if the chat template
+    Raises CoreheadError if a text holds one of the model's own tokens, or if the chat template
     drops or rewrites a text or a media item.
     """
+    check_texts(processor, sample)
     tokens: list[str] = [processor.image_token, getattr(processor, "video_token", None) or NO_CLIPS]
-    found = [token for token in tokens if token in sample.context + sample.question]
-    if found:
-        raise CoreheadError(
-            f"{sample.id}: the text holds {found[0]}, this model's placeholder; write samples.MEDIA instead."
-        )
     texts = [part for part in parts(sample) if isinstance(part, str)]
     marks = [MARK.format(number) for number in range(len(texts))]
-    skeleton = processor.apply_chat_template(messages(sample, marks), add_generation_prompt=True)
+    skeleton = ask_template(processor, messages(sample, marks), sample.id)
     text, starts, last = "", {}, 0
     for match in MARKS.finditer(skeleton):
         text += skeleton[last : match.start()]
@@ -89,7 +86,7 @@ def render(processor: ProcessorMixin, sample: Sample) -> Prompt:
         text += texts[int(match[1])]
         last = match.end()
     text += skeleton[last:]
-    wanted = processor.apply_chat_template(messages(sample), add_generation_prompt=True)
+    wanted = ask_template(processor, messages(sample), sample.id)
     if sorted(MARKS.findall(skeleton), key=int) != list(map(str, range(len(texts)))) or text != wanted:
         raise CoreheadError(f"{sample.id}: the chat template drops or rewrites a text of this sample.")
     stop = starts[len(texts) - 1] + len(texts[-1])

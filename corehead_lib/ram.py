@@ -91,8 +91,9 @@ class RetrievalAttentionMass(Operator):
         for rows in queries.any((0, 1)).nonzero().flatten().split(ROWS_AT_ONCE):
             query = call.query[:, :, rows].float().reshape(batch, key.shape[1], -1, width)
             logits = (query @ key).reshape(batch, heads, len(rows), tokens) * call.scaling
-            attention = logits.masked_fill(~allowed(call, rows), -torch.inf).softmax(-1)
-            attention = attention.nan_to_num()  # rows of padding see nothing; their weight is zero
+            seen = allowed(call, rows)
+            attention = logits.masked_fill(~seen, -torch.inf).softmax(-1)
+            attention = attention.masked_fill(~seen.any(-1, keepdim=True), 0)  # rows of padding see nothing
             on_target = torch.einsum("bhrt,kbt->kbhr", attention, targets)
             mass += torch.einsum("kbhr,qbr->qkbh", on_target, weights[:, :, rows])
         return mass
@@ -108,6 +109,8 @@ class RetrievalAttentionMass(Operator):
                 f" ({len(self._layers)} of {self._expected} layers): open a new `with` block for each pass."
             )
         mass = torch.stack([self._layers[layer] for layer in sorted(self._layers)], dim=3)
+        if not mass.isfinite().all():
+            raise CoreheadError("Attention is not a number: the model overflows in this dtype; try another.")
         mass = mass if self.targets.ndim == 3 else mass[:, 0]
         return mass if self.queries.ndim == 3 else mass[0]
 

@@ -4,12 +4,14 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from nbformat import NotebookNode
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 
 from corehead_lib.errors import CoreheadError
+from corehead_lib.provenance import LIBRARY, other_library
 
 MIME = "application/vnd.corehead.results+json"
 SHOWN = 6
@@ -89,6 +91,9 @@ def publish(
     """
     from IPython.display import display
 
+    other = other_library(Path.cwd())
+    if other:
+        print(f"Note: this notebook runs in the clone {other.parent}, but with the library in {LIBRARY}.")
     found = Findings(
         inputs={k: {n: _plain(v, f"inputs[{k!r}][{n!r}]") for n, v in i.items()} for k, i in inputs.items()},
         numbers={k: _number(v, f"numbers[{k!r}]") for k, v in numbers.items()},

@@ -13,11 +13,17 @@ from nbformat import NotebookNode
 
 from corehead_lib import notebooks
 from corehead_lib.errors import CoreheadError
+from corehead_lib.meter import Meter
 from corehead_lib.parameters import Value, check, declared
-from corehead_lib.provenance import library_sha256, versions
+from corehead_lib.progress import SHOWN
+from corehead_lib.provenance import LIBRARY, library_sha256, other_library, versions
 from corehead_lib.results import Results, Source, published
 
 QUIET = ["--IPKernelApp.log_level=ERROR"]
+FOR_KERNEL = (
+    "JUPYTER_PREFER_ENV_PATH",
+    SHOWN,
+)  # the kernel of this environment, not the user's; loops show bars
 
 
 @dataclass(frozen=True)
@@ -45,13 +51,33 @@ class Plan:
         }
 
 
-def plan(name: str, given: Iterable[tuple[str, str]] = ()) -> Plan:
-    """Find the notebook and check the parameters given for it, as texts, against its own."""
+def plan(name: str, given: Iterable[tuple[str, str]] = (), quick: bool = False) -> Plan:
+    """Find the notebook and check the parameters given for it, as texts, against its own.
+
+    quick: take the notebook's quick values for parameters that are not given; CoreheadError if it has none.
+    """
     source = notebooks.find(name)
+    _same_clone(source)
     notebook = notebooks.read(source)
     known = declared(notebook)
     overrides = check(given, known)
+    if quick:
+        small = {k: p.quick for k, p in known.items() if p.choices.quick is not None}
+        if not small:
+            raise CoreheadError(f"{source.stem} says no quick values: write {{quick 20}} behind a parameter.")
+        overrides = {k: v for k, v in small.items() if v is not None} | overrides
     return Plan(source, notebook, overrides, {k: p.default for k, p in known.items()} | overrides)
+
+
+def _same_clone(source: Path) -> None:
+    """Refuse a notebook, or a working folder, of another clone: the kernel would import one library and we another."""
+    for place, what in ((source.parent, f"The notebook {source}"), (Path.cwd(), "The folder you are in")):
+        other = other_library(place)
+        if other:
+            raise CoreheadError(
+                f"{what} belongs to the clone {other.parent}, but this command runs the library in {LIBRARY}, which is "
+                f"another version: run `make env` in {other.parent} and use its .venv/bin/corehead."
+            )
 
 
 def run(planned: Plan, out: Path) -> Results:
@@ -83,7 +109,9 @@ def _execute(planned: Plan, target: Path) -> NotebookNode:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    os.environ.setdefault("JUPYTER_PREFER_ENV_PATH", "1")  # the kernel of this environment, not the user's
+    meter = Meter(planned.name, _weights(planned, target))
+    before = {name: os.environ.get(name) for name in FOR_KERNEL}
+    os.environ.update({name: before[name] or "1" for name in FOR_KERNEL})
     try:
         executed = papermill.execute_notebook(
             planned.notebook,
@@ -92,6 +120,9 @@ def _execute(planned: Plan, target: Path) -> NotebookNode:
             start_timeout=120,
             coalesce_streams=True,
             extra_arguments=QUIET,
+            progress_bar=False,
+            stderr_file=meter,
+            on_cell_start=meter.begin,
         )
     except PapermillExecutionError as error:
         raise _failure(planned, target, error) from None
@@ -105,11 +136,32 @@ def _execute(planned: Plan, target: Path) -> NotebookNode:
             f"The kernel died while {planned.name} ran, as it does when memory runs out: try smaller parameters"
             f" (corehead params {planned.name}). What ran so far is in {target}."
         ) from None
+    finally:
+        meter.close()
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
     for cell in executed.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("hide-input")
     notebooks.write(executed, target)
     return executed
+
+
+def _weights(planned: Plan, earlier: Path) -> dict[int, float]:
+    """Seconds that each code cell took in the run that lies in ``earlier``, by index; 1 each if it tells nothing."""
+    kinds = [cell.cell_type == "code" and bool(cell.source.strip()) for cell in planned.notebook.cells]
+    try:
+        cells = json.loads(earlier.read_text(encoding="utf-8"))["cells"]
+        spent = [cell["metadata"].get("papermill", {}).get("duration") or 0.0 for cell in cells]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        spent = []
+    if planned.overrides:  # papermill puts its own cell behind the parameters, or at the top
+        tags = [cell.metadata.get("tags", []) for cell in planned.notebook.cells]
+        kinds.insert(next((i + 1 for i, t in enumerate(tags) if "parameters" in t), 0), True)
+    alike = len(spent) != len(kinds) or not all(isinstance(s, int | float) for s in spent) or not sum(spent)
+    return {i: 1.0 if alike else spent[i] for i, code in enumerate(kinds) if code}
 
 
 def _failure(planned: Plan, target: Path, error: Any) -> CoreheadError:

@@ -6,6 +6,7 @@ item is seen after EXIF rotation; indices count from zero; ranges are half open.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from PIL import Image
 
@@ -29,8 +30,10 @@ class Clip:
     def __post_init__(self) -> None:
         if not len(self.frames) or (self.index and len(self.index) != len(self.frames)):
             raise CoreheadError(f"A clip of {len(self.frames)} frames cannot have {len(self.index)} indices.")
-        if not self.fps > 0:
+        if not 0 < self.fps < inf:
             raise CoreheadError(f"fps={self.fps}: a clip needs a positive frame rate.")
+        if self.index and (min(self.index) < 0 or list(self.index) != sorted(self.index)):
+            raise CoreheadError(f"index={self.index}: frames are counted from 0 and stand in order.")
 
 
 Media = Image.Image | Clip

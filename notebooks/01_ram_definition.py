@@ -17,16 +17,16 @@
 # `tiny-qwen3-vl`, a tiny model that we trained ourselves: a real Qwen3-VL architecture with 128 heads.
 
 # %% tags=["parameters"]
-model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-dataset: str = "scenes"  # where the samples come from; any that has boxes, see the page on data
-data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
-detection_samples: int = 96  # samples that RAM is averaged over
-batch_size: int = 16  # prompts that run at once
-seed: int = 0  # seeds the samples
-top_fraction: float = 0.05  # share of heads that are called CoRe heads
-cost_tokens: int = 4096  # prompt length at which the cost of measuring is compared
-device: str = "cpu"  # cpu or cuda
-dtype: str = "float32"  # float32, bfloat16 or float16
+model: str = "tiny-qwen3-vl"  # the model to look into {model}
+dataset: str = "scenes"  # any with boxes, see the page on data {dataset}
+data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
+detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
+batch_size: int = 16  # prompts that run at once {1..1024}
+seed: int = 0  # seeds the samples {0..}
+top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
+cost_tokens: int = 4096  # prompt length at which costs are compared {64..65536, quick 256}
+device: str = "cpu"  # where to compute {device}
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %%
 from dataclasses import replace

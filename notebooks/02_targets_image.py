@@ -16,16 +16,16 @@
 # Everything that this book measures rests on the step between the two, and it is only geometry: we can draw it, and check it by eye.
 
 # %% tags=["parameters"]
-model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside; may be empty
-dataset: str = "scenes"  # where the samples come from; any that has boxes, see the page on data
-data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
-detection_samples: int = 96  # samples that RAM is averaged over
-batch_size: int = 16  # prompts that run at once
-seed: int = 0  # seeds the samples
-top_fraction: float = 0.05  # share of heads that are called CoRe heads
-device: str = "cpu"  # cpu or cuda
-dtype: str = "float32"  # float32, bfloat16 or float16
+model: str = "tiny-qwen3-vl"  # the model to look into {model}
+others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside {models, empty}
+dataset: str = "scenes"  # any with boxes, see the page on data {dataset}
+data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
+detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
+batch_size: int = 16  # prompts that run at once {1..1024}
+seed: int = 0  # seeds the samples {0..}
+top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
+device: str = "cpu"  # where to compute {device}
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %%
 from contextlib import suppress

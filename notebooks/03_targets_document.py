@@ -16,17 +16,17 @@
 # *which page* a token belongs to, *how much* of the page is evidence, and what a score is worth when targets differ in size.
 
 # %% tags=["parameters"]
-model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside; may be empty
-dataset: str = "documents"  # where the samples come from; any that has pages or boxes, see the page on data
-data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
-detection_samples: int = 60  # samples that RAM is averaged over
-samples: int = 18  # documents of each length, and of each kind in the comparisons
-batch_size: int = 12  # prompts that run at once
-seed: int = 0  # seeds the samples
-top_fraction: float = 0.05  # share of heads that are called CoRe heads
-device: str = "cpu"  # cpu or cuda
-dtype: str = "float32"  # float32, bfloat16 or float16
+model: str = "tiny-qwen3-vl"  # the model to look into {model}
+others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside {models, empty}
+dataset: str = "documents"  # any with pages or boxes, see the page on data {dataset}
+data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
+detection_samples: int = 60  # samples that RAM is averaged over {2..100000, quick 24}
+samples: int = 18  # documents of each length, and of each kind in the comparisons {2..100000, quick 12}
+batch_size: int = 12  # prompts that run at once {1..1024}
+seed: int = 0  # seeds the samples {0..}
+top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
+device: str = "cpu"  # where to compute {device}
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %%
 from dataclasses import replace

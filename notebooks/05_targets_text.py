@@ -16,19 +16,19 @@
 # questions about text and about pictures lets us compare the two families of heads in one skull.
 
 # %% tags=["parameters"]
-model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside; may be empty
-seeds: str = "tiny-qwen3-vl-seed1 tiny-qwen3-vl-seed2"  # other training runs to set beside; may be empty
-dataset: str = "haystacks"  # where the texts come from; any that has spans of text, see the page on data
-data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
-detection_samples: int = 96  # samples that RAM is averaged over
-samples: int = 60  # samples on which accuracy is measured
-draws: int = 4  # random sets of heads, the control
-batch_size: int = 12  # prompts that run at once
-seed: int = 0  # seeds the samples and the random heads
-top_fraction: float = 0.05  # share of heads that are called CoRe heads
-device: str = "cpu"  # cpu or cuda
-dtype: str = "float32"  # float32, bfloat16 or float16
+model: str = "tiny-qwen3-vl"  # the model to look into {model}
+others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside {models, empty}
+seeds: str = "tiny-qwen3-vl-seed1 tiny-qwen3-vl-seed2"  # other training runs to set beside {models, empty}
+dataset: str = "haystacks"  # any with spans of text, see the page on data {dataset}
+data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
+detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
+samples: int = 60  # samples on which accuracy is measured {2..100000, quick 12}
+draws: int = 4  # random sets of heads, the control {1..10000, quick 3}
+batch_size: int = 12  # prompts that run at once {1..1024}
+seed: int = 0  # seeds the samples and the random heads {0..}
+top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
+device: str = "cpu"  # where to compute {device}
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %%
 from dataclasses import replace

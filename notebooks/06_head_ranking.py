@@ -17,19 +17,19 @@
 # how much of the picture is luck.
 
 # %% tags=["parameters"]
-model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-dataset: str = "scenes"  # where the samples come from; any that has evidence, see the page on data
-data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
-detection_samples: int = 192  # samples that RAM is averaged over; two halves are compared
-batch_size: int = 16  # prompts that run at once; 1 for long documents
-seed: int = 0  # seeds the samples
-top_fraction: float = 0.05  # share of heads that are called CoRe heads
-queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
-models: str = ""  # models for the comparison at the end, separated by spaces; empty: all of the zoo
-kinds_of_evidence: str = "scenes documents clips haystacks"  # datasets for that comparison
-samples_each: int = 24  # samples of each dataset for that comparison
-device: str = "cpu"  # cpu or cuda
-dtype: str = "float32"  # float32, bfloat16 or float16
+model: str = "tiny-qwen3-vl"  # the model to look into {model}
+dataset: str = "scenes"  # any with evidence, see the page on data {dataset}
+data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
+detection_samples: int = 192  # samples to average over; two halves are compared {2..100000, quick 24}
+batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
+seed: int = 0  # seeds the samples {0..}
+top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
+queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
+models: str = ""  # to compare at the end; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
+kinds_of_evidence: str = "scenes documents clips haystacks"  # datasets for that comparison {datasets}
+samples_each: int = 24  # samples of each dataset for that comparison {2..100000, quick 8}
+device: str = "cpu"  # where to compute {device}
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %%
 import tempfile

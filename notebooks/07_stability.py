@@ -18,20 +18,20 @@
 # *shuffled* heads are (anything should do better), and intervals.
 
 # %% tags=["parameters"]
-model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-models: str = ""  # models to compare it with, separated by spaces; empty: all of the zoo
-datasets: str = "scenes documents clips haystacks"  # kinds of evidence, two at least, separated by spaces
-data_dir: str = ""  # folder of the one dataset that lies on disk; empty: their names under $COREHEAD_DATA
-detection_samples: int = 48  # samples of each dataset; two halves are compared
-other_samples: int = 24  # samples of each dataset for the other models
-batch_size: int = 16  # prompts that run at once; 1 for long documents
-resamples: int = 300  # of the bootstrap, and of the shuffled heads
-seed: int = 0  # seeds samples, bootstrap and shuffling
-top_fraction: float = 0.05  # share of heads that are called CoRe heads
-queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
-trained: str = "tiny-qwen3-vl-seed1"  # a model of the zoo whose training was kept
-device: str = "cpu"  # cpu or cuda
-dtype: str = "float32"  # float32, bfloat16 or float16
+model: str = "tiny-qwen3-vl"  # the model to look into {model}
+models: str = ""  # to compare it with; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
+datasets: str = "scenes documents clips haystacks"  # kinds of evidence, two at least {datasets}
+data_dir: str = ""  # folder of the one dataset on disk; empty: under $COREHEAD_DATA {folder, empty}
+detection_samples: int = 48  # samples of each dataset; two halves are compared {2..100000, quick 24}
+other_samples: int = 24  # samples of each dataset for the other models {2..100000, quick 8}
+batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
+resamples: int = 300  # of the bootstrap, and of the shuffled heads {10..100000, quick 50}
+seed: int = 0  # seeds samples, bootstrap and shuffling {0..}
+top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
+queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
+trained: str = "tiny-qwen3-vl-seed1"  # a model of the zoo whose training was kept {model}
+device: str = "cpu"  # where to compute {device}
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %%
 from itertools import combinations

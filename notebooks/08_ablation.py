@@ -18,23 +18,23 @@
 # in related work: random controls as a whole distribution, matched layer by layer, with intervals.
 
 # %% tags=["parameters"]
-model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-dataset: str = "scenes"  # where the samples come from, see the page on data
-data_dir: str = ""  # folder of a dataset that lies on disk; empty: its name under $COREHEAD_DATA
-detection_dataset: str = ""  # where heads are ranked, if elsewhere: for mlvu, which has no evidence
-detection_dir: str = ""  # its folder, likewise
-detection_samples: int = 96  # samples that heads are ranked on
-samples: int = 90  # other samples, that ablated models are tested on; as many again for the control tasks
-batch_size: int = 16  # prompts that run at once; 1 for long documents
-seed: int = 0  # seeds samples and random heads
-top_fraction: float = 0.05  # share of heads that is ablated; fixed before looking
-draws: int = 20  # random sets of each kind
-queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
-models: str = ""  # models to repeat it with at the end, separated by spaces; empty: all of the zoo
-samples_each: int = 48  # samples to rank heads on, and as many others to test on, for each of them
-draws_each: int = 6  # layer-matched sets for each of them
-device: str = "cpu"  # cpu or cuda
-dtype: str = "float32"  # float32, bfloat16 or float16
+model: str = "tiny-qwen3-vl"  # the model to look into {model}
+dataset: str = "scenes"  # where the samples come from, see the page on data {dataset}
+data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
+detection_dataset: str = ""  # where heads are ranked, if elsewhere (mlvu has no evidence) {dataset, empty}
+detection_dir: str = ""  # its folder, likewise {folder, empty}
+detection_samples: int = 96  # samples that heads are ranked on {2..100000, quick 24}
+samples: int = 90  # others, to test on; as many again for the control tasks {2..100000, quick 12}
+batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
+seed: int = 0  # seeds samples and random heads {0..}
+top_fraction: float = 0.05  # share of heads that is ablated; fixed before looking {0<..1}
+draws: int = 20  # random sets of each kind {1..10000, quick 3}
+queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
+models: str = ""  # to repeat it with; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
+samples_each: int = 48  # to rank heads on, and as many to test on, for each of them {2..100000, quick 8}
+draws_each: int = 6  # layer-matched sets for each of them {1..10000, quick 2}
+device: str = "cpu"  # where to compute {device}
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %%
 from contextlib import suppress

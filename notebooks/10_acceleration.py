@@ -18,23 +18,23 @@
 # its work grows with $n$. {cite:t}`sun2026core` let all but the CoRe heads stream. We do the same, and add the controls.
 
 # %% tags=["parameters"]
-model: str = "tiny-qwen3-vl"  # a model of the zoo, a folder with a checkpoint, or a hub id
-datasets: str = "scenes, documents, clips, haystacks"  # where the samples come from
-data_dir: str = ""  # folder of datasets that are read from disk
-detection_samples: int = 48  # samples of each dataset that heads are ranked on
-samples: int = 24  # other samples of each dataset to test hybrids on; half as many more to choose a plan on
-samples_by_task: int = 120  # samples of each dataset for the table by task
-seed: int = 0  # seeds samples and random heads
-top_fraction: float = 0.05  # share of heads that stays dense in the experiment; fixed before looking
-tolerance: float = 0.03  # share of the dense accuracy that a plan may lose
-windows: str = "8, 16"  # windows to choose from: the last tokens that a streaming head sees
-sinks: str = "0, 4"  # sinks to choose from: the first tokens that a streaming head sees
-draws: int = 12  # random sets of each kind
-queries: str = "last"  # rows of RAM that rank the heads: last (prompt token) or question
-longest: int = 8192  # largest length at which attention is timed
-longest_prefill: int = 2048  # largest length at which a whole prefill is timed
-device: str = "cpu"  # cpu or cuda
-dtype: str = "float32"  # float32, bfloat16 or float16
+model: str = "tiny-qwen3-vl"  # the model to look into {model}
+datasets: str = "scenes, documents, clips, haystacks"  # where the samples come from {datasets}
+data_dir: str = ""  # folder of datasets that are read from disk {folder, empty}
+detection_samples: int = 48  # of each dataset, to rank heads on {2..100000, quick 24}
+samples: int = 24  # others of each dataset, to test on; half as many to plan on {2..100000, quick 12}
+samples_by_task: int = 120  # of each dataset, for the table by task {2..100000, quick 12}
+seed: int = 0  # seeds samples and random heads {0..}
+top_fraction: float = 0.05  # share of heads that stays dense; fixed before looking {0<..1}
+tolerance: float = 0.03  # share of the dense accuracy that a plan may lose {0..<1}
+windows: str = "8, 16"  # to choose from: last tokens that a streaming head sees {1..}
+sinks: str = "0, 4"  # to choose from: first tokens that a streaming head sees {0..}
+draws: int = 12  # random sets of each kind {1..10000, quick 3}
+queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
+longest: int = 8192  # largest length at which attention is timed {512..131072, quick 1024}
+longest_prefill: int = 2048  # largest length at which a whole prefill is timed {512..131072, quick 512}
+device: str = "cpu"  # where to compute {device}
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %%
 import tempfile

@@ -2,18 +2,19 @@
 
 import re
 import warnings
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 from conftest import ROOT
 from tiny import tiny_folder  # noqa: F401  (fixture)
 
+from corehead_lib.checkpoint import check_numbers
 from corehead_lib.data import manifest as m
 from corehead_lib.data import real, tables
 from corehead_lib.errors import CoreheadError
 from corehead_lib.known import NUMBERS, Known, known_model, known_models
-from corehead_lib.models import Backbone, _agree, zoo_names
+from corehead_lib.models import Backbone, zoo_names
 
 MODELS, DATASETS = m.read_manifests("model"), m.read_manifests("dataset")
 BASIC = {"kind": "model", "description": "d", "source": "s", "licence": "l", "format": "f"}
@@ -103,19 +104,19 @@ def test_a_config_that_contradicts_its_manifest_is_refused(field: str, value: in
     numbers = {"layers": 4, "heads": 16, "kv_heads": 8, "head_dim": 128, "hidden": 512, "context": 4096}
     config = torch.nn.Module()
     config.hidden_size, config.max_position_embeddings = 512, 4096  # type: ignore[assignment]
-    backbone = Backbone(4, 16, 8, 128)
-    _agree(Known("x", numbers=numbers), backbone, config)
-    _agree(Known("x"), backbone, config)
+    backbone = asdict(Backbone(4, 16, 8, 128))
+    check_numbers(Known("x", numbers=numbers), backbone, config)
+    check_numbers(Known("x"), backbone, config)
     wrong = Known("x", numbers={**numbers, field: value})
     with pytest.raises(
         CoreheadError, match=f"{field}: {value} in the manifest, {numbers[field]} in the config"
     ):
-        _agree(wrong, backbone, config)
+        check_numbers(wrong, backbone, config)
     with pytest.warns(UserWarning, match="from memory, correct it"):
-        _agree(replace(wrong, from_memory=True), backbone, config)
+        check_numbers(replace(wrong, from_memory=True), backbone, config)
 
 
-def test_both_readers_of_the_manifests_agree() -> None:
+def test_both_readers_of_the_manifestscheck_numbers() -> None:
     assert known_models().keys() == MODELS.keys()
     for name, model in known_models().items():
         said = MODELS[name].model_dump()

@@ -73,7 +73,7 @@ def test_the_question_is_found_also_where_the_context_holds_it(tiny: LoadedModel
     assert batch.question[0].nonzero()[0] > np.flatnonzero(batch.context[0, :, 1]).max()
 
 
-@pytest.mark.parametrize("question", ["assistant", "user", "\n", "<|im_end|>", "im_start"])
+@pytest.mark.parametrize("question", ["assistant", "user", "\n", "im_start", "|>"])
 def test_a_question_made_of_the_templates_words_is_found(family: LoadedModel, question: str) -> None:
     for media in ((), (noise(64, 64),)):
         batch = encode(family, [replace(SAMPLES[0], question=question, media=media)])

@@ -1,6 +1,10 @@
 """Running a notebook: what it leaves when it works, and when it does not."""
 
+import io
 import json
+import os
+import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -10,11 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import FIXTURES
 
-from corehead_lib import notebooks, runs
+from corehead_lib import notebooks, provenance, runs
 from corehead_lib.cli import main
 from corehead_lib.errors import CoreheadError
+from corehead_lib.meter import Meter
 from corehead_lib.parameters import declared
-from corehead_lib.results import Findings, Results, _number, _plain
+from corehead_lib.results import Findings, Results, _number, _plain, publish
 
 
 def run(name: str, out: Path, *more: str) -> Result:
@@ -159,3 +164,149 @@ def test_a_twin_is_made_of_this_text_only(ok: Path) -> None:
     executed = nbformat.read(ok / "01_ok.ipynb", as_version=4)
     with pytest.raises(CoreheadError, match="run it again"):
         notebooks.twin(FIXTURES / "01_ok.py", executed)
+
+
+def clone(folder: Path, text: str = "") -> Path:
+    """A clone with a library of its own, and a notebook in it."""
+    (folder / "corehead_lib").mkdir(parents=True)
+    (folder / "corehead_lib" / "__init__.py").write_text(text)
+    (folder / "notebooks").mkdir()
+    return Path(shutil.copy(FIXTURES / "01_ok.py", folder / "notebooks"))
+
+
+def test_a_notebook_of_another_clone_is_refused(tmp_path: Path) -> None:
+    master = clone(tmp_path / "other")
+    result = CliRunner().invoke(main, ["run", str(master), "--out", str(tmp_path / "out")])
+    assert result.exit_code == 1
+    assert f"belongs to the clone {tmp_path / 'other'}, but this command runs the library in" in result.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_clone_as_working_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel would import the library of the folder that it starts in."""
+    clone(tmp_path / "other")
+    monkeypatch.chdir(tmp_path / "other")
+    with pytest.raises(CoreheadError, match="The folder you are in belongs to the clone"):
+        runs.plan(str(FIXTURES / "01_ok.py"))
+
+
+def test_a_copy_of_this_library_is_no_other_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    master = clone(tmp_path / "here", "same = 1")
+    monkeypatch.setattr(
+        provenance, "LIBRARY", clone(tmp_path / "there", "same = 1").parents[1] / "corehead_lib"
+    )
+    monkeypatch.setattr(provenance.library_sha256, "__defaults__", (tmp_path / "there" / "corehead_lib",))
+    assert provenance.other_library(master) is None
+    (tmp_path / "here" / "corehead_lib" / "__init__.py").write_text("same = 2")
+    assert provenance.other_library(master) == tmp_path / "here" / "corehead_lib"
+
+
+def test_a_notebook_opened_with_the_library_of_another_clone_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    publish(rows=[], numbers={}, inputs={})
+    assert "Note" not in capsys.readouterr().out
+    monkeypatch.chdir(clone(tmp_path / "other").parent)
+    publish(rows=[], numbers={}, inputs={})
+    assert f"Note: this notebook runs in the clone {tmp_path / 'other'}" in capsys.readouterr().out
+
+
+LOOP = """
+# %%
+import time
+
+from corehead_lib.progress import watched
+
+for _ in watched(range(8), "counting sheep"):
+    time.sleep(0.05)
+"""
+
+
+def test_the_progress_of_loops_in_cells_is_passed_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    master = tmp_path / "06_loop.py"
+    text = (
+        (FIXTURES / "01_ok.py")
+        .read_text()
+        .replace("  # how many samples", "  # how many samples {1.., quick 2}")
+    )
+    master.write_text(text.replace("\n# %%\nimport random", f"{LOOP}\n# %%\nimport random"))
+    out, screen = tmp_path / "out", io.StringIO()
+    monkeypatch.setattr(screen, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stderr", screen)
+    monkeypatch.delenv("COREHEAD_PROGRESS", raising=False)
+    planned = runs.plan(str(master), quick=True)
+    assert planned.overrides == {"samples": 2}
+    results = runs.run(planned, out)
+    assert results.parameters["samples"] == 2
+    lines = screen.getvalue().split("\r\x1b[K")
+    bars = [line for line in lines if "counting sheep:" in line]
+    assert bars
+    assert all(re.match(r"06_loop: cell \d of 5, ", line) for line in bars)
+    assert any("left" in line for line in lines)
+    assert lines[-1] == ""  # the line is cleared at the end
+    assert "COREHEAD_PROGRESS" not in os.environ
+    weights = runs._weights(planned, out / "06_loop.ipynb")
+    cells = nbformat.read(out / "06_loop.ipynb", as_version=4).cells
+    assert next(weights[i] for i, cell in enumerate(cells) if "sheep" in cell.source) >= 0.4  # seconds
+
+
+def test_time_left_is_what_earlier_cells_took() -> None:
+    now = [0.0]
+    meter = Meter("x", {1: 1.0, 3: 2.0, 4: 1.0}, io.StringIO(), lambda: now[0])
+    meter.begin(None, 0)  # prose
+    meter.begin(None, 1)
+    assert meter.line() == "x: cell 1 of 3, 0 s"
+    now[0] = 30.0
+    meter.begin(None, 3)
+    meter.write("evaluate:  10%|#    | 1/10\revaluate:  20%|##   | 2/10")
+    assert meter.line() == "x: cell 2 of 3, 30 s, about 1 min 30 s left  evaluate:  20%|##   | 2/10"
+    meter.write("UserWarning: no bar\n")
+    assert "UserWarning" not in meter.line()
+    now[0] = 90.0
+    meter.begin(None, 4)
+    assert meter.line() == "x: cell 3 of 3, 1 min 30 s, about 30 s left"
+
+
+def test_a_notebook_without_quick_values_says_so(tmp_path: Path) -> None:
+    result = run("01_ok", tmp_path / "out", "--quick")
+    assert result.exit_code == 1
+    assert "says no quick values" in result.output
+
+
+def test_two_runs_are_compared(ok: Path, tmp_path: Path) -> None:
+    assert (
+        CliRunner()
+        .invoke(main, ["compare", str(ok), str(ok)])
+        .output.startswith("The two runs do not differ")
+    )
+    other = json.loads((ok / "results.json").read_text())
+    other["parameters"]["samples"] = 5
+    other["numbers"] |= {"draw": other["numbers"]["draw"] + 0.25, "more": 1}
+    other["rows"].append({"sample": 3, "value": 1.5})
+    (tmp_path / "results.json").write_text(json.dumps(other))
+    printed = CliRunner().invoke(main, ["compare", str(ok), str(tmp_path)]).output
+    lines = [line.split() for line in printed.splitlines()]
+    assert ["samples", "3", "5"] in lines
+    assert [line[-1] for line in lines if line[:1] == ["draw"]] == ["+0.25"]
+    assert ["more", "-", "1", "-"] in lines
+    assert "Rows: 3 and 4, 1 differ" in printed
+    assert "noise" not in printed
+    (tmp_path / "results.json").write_text("{}")
+    assert CliRunner().invoke(main, ["compare", str(ok), str(tmp_path)]).exit_code == 1
+
+
+@pytest.mark.slow
+def test_one_run_is_rendered_as_a_page(ok: Path) -> None:
+    result = CliRunner().invoke(main, ["html", str(ok)])
+    assert result.exit_code == 0, result.output
+    page = ok / "html" / "01_ok.html"
+    assert result.output.strip() == f"open {page}"
+    assert "A notebook that works" in page.read_text()
+    assert "it&#39;s 3 True" in page.read_text() or "it's 3 True" in page.read_text()
+
+
+def test_a_folder_that_is_no_run_is_one_sentence(tmp_path: Path) -> None:
+    for command in (["html", str(tmp_path)], ["compare", str(tmp_path), str(tmp_path)]):
+        result = CliRunner().invoke(main, command)
+        assert result.exit_code == 1
+        assert len(result.output.splitlines()) == 1

@@ -31,7 +31,7 @@ RECIPE: dict[str, Any] = {
         "num_attention_heads": 6,
         "num_key_value_heads": 2,
         "head_dim": 8,
-        "max_position_embeddings": 4096,
+        "max_position_embeddings": 32768,
         "rms_norm_eps": 1.0e-6,
         "tie_word_embeddings": True,
         "rope_parameters": {

@@ -17,6 +17,7 @@ FAMILIES: dict[str, Callable[[LoadedModel, Shown], Layout]] = {
     "qwen3_vl": qwen3_vl.item_layout,
     "qwen3_vl_moe": qwen3_vl.item_layout,
     "qwen2_5_vl": qwen3_vl.item_layout,
+    "qwen2_vl": qwen3_vl.item_layout,
     "internvl": internvl.item_layout,
     "llava_onevision": llava_onevision.item_layout,
 }
@@ -45,15 +46,18 @@ def visual_cells(
                 f"layout of {family} asks for {made.tokens}; were processor or model settings changed?"
             )
 
+    sizes = tuple(item.source if all(item.source) else item.size for item in items)
+    scales = [np.divide(size, item.size) for size, item in zip(sizes, items, strict=True)]
+    boxes = [made.box * np.tile(scale, 2) for made, scale in zip(layouts, scales, strict=True)]
     nothing = layout(np.zeros((0, 4)))  # so that a sample without media has an empty table
     none = np.zeros(0, dtype=np.int64)
     return Cells(
         position=np.concatenate([none, *(at[made.place] for at, made in zip(places, layouts, strict=True))]),
         item=np.concatenate([none, *(np.full(len(made.box), number) for number, made in enumerate(layouts))]),
-        box=np.concatenate([made.box for made in (nothing, *layouts)]),
+        box=np.concatenate([nothing.box, *boxes]),
         view=np.concatenate([made.view for made in (nothing, *layouts)]),
         frames=np.concatenate([made.frames for made in (nothing, *layouts)]),
-        sizes=tuple(item.size for item in items),
+        sizes=sizes,
     )
 
 

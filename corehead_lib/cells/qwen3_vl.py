@@ -1,4 +1,4 @@
-"""Cells of Qwen3-VL and Qwen2.5-VL: one stretched grid per image, or per group of frames, row by row.
+"""Cells of Qwen2-VL, Qwen2.5-VL and Qwen3-VL: one stretched grid per image, or per group of frames, row by row.
 
 Images and frames are stretched (never cropped or padded) to whole cells of patch_size * merge_size pixels;
 tokens follow one another row by row, one per cell. Frames are taken in groups of temporal_patch_size,

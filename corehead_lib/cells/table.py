@@ -29,11 +29,12 @@ class Cells:
 class Shown:
     """One media item as the processor got it."""
 
-    size: tuple[int, int]  # width, height in pixels, after EXIF rotation
+    size: tuple[int, int]  # width, height in pixels as handed over, after EXIF rotation
     frames: int  # of a clip; 0 for an image
     number: int  # among the batch's images, or among its clips
     alone: bool  # the only image of its sample
     inputs: Mapping[str, Any]  # what the processor returned for the batch
+    source: tuple[int, int] = (0, 0)  # its size before it was shrunk to a pixel budget; (0, 0): it was not
 
     def __str__(self) -> str:
         kind = f"clip of {self.frames} frames" if self.frames else "image"

@@ -5,15 +5,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
-from PIL import Image, ImageOps
+from PIL import Image
 
 from corehead_lib.errors import CoreheadError
+from corehead_lib.pictures import check_mode, rgb
 
 MOST_PIXELS = 2**27  # of one picture; more is taken for a decompression bomb
 
 
 class LazyImage(Image.Image):
-    """A PIL image, RGB and upright (EXIF rotation applied), whose pixels are read on first use.
+    """A PIL image, as ``pictures.rgb`` shows it, whose pixels are read on first use.
 
     Only the picture that was read last keeps its pixels, so thousands of pages can wait in a list of samples. A
     picture that is written to keeps what was written. Damaged pixels raise CoreheadError.
@@ -31,7 +32,7 @@ class LazyImage(Image.Image):
         if latest and latest[0] is self:
             return latest[1]
         try:
-            upright = ImageOps.exif_transpose(self._read()).convert("RGB")
+            upright = rgb(self._read())
         except CoreheadError:
             raise
         except Exception as error:  # PIL raises OSError, SyntaxError, struct.error, ... on damaged files
@@ -69,11 +70,12 @@ def picture(source: Path | Callable[[], bytes], name: str = "") -> LazyImage:
 
     try:
         with Image.open(source) if isinstance(source, Path) else read() as header:
+            check_mode(header)
             width, height = header.size
             if header.getexif().get(0x0112, 1) in (5, 6, 7, 8):  # orientation on its side
                 width, height = height, width
-    except CoreheadError:
-        raise
+    except CoreheadError as error:
+        raise CoreheadError(f"{error}: {name}") from error
     except Exception as error:
         raise CoreheadError(f"unreadable picture: {name}: {error}") from error
     if width * height > MOST_PIXELS:

@@ -1,6 +1,5 @@
 """The paper's datasets, from a folder on disk: one entry point for all of their loaders."""
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,9 +12,9 @@ from corehead_lib.data.manifest import find_manifest, how_to_get
 from corehead_lib.data.records import Loaded, collect, known_tasks, tell
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError
+from corehead_lib.known import VARIABLE as VARIABLE
+from corehead_lib.known import data_root
 from corehead_lib.samples import Box, Evidence, Frames, Pages, Sample, TextSpan
-
-VARIABLE = "COREHEAD_DATA"  # the environment variable that says where datasets are kept
 
 
 @dataclass(frozen=True)
@@ -45,15 +44,6 @@ SOURCES = {
     "mmlongbench-doc": Source("mmlongbench_doc", "mmlongbench-doc", evidence={Pages: {}}),
     "mlvu": Source("mlvu", "mlvu"),
 }
-
-
-def data_root() -> Path:
-    """Where datasets are kept: $COREHEAD_DATA, else a cache folder of the user."""
-    if os.environ.get(VARIABLE):
-        return Path(os.environ[VARIABLE]).expanduser()
-    import pooch  # here, so that importing this package stays quick
-
-    return Path(pooch.os_cache("corehead"))
 
 
 def load(

@@ -1,0 +1,76 @@
+"""What is refused in a checkpoint: all that would load without a word and be another model than it seems."""
+
+import re
+import warnings
+from typing import Any
+
+import torch
+from transformers import PretrainedConfig, PreTrainedModel
+
+from corehead_lib.errors import CoreheadError
+from corehead_lib.known import Known
+
+
+def check_device(device: str) -> None:
+    """Raise CoreheadError unless tensors with numbers in them can be made on ``device``."""
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise CoreheadError(f"device={device!r}, but this machine has no CUDA GPU that torch can use.")
+    try:
+        torch.zeros(1, device=device).item()
+    except (
+        Exception
+    ) as error:  # RuntimeError, AssertionError, NotImplementedError: as the device's backend likes
+        raise CoreheadError(f"device={device!r} is not to be had here; use 'cpu' or 'cuda'.") from error
+
+
+def check_config(name: str, config: PretrainedConfig) -> None:
+    """Refuse what would load, but is not what scores are made for; reads no weights."""
+    text = config.get_text_config()
+    quantised = getattr(config, "quantization_config", None) or getattr(text, "quantization_config", None)
+    if quantised:
+        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+        raise CoreheadError(
+            f"{name!r} is a quantised checkpoint ({method}): its heads are not those of the model that was trained; "
+            "load the full weights, with dtype='bfloat16' to save memory."
+        )
+    kinds = getattr(text, "layer_types", None) or []
+    linear = [layer for layer, kind in enumerate(kinds) if "attention" not in kind or "linear" in kind]
+    if linear:
+        raise CoreheadError(
+            f"{name!r} mixes attention with other layers: {len(linear)} of {len(kinds)}, layer {linear[0]} first, have "
+            f"{kinds[linear[0]]}, so no heads that look at tokens; only models with heads in every layer are supported."
+        )
+
+
+def check_weights(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
+    """Refuse weights that are missing, left over or no numbers: each would be another model, without a word."""
+    absent = sorted(report["missing_keys"])
+    if absent:
+        raise CoreheadError(
+            f"The weights of {name!r} lack {len(absent)} tensors, {absent[0]} first: they would be random numbers."
+        )
+    unused = sorted(key for key in report["unexpected_keys"] if re.search(r"layers\.\d|blocks\.\d|lora", key))
+    if unused:
+        raise CoreheadError(
+            f"The weights of {name!r} hold {len(unused)} tensors that its config has no place for, {unused[0]} first: "
+            "weights and config.json belong to different models."
+        )
+    broken = [key for key, part in model.named_parameters() if not torch.isfinite(part).all()]
+    if broken:
+        raise CoreheadError(
+            f"The weights of {name!r} hold NaN or infinity, in {broken[0]} first: the file is damaged, or does not fit "
+            f"into {model.dtype}."
+        )
+
+
+def check_numbers(known: Known, geometry: dict[str, int], text: PretrainedConfig) -> None:
+    """Compare what is known with the config that was loaded; numbers written down from memory only warn."""
+    hidden, context = getattr(text, "hidden_size", None), getattr(text, "max_position_embeddings", None)
+    wrong = known.disagreements({**geometry, "hidden": hidden, "context": context})
+    if not wrong:
+        return
+    message = f"{known.name} is not the model of data_manifests/{known.name}.yaml ({'; '.join(wrong)})"
+    if known.from_memory:
+        warnings.warn(f"{message}; the manifest's numbers are from memory, correct it.", stacklevel=3)
+    else:
+        raise CoreheadError(f"{message}: load the right checkpoint, or correct the manifest.")
