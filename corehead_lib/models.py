@@ -99,12 +99,16 @@ def load_model(
     logging.disable_progress_bar()
     try:
         check_config(name, AutoConfig.from_pretrained(source))
-        if find_adapter_config_file(str(source)):
+        if (local and any(folder.glob("adapter_*"))) or find_adapter_config_file(str(source)):
             raise CoreheadError(
                 f"{name!r} holds a LoRA adapter (adapter_config.json), which would not be used: merge it into the weights "
                 "(peft's merge_and_unload), or take it away."
             )
         processor = AutoProcessor.from_pretrained(source)
+        if not hasattr(processor, "image_processor"):
+            raise CoreheadError(
+                f"{name!r} has no processor for images: processor_config.json is missing or no model's."
+            )
         model, report = AutoModelForImageTextToText.from_pretrained(
             source, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, output_loading_info=True
         )

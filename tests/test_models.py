@@ -1,14 +1,18 @@
 """Loading models: what is read, and one clear sentence for everything that can be wrong."""
 
+import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 import yaml
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from corehead_lib import known, models
+from corehead_lib.checkpoint import check_config
 from corehead_lib.data import manifest
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel, load_model, weights_checksum, zoo_names
@@ -153,6 +157,71 @@ def test_a_wrong_manifest_is_refused_by_file_and_field(fields: dict, message: st
 def test_the_projects_own_manifests_are_valid() -> None:
     assert "scenes" in manifest.read_manifests("dataset")
     manifest.read_manifests("model")
+
+
+def edit_config(folder: Path, **changes: Any) -> None:
+    """Change config.json; ``text`` holds changes of its text_config."""
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"].update(changes.pop("text", {}))
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+
+
+@pytest.mark.parametrize("method", ["awq", "gptq", "bitsandbytes", "fp8", "compressed-tensors", "new one"])
+def test_a_quantised_checkpoint_is_refused(copy: Path, method: str) -> None:
+    edit_config(copy, quantization_config={"quant_method": method, "bits": 4})
+    with pytest.raises(CoreheadError) as error:
+        load_model(str(copy))
+    assert f"is a quantised checkpoint ({method})" in one_sentence(error)
+
+
+@pytest.mark.parametrize("files", [["adapter_config.json"], ["adapter_model.safetensors"]])
+def test_an_adapter_beside_the_weights_is_refused(copy: Path, files: list[str]) -> None:
+    for name in files:
+        (copy / name).write_bytes((copy / WEIGHTS).read_bytes() if name.endswith("tensors") else b"{}")
+    with pytest.raises(CoreheadError, match="holds a LoRA adapter"):
+        load_model(str(copy))
+
+
+def test_layers_without_heads_are_refused(copy: Path) -> None:
+    edit_config(copy, text={"layer_types": ["linear_attention", "full_attention", "linear_attention"]})
+    with pytest.raises(CoreheadError, match="2 of 3, layer 0 first, have linear_attention"):
+        load_model(str(copy))
+
+
+def test_sliding_windows_are_attention() -> None:
+    text = SimpleNamespace(layer_types=["full_attention", "sliding_attention"])
+    check_config("x", SimpleNamespace(get_text_config=lambda: text))  # type: ignore[arg-type]
+
+
+def test_a_config_with_fewer_layers_than_the_weights_is_refused(copy: Path) -> None:
+    edit_config(copy, text={"num_hidden_layers": 2})
+    with pytest.raises(CoreheadError, match=r"hold \d+ tensors that its config has no place for"):
+        load_model(str(copy))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused(copy: Path, value: float) -> None:
+    weights = load_file(copy / WEIGHTS)
+    name = next(name for name in weights if "q_proj" in name)
+    weights[name][0, 0] = value
+    save_file(weights, copy / WEIGHTS, metadata={"format": "pt"})
+    with pytest.raises(CoreheadError, match=rf"NaN or infinity, in {name}"):
+        load_model(str(copy))
+
+
+@pytest.mark.parametrize("device", ["xpu", "mps", "meta", "tpu", "", "cpu:x"])
+def test_a_device_that_is_not_there_is_refused(tiny_folder: Path, device: str) -> None:
+    with pytest.raises(CoreheadError, match=f"device='{device}' is not to be had here"):
+        load_model(str(tiny_folder), device=device)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "processor_config.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"\xff\xfe", b'{"model_type": "no such"}'])
+def test_damaged_settings_are_refused_in_one_sentence(copy: Path, file: str, content: bytes) -> None:
+    (copy / file).write_bytes(content)
+    with pytest.raises(CoreheadError) as error:
+        load_model(str(copy))
+    assert one_sentence(error).startswith(f"Cannot load '{copy}'")
 
 
 @pytest.mark.parametrize("dtype", ["flaot32", "Tensor", ""])

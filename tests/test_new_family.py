@@ -1,7 +1,7 @@
 """CONTRIBUTING.md's steps to add a family, walked with models that the package does not train.
 
 LLaVA 1.5 stands for a family that the package does not know at all: one layout function and one line in the
-registry make everything else work. Qwen2.5-VL is registered, with Qwen3-VL's layout.
+registry make everything else work. Qwen2-VL and Qwen2.5-VL are registered, with Qwen3-VL's layout.
 """
 
 from pathlib import Path
@@ -20,7 +20,10 @@ from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
+    Qwen2VLConfig,
+    Qwen2VLForConditionalGeneration,
     Qwen2VLImageProcessor,
+    Qwen2VLProcessor,
     Qwen2VLVideoProcessor,
 )
 
@@ -125,10 +128,10 @@ def test_a_clip_is_refused_where_the_model_takes_none(registered: LoadedModel) -
         encode(registered, [prompt(coded_clip(48, 48, 2))])
 
 
-@pytest.fixture(scope="module")
-def older(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    """A tiny Qwen2.5-VL."""
-    folder: Path = tmp_path_factory.mktemp("qwen2_5_vl")
+@pytest.fixture(scope="module", params=["qwen2_vl", "qwen2_5_vl"])
+def older(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    """A tiny Qwen2-VL, and a tiny Qwen2.5-VL."""
+    folder: Path = tmp_path_factory.mktemp(request.param)
     tokenizer = build_tokenizer(corpus(), 400)
     ids = {
         f"{name}_token_id": tokenizer.convert_tokens_to_ids(token)
@@ -140,13 +143,16 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
         )
     }
     rope = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 1, 1]}
-    config = Qwen2_5_VLConfig(
-        text_config={
-            **{k: v for k, v in PLAIN_TEXT.items() if k != "head_dim"},
-            "rope_parameters": rope,
-            "vocab_size": len(tokenizer),
+    vision = {
+        "qwen2_vl": {
+            "depth": 1,
+            "embed_dim": 32,
+            "num_heads": 2,
+            "mlp_ratio": 2,
+            "patch_size": 8,
+            "hidden_size": 48,
         },
-        vision_config={
+        "qwen2_5_vl": {
             "depth": 1,
             "hidden_size": 32,
             "intermediate_size": 64,
@@ -156,13 +162,26 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
             "window_size": 32,
             "fullatt_block_indexes": [0],
         },
+    }
+    made = {
+        "qwen2_vl": (Qwen2VLConfig, Qwen2VLForConditionalGeneration, Qwen2VLProcessor),
+        "qwen2_5_vl": (Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLProcessor),
+    }
+    make_config, make_model, make_processor = made[request.param]
+    config = make_config(
+        text_config={
+            **{k: v for k, v in PLAIN_TEXT.items() if k != "head_dim"},
+            "rope_parameters": rope,
+            "vocab_size": len(tokenizer),
+        },
+        vision_config=vision[request.param],
         **ids,
     )
     torch.manual_seed(0)
-    Qwen2_5_VLForConditionalGeneration(config).save_pretrained(folder)
+    make_model(config).save_pretrained(folder)
     shared = {**PIXELS, "patch_size": 8, "size": {"shortest_edge": 4096, "longest_edge": 1048576}}
     video = "<|vision_start|><|video_pad|><|vision_end|>"
-    Qwen2_5_VLProcessor(
+    make_processor(
         image_processor=Qwen2VLImageProcessor(**shared),
         tokenizer=tokenizer,
         video_processor=Qwen2VLVideoProcessor(**shared),
@@ -172,7 +191,7 @@ def older(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 
 @pytest.mark.parametrize("frames", [1, 2, 5])
-def test_qwen2_5_vl_shares_the_layout_of_qwen3_vl(older: LoadedModel, frames: int) -> None:
+def test_older_qwens_share_the_layout_of_qwen3_vl(older: LoadedModel, frames: int) -> None:
     blind = blinded(older)
     check(blind, prompt(*[coded(*size) for size in SIZES]))
     check(blind, prompt(coded(60, 90), coded_clip(96, 64, frames), coded(64, 64)))

@@ -9,16 +9,14 @@ from corehead_lib.interventions.base import (
     heads_of_layer,
 )
 from corehead_lib.interventions.edges import Knockout, UniformAttention
-from corehead_lib.interventions.recorded import (
+from corehead_lib.interventions.means import (
     CLASSES,
     MeanAblation,
     Means,
-    Outputs,
-    Patch,
     mean_outputs,
-    partner_outputs,
     position_classes,
 )
+from corehead_lib.interventions.partners import Outputs, Patch, partner_outputs
 
 __all__ = [
     "CLASSES",

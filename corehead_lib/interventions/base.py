@@ -85,9 +85,11 @@ class Replacement(Intervention):
         if not heads or not len(rows):
             return output
         output = output.clone()
-        output[:, rows[:, None], torch.tensor(heads, device=rows.device)] = torch.as_tensor(
-            self.values(call, heads, rows), dtype=output.dtype, device=output.device
-        )
+        value = torch.as_tensor(self.values(call, heads, rows), dtype=output.dtype, device=output.device)
+        if len(rows) == output.shape[1]:
+            output[:, :, heads] = value
+        else:
+            output[:, rows[:, None], torch.tensor(heads, device=rows.device)] = value
         return output
 
 
