@@ -76,11 +76,15 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
                 "unparsable": int((~asked.parsed).sum()),
                 "score": asked.score.mean(),
                 "score_parsed": asked.score[asked.parsed].mean(),
-                "overlap": asked.overlap.fillna(0).mean() if SCORES[rule].overlap else np.nan,
+                "overlap": asked.overlap.fillna(0).mean() if SCORES[str(rule)].overlap else np.nan,
             }
         )
     documents = table[(table.rule == "document") & (table.refused == "")]
-    f1 = doc_f1(documents.score, documents.gold, documents.text) if len(documents) else np.nan
+    f1 = (
+        doc_f1(list(documents.score), list(documents.gold), list(documents.text))
+        if len(documents)
+        else np.nan
+    )
     return pd.DataFrame(rows).assign(f1=lambda t: np.where(t.rule == "document", f1, np.nan))
 
 
@@ -108,7 +112,7 @@ def _judged(loaded: LoadedModel, samples: Sequence[Sample], score: str, tokens: 
     rows: list[dict[str, Any]] = []
     asked: list[tuple[int, Sample, Convention | None]] = []
     for sample in samples:
-        row = {"id": sample.id, "task": sample.task, "group": sample.group, "rule": "", "gold": sample.answer}
+        row: dict[str, Any] = {"id": sample.id, "task": sample.task, "group": sample.group, "rule": ""}
         row |= {
             "text": "",
             "ended": False,

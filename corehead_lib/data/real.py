@@ -12,6 +12,7 @@ from corehead_lib.data.manifest import find_manifest, how_to_get
 from corehead_lib.data.records import Loaded, collect, known_tasks, tell
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError
+from corehead_lib.places import VARIABLE as VARIABLE
 from corehead_lib.places import data_root
 from corehead_lib.samples import Box, Evidence, Frames, Pages, Sample, TextSpan
 
