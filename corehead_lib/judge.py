@@ -58,7 +58,7 @@ def judge(
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Add up what ``judge`` returns: a row for each rule and task.
+    """Add up what ``judge`` returns: a row for each rule and task; MLVU's M-Avg is the mean of its column ``score``.
 
     Columns: ``samples`` (those that were asked), ``refused``, ``unparsable``, ``score`` (mean over samples, unparsable ones as 0:
     the dataset's own), ``score_parsed`` (mean over those that could be read), ``overlap`` (mean IoU, unparsable ones as 0), and
