@@ -46,7 +46,7 @@ class Convention:
     def units(self) -> Corners:
         """How many of the model's units make the picture's width and height, for each corner."""
         whole: dict[str, tuple[float, float]] = {THOUSANDTHS: (1000, 1000), FRACTIONS: (1, 1)}
-        return whole.get(self.kind, self.shown) * 2  # type: ignore[return-value]
+        return whole.get(self.kind, self.shown) * 2
 
     def read(self, text: str) -> Corners | None:
         """Return the first box in a model's answer, in pixels of the source; None if there is none in its units.

@@ -58,7 +58,7 @@ def judge(
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """Add up what ``judge`` returns: a row for each rule and task.
+    """Add up what ``judge`` returns: a row for each rule and task; MLVU's M-Avg is the mean of its column ``score``.
 
     Columns: ``samples`` (those that were asked), ``refused``, ``unparsable``, ``score`` (mean over samples, unparsable ones as 0:
     the dataset's own), ``score_parsed`` (mean over those that could be read), ``overlap`` (mean IoU, unparsable ones as 0), and
@@ -76,11 +76,15 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
                 "unparsable": int((~asked.parsed).sum()),
                 "score": asked.score.mean(),
                 "score_parsed": asked.score[asked.parsed].mean(),
-                "overlap": asked.overlap.fillna(0).mean() if SCORES[rule].overlap else np.nan,
+                "overlap": asked.overlap.fillna(0).mean() if SCORES[str(rule)].overlap else np.nan,
             }
         )
     documents = table[(table.rule == "document") & (table.refused == "")]
-    f1 = doc_f1(documents.score, documents.gold, documents.text) if len(documents) else np.nan
+    f1 = (
+        doc_f1(list(documents.score), list(documents.gold), list(documents.text))
+        if len(documents)
+        else np.nan
+    )
     return pd.DataFrame(rows).assign(f1=lambda t: np.where(t.rule == "document", f1, np.nan))
 
 
@@ -108,7 +112,7 @@ def _judged(loaded: LoadedModel, samples: Sequence[Sample], score: str, tokens: 
     rows: list[dict[str, Any]] = []
     asked: list[tuple[int, Sample, Convention | None]] = []
     for sample in samples:
-        row = {"id": sample.id, "task": sample.task, "group": sample.group, "rule": "", "gold": sample.answer}
+        row: dict[str, Any] = {"id": sample.id, "task": sample.task, "group": sample.group, "rule": ""}
         row |= {
             "text": "",
             "ended": False,

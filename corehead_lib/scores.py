@@ -112,7 +112,9 @@ SCORES = {
     ),
     "exact": Score(lambda t, s, c: t.strip() or None, lambda r, s: float(r in (s.answer, *s.accepted))),
 }
-OF = {  # dataset -> score, or task -> score; a sample's id begins with its dataset
+OF: dict[
+    str, str | dict[str, str]
+] = {  # dataset -> score, or task -> score; a sample's id begins with its dataset
     "refcocog": "box",
     "vidstg": {"declarative": "time", "interrogative": "contained"},
     "mlvu": "choice",

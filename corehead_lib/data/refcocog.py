@@ -38,7 +38,8 @@ TOLERANCE = 1.0  # pixels, between two statements of the same box
 def records(folder: Path, report: Report, subsets: tuple[str, ...] = ("test",)) -> Iterator[Record]:
     """Yield one record per reference of the dataset's own ``subsets`` (UMD: train, val, test share no photograph).
 
-    The first expression of a reference is asked for; the answer is its box "[x0, y0, x1, y1]" in whole pixels. Groups are
+    The first expression of a reference is asked for; the answer is its box "[x0, y0, x1, y1]" in whole pixels of
+    the source; ``judge.in_its_units`` asks each model in the units that it answers in. Groups are
     COCO image numbers, so our splits never share a photograph, whatever the subsets. A reference that stands twice
     (lmms-lab's val) is read once.
 
@@ -123,9 +124,7 @@ def _record(id: str, image: int, expression: str, xywh: Any, read: Any, report: 
         x, y, width, height = (float(value) for value in xywh)
         target = box((x, y, x + width, y + height), photograph.size, report)
         corners = ", ".join(str(round(c)) for c in (target.x0, target.y0, target.x1, target.y1))
-        question = (
-            f"Where is {expression.strip().rstrip('.')}? Answer with its box [x0, y0, x1, y1] in pixels."
-        )
+        question = f"Where is {expression.strip().rstrip('.')}? Answer with its box [x0, y0, x1, y1]."
         return Sample(id, "refer", question, f"[{corners}]", (photograph,), (target,))
 
     return Record(id, f"coco/{int(image)}", "refer", build)
