@@ -84,4 +84,6 @@ def fetch(name: str, data_dir: Path | None, only: tuple[str, ...], accept_terms:
     manifest = read_manifests("model").get(name) or find_manifest(name, "dataset")
     folder = data_dir or data_root() / name
     bring(manifest, folder, only, accept_terms, click.echo)
-    click.echo(f"{name} is in {folder}" + (f"; run with -p model {folder}" if manifest.kind == "model" else ""))
+    click.echo(
+        f"{name} is in {folder}" + (f"; run with -p model {folder}" if manifest.kind == "model" else "")
+    )

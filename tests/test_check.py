@@ -10,7 +10,6 @@ from corehead_lib.data.check import Finding, check, verified
 from corehead_lib.data.manifest import find_manifest
 
 
-
 def found(dataset: str, folder: Path) -> dict[str, Finding]:
     """The findings without those about files of other sizes, and numbers of records, than the real ones."""
     manifest = find_manifest(real.SOURCES[dataset].manifest, "dataset").model_copy(update={"expected": {}})
@@ -73,7 +72,12 @@ def test_check_opens_pictures(tmp_path: Path) -> None:
     ("dataset", "build", "subject", "form"),
     [
         ("mmdocir", mmdocir.build_files, "MMDocIR_pages.parquet", "**/page_images, 23 files"),
-        ("mmlongbench-doc", mmlongbench_doc.build, "data/train-00000-of-00001.parquet", "samples.json, 1 files"),
+        (
+            "mmlongbench-doc",
+            mmlongbench_doc.build,
+            "data/train-00000-of-00001.parquet",
+            "samples.json, 1 files",
+        ),
         ("refcocog", refcocog.build_refer, "data/test-*.parquet", "**/refs(umd).p, 1 files"),
         ("refcocog", refcocog.build_refer, "train2014.zip", "**/train2014, 3 files"),
     ],

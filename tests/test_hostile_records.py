@@ -68,7 +68,9 @@ def spoiled(entries: Any, rng: random.Random) -> Any:
     """A copy with one value replaced by junk, dropped, or doubled."""
     entries = copy.deepcopy(entries)
     every = list(places(entries))
-    depth = rng.choice(sorted({len(path) for path in every}))  # as often a whole record as one of its many leaves
+    depth = rng.choice(
+        sorted({len(path) for path in every})
+    )  # as often a whole record as one of its many leaves
     *way, last = rng.choice([path for path in every if len(path) == depth])
     inside = entries
     for key in way:
@@ -142,14 +144,16 @@ def sound(sample: Sample) -> None:
 def load(dataset: str, folder: Path) -> Loaded | None:
     try:
         return real.load(dataset, data_dir=folder, check_pixels=False, **OPTIONS.get(dataset, {}))
-    except CoreheadError as error:  # anything else fails the test
-        assert len(str(error)) < 6000
+    except CoreheadError:  # anything else fails the test
         return None
 
 
 def mark(sample: Sample) -> str:
     """Everything of a sample but its pixels, which nothing here touches."""
-    media = [(m.index, m.fps, len(m.frames)) if isinstance(m, Clip) else (m.size, vars(m)["_name"]) for m in sample.media]
+    media = [
+        (m.index, m.fps, len(m.frames)) if isinstance(m, Clip) else (m.size, vars(m)["_name"])
+        for m in sample.media
+    ]
     return repr((sample.task, sample.question, sample.answer, sample.evidence, sample.options, sample.context,
                  sample.group, sample.form, sample.accepted, media))  # fmt: skip
 

@@ -40,7 +40,13 @@ def assert_red_pages(sample: Sample) -> None:
 
 @pytest.mark.parametrize(
     "named",
-    [str, lambda n: n.removesuffix(".pdf"), str.upper, lambda n: f"docs/{n}", lambda n: n.replace(".pdf", ".PDF")],
+    [
+        str,
+        lambda n: n.removesuffix(".pdf"),
+        str.upper,
+        lambda n: f"docs/{n}",
+        lambda n: n.replace(".pdf", ".PDF"),
+    ],
 )
 def test_mmdocir_names_are_joined_whichever_way_they_are_written(named: Callable, tmp_path: Path) -> None:
     mmdocir.build(tmp_path, named=named)
@@ -103,7 +109,9 @@ def test_mmdocir_numbering_without_a_proof_is_refused_with_the_questions_ids(
     if proven:
         assert_red_pages(by_id(load("mmdocir", tmp_path))[f"{LONG}/0"])
     else:
-        with pytest.raises(CoreheadError, match=r"unproven numbering: mmdocir/.* neither a page 0 nor a last"):
+        with pytest.raises(
+            CoreheadError, match=r"unproven numbering: mmdocir/.* neither a page 0 nor a last"
+        ):
             load("mmdocir", tmp_path)
 
 
@@ -176,7 +184,9 @@ def test_vidstg_answers_and_time_marks_count_from_the_same_moment(
     assert isinstance(span, Frames)
     start, stop = map(float, sample.answer.split(" to "))
     marks = [frame / clip.fps for frame in clip.index]  # what processors write between frames
-    assert [start <= mark < stop for mark in marks] == [span.start <= i < span.stop for i in range(len(marks))]
+    assert [start <= mark < stop for mark in marks] == [
+        span.start <= i < span.stop for i in range(len(marks))
+    ]
     assert f"seconds {begin / 24:.1f} to 2.0 of a video" in sample.question
     assert abs(time_of(clip.frames[span.start]) - 36) < 0.75
 
@@ -218,7 +228,9 @@ def test_refcocog_loads_from_the_root_of_refer_or_its_own_folder(below: str, tmp
 @pytest.mark.parametrize("other", ["RefCOCO", "refcoco+", "refclef", "refcoco-plus"])
 def test_refcocog_never_takes_the_files_of_a_neighbour(other: str, tmp_path: Path) -> None:
     refcocog.build(tmp_path / other)
-    with pytest.raises(CoreheadError, match=rf"refcocog is not among them; .* in {other}".replace("+", r"\+")):
+    with pytest.raises(
+        CoreheadError, match=rf"refcocog is not among them; .* in {other}".replace("+", r"\+")
+    ):
         load("refcocog", tmp_path)
     refcocog.build(tmp_path / "a")
     assert set(by_id(load("refcocog", tmp_path))) == {"10", "11"}
@@ -334,7 +346,9 @@ def test_an_erratum_holds_for_the_list_of_pages_that_it_was_found_for(
     monkeypatch.setattr(mmlongbench_doc, "RECORDS", records)
     loaded = load("mmlongbench-doc", mmlongbench_doc.build(tmp_path))
     assert by_id(loaded)["0"].evidence == (Pages((1,)),)  # says 1, is 2
-    assert by_id(loaded)["1"].evidence == (Pages((1,)),)  # says 2, the erratum was found for a list that says 1
+    assert by_id(loaded)["1"].evidence == (
+        Pages((1,)),
+    )  # says 2, the erratum was found for a list that says 1
     assert loaded.report.notes == {"page numbers that are printed ones, corrected": 1}
 
 

@@ -39,7 +39,9 @@ def check(manifest: Manifest, folder: Path) -> list[Finding]:
     where annotations and media do not belong together.
     """
     findings = [_file(file, folder) for file in manifest.files]
-    for number, (name, source) in enumerate((n, s) for n, s in SOURCES.items() if s.manifest == manifest.name):
+    for number, (name, source) in enumerate(
+        (n, s) for n, s in SOURCES.items() if s.manifest == manifest.name
+    ):
         findings += _records(name, source, manifest, folder, main=number == 0)
     return findings
 
@@ -71,7 +73,9 @@ def _file(file: DataFile, folder: Path) -> Finding:
 
 
 def _amount(found: list[Path]) -> str:
-    files = [p for path in found for p in ([path] if path.is_file() else find(path, ("**/*",))) if p.is_file()]
+    files = [
+        p for path in found for p in ([path] if path.is_file() else find(path, ("**/*",))) if p.is_file()
+    ]
     return f"{len(files):,} files, {sum(path.stat().st_size for path in files):,} bytes"
 
 
@@ -95,10 +99,14 @@ def _counts(manifest: Manifest, report: Report, records: list[Record], total: in
     for name, count in {"records": total, "groups": len({record.group for record in records})}.items():
         expected = manifest.expected.get(name)
         status: Status = "unverified" if expected is None else "ok" if expected == count else "WRONG"
-        findings.append(Finding(name, status, f"{count:,}" + (f", expected {expected:,}" if expected else "")))
+        findings.append(
+            Finding(name, status, f"{count:,}" + (f", expected {expected:,}" if expected else ""))
+        )
     kinds = report.reasons()
     kinds.subtract(reasons[file].split(": ")[0] for file in report.files)
-    return findings + [Finding("refused", "unverified", f"{n:,}: {kind}") for kind, n in kinds.items() if n > 0]
+    return findings + [
+        Finding("refused", "unverified", f"{n:,}: {kind}") for kind, n in kinds.items() if n > 0
+    ]
 
 
 def _media(name: str, records: list[Record], total: int, main: bool) -> list[Finding]:

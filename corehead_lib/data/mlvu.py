@@ -54,7 +54,11 @@ def records(folder: Path, report: Report, frames: int = FRAMES) -> Iterator[Reco
 def _record(
     id: str, task: str, entry: dict, videos: dict[tuple[str, str], Path], most: int, report: Report
 ) -> Record:
-    question, given, answer = entry["question"].strip(), list(map(written, entry["candidates"])), entry["answer"]
+    question, given, answer = (
+        entry["question"].strip(),
+        list(map(written, entry["candidates"])),
+        entry["answer"],
+    )
     if answer not in given:
         raise CoreheadError(f"no such option: the answer {answer!r} is none of {given}")
     if not question:

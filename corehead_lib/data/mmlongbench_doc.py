@@ -88,7 +88,10 @@ def checked(document: str, question: str, numbers: list[int]) -> tuple[list[int]
     corrected, disputed = errata()
     says, pages, why = corrected.get(key, ([], [], ""))
     if says and says == sorted(set(numbers)):
-        return pages, f"page numbers that are {'printed ones' if why == 'printed' else f'counted {why}'}, corrected"
+        return (
+            pages,
+            f"page numbers that are {'printed ones' if why == 'printed' else f'counted {why}'}, corrected",
+        )
     return numbers, "questions for which MMDocIR lists other pages" if key in disputed else ""
 
 

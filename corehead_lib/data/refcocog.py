@@ -22,8 +22,16 @@ from corehead_lib.samples import Sample
 
 TASKS = ("refer",)
 FORMS = ("**/refs(umd).p", "**/refs(google).p", "**/*.parquet")
-NAMED = re.compile(r"ref(coco(g|\+|[-_]?plus)?|clef)")  # folders of the datasets that lie side by side in refer
-PHOTOGRAPHS = ("train2014", "images/mscoco/images/train2014", "images/train2014", "images", "mscoco/images/train2014")
+NAMED = re.compile(
+    r"ref(coco(g|\+|[-_]?plus)?|clef)"
+)  # folders of the datasets that lie side by side in refer
+PHOTOGRAPHS = (
+    "train2014",
+    "images/mscoco/images/train2014",
+    "images/train2014",
+    "images",
+    "mscoco/images/train2014",
+)
 TOLERANCE = 1.0  # pixels, between two statements of the same box
 
 
@@ -135,13 +143,19 @@ def _ours(paths: list[Path], folder: Path) -> list[Path]:
     """Those that do not lie in the folder of another dataset. Raises CoreheadError if none or several folders are left."""
 
     def dataset(path: Path) -> str:
-        named = [part.lower() for part in path.relative_to(folder).parts[:-1] if NAMED.fullmatch(part.lower())]
+        named = [
+            part.lower() for part in path.relative_to(folder).parts[:-1] if NAMED.fullmatch(part.lower())
+        ]
         return named[-1] if named else ""
 
     ours = [path for path in paths if dataset(path) == "refcocog"] or [p for p in paths if not dataset(p)]
     where = sorted({str(path.parent) for path in ours})
     if len(where) != 1:
-        several = f"lies in several folders, {', '.join(where)}: choose one of them" if where else "is not among them"
+        several = (
+            f"lies in several folders, {', '.join(where)}: choose one of them"
+            if where
+            else "is not among them"
+        )
         met = ", ".join(sorted({path.parent.name for path in paths}))
         raise CoreheadError(f"refcocog {several}; {folder} holds {paths[0].name} in {met}.")
     return ours

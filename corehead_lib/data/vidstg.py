@@ -86,7 +86,9 @@ def _record(
             names = {thing["tid"]: thing["category"] for thing in entry["subject/objects"]}
             return Sample(id, task, text, names[sentence["target_id"]], (clip,), pieces)
         shown = f"{index[0] / fps:.1f} to {(index[-1] + 1) / fps:.1f}"
-        question = f'You see seconds {shown} of a video. During which of its seconds can one see this: "{text}"'
+        question = (
+            f'You see seconds {shown} of a video. During which of its seconds can one see this: "{text}"'
+        )
         return Sample(id, task, question, f"{start / fps:.1f} to {stop / fps:.1f}", (clip,), pieces)
 
     return Record(id, f"video/{vid}", task, build)

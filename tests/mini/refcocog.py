@@ -109,7 +109,9 @@ def build_refer(folder: Path) -> Path:
     build(folder / "refcocog")
     (folder / "images" / "mscoco" / "images").mkdir(parents=True)
     (folder / "refcocog" / "train2014").rename(folder / "images" / "mscoco" / "images" / "train2014")
-    other = [{"ref_id": 10, "ann_id": 100, "image_id": 431, "split": "test", "sentences": [{"sent": "not this"}]}]
+    other = [
+        {"ref_id": 10, "ann_id": 100, "image_id": 431, "split": "test", "sentences": [{"sent": "not this"}]}
+    ]
     for name, refs in (("refcoco", "refs(google).p"), ("refcoco+", "refs(unc).p")):
         (folder / name).mkdir()
         (folder / name / refs).write_bytes(python2(other))
