@@ -3,7 +3,9 @@
 import io
 import json
 import pickle
+import random
 import tarfile
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -334,3 +336,54 @@ def test_a_parquet_of_one_huge_row_group_is_cut_into_small_ones_once(
     copies = list((tmp_path / "cache" / "parquet").iterdir())
     assert [pq.ParquetFile(c).num_row_groups for c in copies] == [6]  # 23 rows by fours
     parquet._small_groups.cache_clear()
+
+
+NAMES = ["a", "a/b", "a/b/c.txt", "b.txt", "./b.txt", "a//b.txt", "../out.txt", "a/../../out.txt", "/tmp/out-of-it.txt", "C:\\x",
+         "..\\x", "n" * 300, "a\x00b", "café.txt", "cafe\u0301.txt", ".unpacking-x.zip/y", "*", " ", "a/", "."]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_generated_archives_are_unpacked_whole_or_not_at_all(kind: str, tmp_path: Path) -> None:
+    outcomes = set()
+    for seed in range(60):
+        rng = random.Random(f"{kind} {seed}")
+        place = tmp_path / str(seed)
+        folder = place / "deep" / "folder"
+        folder.mkdir(parents=True)
+        (folder / "b.txt").write_text("before")
+        (folder / "a").mkdir()
+        archive = place / f"x.{kind}"
+        names = rng.sample(NAMES, rng.randint(1, 4)) if rng.random() < 0.7 else rng.sample(NAMES[:5], 2)
+        write_archive(archive, names, rng)
+        before = {p: p.read_bytes() for p in place.rglob("*") if p.is_file()}
+        refused = ""
+        try:
+            unpack(archive, folder)
+        except CoreheadError as error:  # anything else fails the test
+            refused = str(error)
+        outcomes.add(refused[:17])
+        if refused:
+            assert {p: p.read_bytes() for p in place.rglob("*") if p.is_file()} == before, (seed, names)
+        for path in place.rglob("*"):
+            assert path == archive or path.is_relative_to(place / "deep"), path
+            assert not path.is_symlink()
+        assert not list(folder.glob(".unpacking*")) or any(name.startswith(".unpacking") for name in names)
+    assert outcomes == {"", "refused archive: "}
+    assert not Path("/tmp/out-of-it.txt").exists()
+
+
+def write_archive(archive: Path, names: list[str], rng: random.Random) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if archive.suffix == ".zip":
+            with zipfile.ZipFile(archive, "w") as bundle:
+                for name in names:
+                    bundle.writestr(zipfile.ZipInfo(name), "new")
+        else:
+            with tarfile.open(archive, "w:gz") as packed:
+                for name in names:
+                    member = tarfile.TarInfo(name)
+                    member.size = 3
+                    packed.addfile(member, io.BytesIO(b"new"))
+    if rng.random() < 0.2:
+        truncate(archive, rng.random())

@@ -427,3 +427,12 @@ def test_a_parquet_of_mmdocir_in_shards_is_one_set(tmp_path: Path) -> None:
         part = pa.table({name: table[name][shard * 11 : 11 + shard * 12] for name in table.column_names})
         pq.write_table(part, tmp_path / f"MMDocIR_pages-0000{shard}-of-00002.parquet")
     assert_red_pages(by_id(load("mmdocir", tmp_path))[f"{LONG}/0"])
+
+
+def test_what_a_dataset_counts_as_right_comes_with_the_sample(tmp_path: Path) -> None:
+    doc = by_id(load("mmlongbench-doc", mmlongbench_doc.build(tmp_path / "doc")))
+    assert {id: sample.form for id, sample in doc.items()} == {"0": "Int", "1": "Int", "2": "List"}
+    loaded = load("mmlongbench", mmlongbench.build(tmp_path / "long"), tasks=("mmlongdoc", "viquae"))
+    samples = by_id(loaded)
+    assert samples["mmlongdoc/0"].form == "Integer"
+    assert (samples["viquae/1"].answer, samples["viquae/1"].accepted) == ("Ada", ("Ada L.",))

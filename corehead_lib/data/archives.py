@@ -28,9 +28,12 @@ def unpack(archive: Path, folder: Path) -> None:
         else:
             with tarfile.open(archive) as bundle:
                 bundle.extractall(waiting, filter="data")
-        for path in sorted(waiting.rglob("*")):
-            target = folder / path.relative_to(waiting)
-            if path.is_dir() and not path.is_symlink():
+        moves = [(path, folder / path.relative_to(waiting)) for path in sorted(waiting.rglob("*"))]
+        for path, target in moves:  # all of them first: nothing is moved if one cannot be
+            if target.exists() and _is_folder(path) != target.is_dir():
+                raise CoreheadError(f"{target} is in the way: a file here and a folder there")
+        for path, target in moves:
+            if _is_folder(path):
                 target.mkdir(exist_ok=True)
             else:
                 os.replace(path, target)
@@ -38,6 +41,10 @@ def unpack(archive: Path, folder: Path) -> None:
         raise CoreheadError(f"refused archive: {archive}: {error}") from error
     finally:
         shutil.rmtree(waiting, ignore_errors=True)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _check_zip(bundle: zipfile.ZipFile, folder: Path) -> None:

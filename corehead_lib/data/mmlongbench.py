@@ -77,7 +77,8 @@ def _lines(source: Path, name: str, task: str, images: Path, report: Report) -> 
         with report.guard(f"{source.name} at byte {offset}"):
             id = f"mmlongbench/{name}/{entry.get('id', offset)}"
             kind = "unanswerable" if task in DOCUMENTS and entry["answer_format"] == "None" else task
-            places.setdefault(id, []).append((offset, kind, group_of(task, id, entry)))
+            group = group_of(task, id, entry)
+            places.setdefault(id, []).append((offset, kind, group))
     repeats = "_dep" in source.name
     for id, found in places.items():
         if repeats:  # the same question at several depths
@@ -117,8 +118,9 @@ def _shots(source: Path, name: str, images: Path, report: Report) -> Iterator[Re
 def _sample(id: str, kind: str, parts: Parts, images: Path) -> Sample:
     media = tuple(_image(images, path) for path in parts.images)
     return Sample(
-        id, kind, parts.question.strip(), parts.answer, media, parts.evidence, parts.options, parts.context
-    )
+        id, kind, parts.question.strip(), parts.answer, media, parts.evidence, parts.options, parts.context,
+        form=parts.form, accepted=parts.accepted,
+    )  # fmt: skip
 
 
 def _image(root: Path, name: str) -> LazyImage:

@@ -5,6 +5,7 @@ Its page numbers count from 1 and stand in strings; pages are rendered with pdfi
 
 import ast
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
@@ -75,7 +76,8 @@ def _record(id: str, entry: dict, documents: dict[str, Path], most: int, report:
         if name not in documents:
             raise CoreheadError(f"missing document: {name}")
         total, page = open_document(documents[name])
-        return document_sample(id, task, question, answer, total, page, shown, shown, most)
+        sample = document_sample(id, task, question, answer, total, page, shown, shown, most)
+        return replace(sample, form=str(entry.get("answer_format") or ""))
 
     return Record(id, document_group(name), task, build)
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from math import ceil, floor
 from typing import Any
 
-from corehead_lib.data.mmlongbench_tasks import Parts, first, plain
+from corehead_lib.data.mmlongbench_tasks import Parts, plain, wordings
 from corehead_lib.data.report import Report
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Pages, TextSpan
@@ -39,14 +39,16 @@ def needle_in_text(entry: dict, report: Report) -> Parts:
         for needle in dict.fromkeys(needles(entry))
         for match in re.finditer(re.escape(plain(needle)), context)
     ]
-    answer = first(entry["answer"])
+    answer, *others = wordings(entry["answer"])
     if not spans:
         sentences = [m for m in re.finditer(r"[^.!?\n]+[.!?]?", context) if answer and answer in m[0]]
         if len(sentences) != 1:
             raise _no_needle(entry)
         spans = [TextSpan(sentences[0].start(), sentences[0].end())]
         report.notes["text needles found by their answer, not by name"] += 1
-    return Parts(entry["question"], answer, entry["image_list"], context, tuple(spans))
+    return Parts(
+        entry["question"], answer, entry["image_list"], context, tuple(spans), accepted=tuple(others)
+    )
 
 
 def needle_in_images(entry: dict, report: Report) -> Parts:

@@ -28,6 +28,8 @@ class Parts:
     context: str
     evidence: tuple[Evidence, ...] = ()
     options: tuple[str, ...] = ()
+    form: str = ""
+    accepted: tuple[str, ...] = ()
 
 
 def document(entry: dict, report: Report) -> Parts:
@@ -36,8 +38,9 @@ def document(entry: dict, report: Report) -> Parts:
     context = "\n\n".join(f"Document {PurePosixPath(page).parent.name:.15}: {MEDIA}" for page in pages)
     question = f"Based on Document {name:.15}, answer the following question. {entry['question']}"
     answer = entry["answer"] if isinstance(entry["answer"], str) else json.dumps(entry["answer"])
-    if entry["answer_format"] == "None":
-        return Parts(question, answer, pages, context)
+    form = str(entry["answer_format"])
+    if form == "None":
+        return Parts(question, answer, pages, context, form=form)
     wanted: set = set(entry.get("ans_page_path_list") or ())  # some versions of the files name them
     numbers: list = pages
     if not wanted:
@@ -48,7 +51,7 @@ def document(entry: dict, report: Report) -> Parts:
         raise CoreheadError(f"missing page: pages {sorted(wanted)} of {name} are not among those shown")
     if wanted - set(numbers):
         report.notes["questions of which some evidence pages are not shown"] += 1
-    return Parts(question, answer, pages, context, (Pages(found),))
+    return Parts(question, answer, pages, context, (Pages(found),), form=form)
 
 
 def page_number(path: str, document: str) -> int | None:
@@ -77,7 +80,10 @@ def retrieval_from_text(entry: dict, report: Report) -> Parts:
         context += text + "\n\n"
     if not spans:
         raise CoreheadError("no evidence: none of the passages is a positive one")
-    return Parts(entry["question"], first(entry["answer"]), [entry["image"]], context + MEDIA, tuple(spans))
+    right, *others = wordings(entry["answer"])
+    return Parts(
+        entry["question"], right, [entry["image"]], context + MEDIA, tuple(spans), accepted=tuple(others)
+    )
 
 
 def summary(entry: dict, report: Report) -> Parts:
@@ -98,7 +104,7 @@ def many_shots(id: str, exemplars: list, test: dict) -> Parts:
     options = tuple(sorted({str(item["id"]) for item in items}))
     images = [item["image"] for item in items] + [test["image"]]
     question = "Which label has the last image? Answer with the label alone."
-    return Parts(question, first(test["answer"]), images, f"{context}\n\n{MEDIA}", (), options)
+    return Parts(question, wordings(test["answer"])[0], images, f"{context}\n\n{MEDIA}", (), options)
 
 
 def plain(text: str) -> str:
@@ -106,8 +112,11 @@ def plain(text: str) -> str:
     return text.replace(MEDIA, "")
 
 
-def first(answer: Any) -> str:
-    """Text of the first of several accepted answers."""
-    while isinstance(answer, list) and answer and isinstance(answer[0], list | str):
-        answer = answer[0]
-    return answer if isinstance(answer, str) else json.dumps(answer)
+def wordings(answer: Any) -> list[str]:
+    """The texts of all accepted answers, each once; of anything that is neither text nor a list of them its JSON."""
+    if isinstance(answer, str):
+        return [answer]
+    if isinstance(answer, list) and answer and isinstance(answer[0], list | str):
+        parts = [part for part in answer if isinstance(part, list | str)]
+        return list(dict.fromkeys(text for part in parts for text in wordings(part)))
+    return [json.dumps(answer)]

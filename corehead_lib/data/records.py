@@ -135,6 +135,10 @@ def _complete(sample: Sample) -> None:
         raise CoreheadError(f"bad question: {sample.question!r} is empty, or blanks are around it")
     if not sample.answer.strip():
         raise CoreheadError("no answer: it is empty")
+    try:
+        "".join((sample.id, sample.question, sample.answer, sample.context, *sample.options)).encode()
+    except UnicodeEncodeError as error:
+        raise CoreheadError(f"bad text: {error.object[error.start]!a} is half a character") from error
     if sample.context.count(MEDIA) not in (0, len(sample.media)):
         raise CoreheadError(f"miscounted media: {len(sample.media)} for {sample.context.count(MEDIA)} places")
 
