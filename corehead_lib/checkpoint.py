@@ -42,6 +42,20 @@ def check_config(name: str, config: PretrainedConfig) -> None:
         )
 
 
+def check_processor(name: str, processor: Any, config: PretrainedConfig) -> None:
+    """Refuse a processor that is none for images, or whose placeholder is not the one that the model replaces."""
+    if not hasattr(processor, "image_processor") or not hasattr(processor, "image_token"):
+        raise CoreheadError(
+            f"{name!r} has no processor for images: its processor_config.json is missing or not its own."
+        )
+    written = processor.tokenizer.convert_tokens_to_ids(processor.image_token)
+    if written != getattr(config, "image_token_id", written):
+        raise CoreheadError(
+            f"{name!r} writes images as token {written}, its model looks for {config.image_token_id}: tokenizer and "
+            "config.json belong to different models."
+        )
+
+
 def check_weights(name: str, model: PreTrainedModel, report: dict[str, Any]) -> None:
     """Refuse weights that are missing, left over or no numbers: each would be another model, without a word."""
     absent = sorted(report["missing_keys"])

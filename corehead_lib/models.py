@@ -15,7 +15,7 @@ from transformers import (
 )
 from transformers.utils import find_adapter_config_file, logging
 
-from corehead_lib.checkpoint import check_config, check_device, check_numbers, check_weights
+from corehead_lib.checkpoint import check_config, check_device, check_numbers, check_processor, check_weights
 from corehead_lib.errors import CoreheadError
 from corehead_lib.known import Known, known_model
 from corehead_lib.model_names import find_model
@@ -105,10 +105,6 @@ def load_model(
                 "(peft's merge_and_unload), or take it away."
             )
         processor = AutoProcessor.from_pretrained(source)
-        if not hasattr(processor, "image_processor"):
-            raise CoreheadError(
-                f"{name!r} has no processor for images: processor_config.json is missing or no model's."
-            )
         model, report = AutoModelForImageTextToText.from_pretrained(
             source, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, output_loading_info=True
         )
@@ -121,6 +117,7 @@ def load_model(
     finally:
         if bars:
             logging.enable_progress_bar()
+    check_processor(name, processor, model.config)
     check_weights(name, model, report)
     text = model.config.get_text_config()
     heads = text.num_attention_heads

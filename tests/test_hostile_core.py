@@ -32,12 +32,14 @@ def attempt(work: Callable[[], Any], name: str, outcomes: Counter) -> Any:
     try:
         made = work()
     except CoreheadError as error:
-        assert name in str(error), error
-        assert len(str(error).splitlines()) == 1
-        outcomes["refused"] += 1
-        return None
-    outcomes["right"] += 1
-    return made
+        said = str(error)
+    else:
+        outcomes["right"] += 1
+        return made
+    assert name in said
+    assert len(said.splitlines()) == 1, said
+    outcomes["refused"] += 1
+    return None
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:

@@ -131,10 +131,11 @@ def test_a_damaged_picture_is_refused_with_the_samples_id(tiny: LoadedModel) -> 
 
 def test_a_shape_that_the_processor_refuses_names_its_sample(family: LoadedModel) -> None:
     thin = replace(SAMPLES[0], id="thin", media=(noise(1000, 4),), evidence=())
-    try:
+    if family.model.config.model_type != "qwen3_vl":
         assert len(encode(family, [SAMPLES[1], thin]).cells[1])
-    except CoreheadError as error:
-        assert str(error).startswith("thin: the model's processor refuses it: ")
+        return
+    with pytest.raises(CoreheadError, match=r"^thin: the model's processor refuses it: "):
+        encode(family, [SAMPLES[1], thin])
 
 
 @pytest.mark.parametrize(

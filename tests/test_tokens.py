@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from test_oracle import embeddings
+from test_oracle import embeddings, local
 from tiny import KINDS, SAMPLES, clip, noise
 
 from corehead_lib.encode import Batch, encode, encode_all
@@ -41,29 +41,21 @@ def test_a_budget_shrinks_pictures_and_keeps_the_evidence_in_place(family: Loade
         (x0, y0), (x1, y1) = taken[:, :2].min(0), taken[:, 2:].max(0)
         assert x0 <= 100 < 250 <= x1
         assert y0 <= 50 < 200 <= y1
-        assert cells.box[:, 2].max() == pytest.approx(400, abs=8)
-        assert cells.box[:, 3].max() == pytest.approx(300, abs=8)
+        assert cells.box[:, 2].max() == pytest.approx(400, abs=20)
+        assert cells.box[:, 3].max() == pytest.approx(300, abs=20)
 
 
 def test_the_cells_of_a_shrunk_picture_see_their_pixels(family: LoadedModel) -> None:
-    """By painting, as the oracle does, with the picture shrunk by hand."""
-    pixels = np.asarray(LARGE.media[0])
-    cells = encode(family, [LARGE], max_pixels=9000).cells[0]
-    shrunk = [
-        encode(family, [replace(LARGE, media=(p,), evidence=())], 9000)
-        for p in map(Image.fromarray, (pixels,))
-    ]
-    np.testing.assert_allclose(shrunk[0].cells[0].box, cells.box)
+    """By painting the source, as the oracle does."""
+    (picture,), family = LARGE.media, local(family)
+    cells, before = encode(family, [LARGE], 9000).cells[0], embeddings(family, LARGE, 9000)
     area = (cells.box[:, 2] - cells.box[:, 0]) * (cells.box[:, 3] - cells.box[:, 1])
-    small = Image.fromarray(pixels).resize((109, 82), Image.Resampling.BICUBIC)
-    before = embeddings(family, replace(LARGE, media=(small,)))
     for cell in np.random.default_rng(0).choice(np.flatnonzero(area > 0), 4, replace=False):
-        painted = np.array(small)
-        x0, y0, x1, y1 = (cells.box[cell] * [109 / 400, 82 / 300] * 2).round().astype(int)
+        box, painted = cells.box[cell], np.array(picture)
+        x0, y0, x1, y1 = box.round().astype(int)
         painted[y0:y1, x0:x1] = 255
-        after = embeddings(family, replace(LARGE, media=(Image.fromarray(painted),)))
-        moved = np.linalg.norm(after - before, axis=1)[cells.position]
-        box, found = cells.box[cell], cells.box[moved.argmax()]
+        after = embeddings(family, replace(LARGE, media=(Image.fromarray(painted),)), 9000)
+        found = cells.box[np.linalg.norm(after - before, axis=1)[cells.position].argmax()]
         assert (np.maximum(found[:2], box[:2]) < np.minimum(found[2:], box[2:])).all()
 
 
