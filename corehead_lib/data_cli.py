@@ -45,8 +45,8 @@ def check(names: tuple[str, ...], data_dir: Path | None) -> None:
     from corehead_lib.data.check import check as look
     from corehead_lib.data.check import verified
     from corehead_lib.data.manifest import find_manifest, read_manifests
-    from corehead_lib.known import data_root
     from corehead_lib.errors import CoreheadError
+    from corehead_lib.known import data_root
 
     if data_dir and len(names) != 1:
         raise click.UsageError("--data-dir is the folder of one dataset: give its name.")
