@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from corehead_lib import __version__
-from corehead_lib.data_cli import data
+from corehead_lib.bookkeeping.data_cli import data
 from corehead_lib.errors import CoreheadError
 
 
@@ -55,8 +55,8 @@ def run(notebook: str, out: Path, given: tuple[tuple[str, str], ...], if_changed
     NOTEBOOK is a name such as 08_ablation, the start of one such as 08, or a path.
     Names, types and values of all parameters are checked before anything runs.
     """
-    from corehead_lib import runs
-    from corehead_lib.parameters import ParameterError
+    from corehead_lib.bookkeeping import runs
+    from corehead_lib.bookkeeping.parameters import ParameterError
 
     try:
         planned = runs.plan(notebook, given, quick)
@@ -75,8 +75,8 @@ def run(notebook: str, out: Path, given: tuple[tuple[str, str], ...], if_changed
 @click.argument("notebook")
 def params(notebook: str) -> None:
     """List the parameters of NOTEBOOK with type, default, meaning, and what they may be."""
-    from corehead_lib import notebooks
-    from corehead_lib.parameters import declared
+    from corehead_lib.bookkeeping import notebooks
+    from corehead_lib.bookkeeping.parameters import declared
 
     known = declared(notebooks.read(notebooks.find(notebook))).values()
     if not known:
@@ -97,7 +97,7 @@ def params(notebook: str) -> None:
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 def html(run: Path) -> None:
     """Render the one RUN (a folder that `corehead run` left) as a page."""
-    from corehead_lib.one_page import render
+    from corehead_lib.bookkeeping.one_page import render
 
     click.echo(f"open {render(run)}")
 
@@ -107,7 +107,7 @@ def html(run: Path) -> None:
 @click.argument("other", type=click.Path(exists=True, path_type=Path))
 def compare(run: Path, other: Path) -> None:
     """Show in what the runs RUN and OTHER differ: parameters, versions, and the numbers that they found."""
-    from corehead_lib.compare import compare as look
+    from corehead_lib.bookkeeping.compare import compare as look
 
     click.echo(look(run, other))
 
@@ -129,7 +129,7 @@ def pair(master: Path, executed: Path) -> None:
     """Refresh the committed twin of MASTER (.py) from an EXECUTED copy; for maintainers."""
     import nbformat
 
-    from corehead_lib import notebooks
+    from corehead_lib.bookkeeping import notebooks
 
     target = master.with_suffix(".ipynb")
     notebooks.write(notebooks.twin(master, nbformat.read(executed, as_version=4)), target)
@@ -143,7 +143,7 @@ def pair(master: Path, executed: Path) -> None:
 @click.option("--snapshots", default=0, help="Keep the model every so many steps; 0 keeps only the last one.")
 def train(name: str, out: Path, seed: int, snapshots: int) -> None:
     """Train the tiny model NAME from scratch by its recipe, or go on where a run in OUT stopped."""
-    from corehead_lib.zoo.train import train_model
+    from corehead_lib.zoo.training.train import train_model
 
     summary = train_model(name, out, seed, snapshots=snapshots)
     click.echo(f"{name}: {summary['steps']} steps in {summary['minutes']} minutes; model in {out}")
@@ -154,7 +154,7 @@ def train(name: str, out: Path, seed: int, snapshots: int) -> None:
 @click.option("--seed", default=0, show_default=True, help="Seeds weights and pictures.")
 def tower(name: str, seed: int) -> None:
     """Train the vision tower that the recipe NAME starts from, into the package; for maintainers."""
-    from corehead_lib.zoo.train import make_tower
+    from corehead_lib.zoo.training.train import make_tower
 
     click.echo(f"vision tower in {make_tower(name, seed)}")
 
@@ -169,7 +169,7 @@ def tower(name: str, seed: int) -> None:
 )
 def ship(name: str, run: Path, others: tuple[Path, ...], note: str, recipe: str) -> None:
     """Copy the trained RUN into the package as NAME, with its card; OTHERS are runs to list; for maintainers."""
-    from corehead_lib.zoo.ship import ship as ship_run
+    from corehead_lib.zoo.training.ship import ship as ship_run
 
     click.echo(f"shipped {ship_run(name, run, others, note, recipe)}")
 

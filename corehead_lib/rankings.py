@@ -11,7 +11,7 @@ from corehead_lib.errors import CoreheadError, did_you_mean
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import TINY
-from corehead_lib.survey import Survey
+from corehead_lib.study.survey import Survey
 
 Ranking = Callable[[Survey], np.ndarray]  # (layers, heads), high scores first
 

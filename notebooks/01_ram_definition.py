@@ -39,12 +39,12 @@ import torch
 from IPython.display import Markdown
 
 from corehead_lib import plots
-from corehead_lib.cost import compare_capture
 from corehead_lib.data import samples_checksum
-from corehead_lib.data.evidence import load_pictures, remarks
+from corehead_lib.datasets.evidence import load_pictures, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores
+from corehead_lib.hybrid.cost import compare_capture
 from corehead_lib.models import load_model
 from corehead_lib.ram import RetrievalAttentionMass, measure_ram
 from corehead_lib.results import publish

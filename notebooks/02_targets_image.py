@@ -43,8 +43,7 @@ from PIL import Image, ImageOps
 
 from corehead_lib import plots, targets_compare
 from corehead_lib.data import samples_checksum
-from corehead_lib.data.evidence import load_pictures, remarks
-from corehead_lib.data.synthetic import ask, make_scene
+from corehead_lib.datasets.evidence import load_pictures, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.explorer import explorer
@@ -55,6 +54,7 @@ from corehead_lib.results import publish
 from corehead_lib.samples import Box, Pages, Sample
 from corehead_lib.targets import target_cells
 from corehead_lib.targets_compare import attention_maps, compare, summary
+from corehead_lib.worlds.synthetic import ask, make_scene
 
 plots.use_style()
 samples = load_pictures(dataset, "detection", detection_samples, seed, data_dir)

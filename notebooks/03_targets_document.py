@@ -42,7 +42,7 @@ from PIL import Image
 
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
-from corehead_lib.data.evidence import load_evidence, remarks
+from corehead_lib.datasets.evidence import load_evidence, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.evaluate import evaluate
 from corehead_lib.explorer import explorer

@@ -42,8 +42,7 @@ from PIL import Image
 
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
-from corehead_lib.data.clips import as_images
-from corehead_lib.data.evidence import load_evidence, remarks
+from corehead_lib.datasets.evidence import load_evidence, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.evaluate import evaluate
 from corehead_lib.explorer import explorer
@@ -62,6 +61,7 @@ from corehead_lib.targets_compare import (
     tagged_targets,
     units,
 )
+from corehead_lib.worlds.clips import as_images
 
 plots.use_style()
 loaded = load_model(model, device, dtype)

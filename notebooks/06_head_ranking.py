@@ -43,7 +43,7 @@ from scipy import stats
 
 from corehead_lib import plots
 from corehead_lib.data import samples_checksum
-from corehead_lib.data.evidence import load_evidence, remarks
+from corehead_lib.datasets.evidence import load_evidence, remarks
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.explorer import explorer

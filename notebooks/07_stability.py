@@ -45,7 +45,7 @@ from scipy import stats
 
 from corehead_lib import plots
 from corehead_lib.data import samples_checksum
-from corehead_lib.data.evidence import load_evidence
+from corehead_lib.datasets.evidence import load_evidence
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores, effective_heads, how_many
@@ -53,9 +53,9 @@ from corehead_lib.models import ZOO, load_model, zoo_names
 from corehead_lib.ram import TINY, measure_ram
 from corehead_lib.results import publish
 from corehead_lib.stats import halves
-from corehead_lib.zoo.card import read_curve
 from corehead_lib.zoo.snapshots import history, load_snapshot, score_snapshot
-from corehead_lib.zoo.train import read_recipe
+from corehead_lib.zoo.training.card import read_curve
+from corehead_lib.zoo.training.train import read_recipe
 
 plots.use_style()
 kinds = datasets.split()
@@ -268,7 +268,7 @@ _ = figure.suptitle(
 # - the **effective number** of heads, $(\sum s)^2 / \sum s^2$, as a share of all.
 #
 # As a check of the argument, the correlation head by head is computed too, where the geometry is the same. Between unrelated runs it should not
-# beat a shuffle *within* layers. The positive control are relatives: where the recipe (`corehead_lib/zoo/recipe.yaml`) starts one model from the language model of
+# beat a shuffle *within* layers. The positive control are relatives: where the recipe (`corehead_lib/zoo/training/recipe.yaml`) starts one model from the language model of
 # another, the heads keep their numbers, and the correlation should see it. Families of the zoo that are such relatives say little about whether
 # a family *by itself* would come to the same heads.
 

@@ -48,8 +48,7 @@ from tqdm import tqdm
 
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
-from corehead_lib.data.evidence import chance, load_evidence, remarks
-from corehead_lib.data.synthetic import CONTROL_TASKS
+from corehead_lib.datasets.evidence import chance, load_evidence, remarks
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
@@ -59,6 +58,7 @@ from corehead_lib.models import load_model, zoo_names
 from corehead_lib.ram import measure_ram
 from corehead_lib.results import publish
 from corehead_lib.stats import control_p, proportion_interval
+from corehead_lib.worlds.synthetic import CONTROL_TASKS
 
 plots.use_style()
 ranked_on = detection_dataset or dataset

@@ -49,23 +49,24 @@ from IPython.display import Markdown, display
 from tqdm import tqdm
 from transformers import DynamicCache
 
-from corehead_lib import backbone, plots
+from corehead_lib import plots
 from corehead_lib.attention import plain
 from corehead_lib.data import load_samples, samples_checksum
-from corehead_lib.data.synthetic import CONTROL_TASKS
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
 from corehead_lib.heads import HeadScores, layer_matched_heads, random_heads
-from corehead_lib.hybrid import HybridAttention
-from corehead_lib.hybrid_cache import HybridCache
+from corehead_lib.hybrid import backbone
+from corehead_lib.hybrid.cache import HybridCache
+from corehead_lib.hybrid.operator import HybridAttention
+from corehead_lib.hybrid.plan import FRACTIONS, HybridPlan, by_fraction, by_threshold, candidates, cheapest
+from corehead_lib.hybrid.stream import crossover
+from corehead_lib.hybrid.timing import arithmetic_limit, compare_attention, masked
 from corehead_lib.models import load_model
-from corehead_lib.plan import FRACTIONS, HybridPlan, by_fraction, by_threshold, candidates, cheapest
 from corehead_lib.ram import measure_ram
 from corehead_lib.results import publish
 from corehead_lib.stats import control_p, proportion_interval
-from corehead_lib.stream import crossover
-from corehead_lib.timing import arithmetic_limit, compare_attention, masked
+from corehead_lib.worlds.synthetic import CONTROL_TASKS
 
 plots.use_style()
 loaded = load_model(model, device, dtype)

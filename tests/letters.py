@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from corehead_lib.data.pages import PAPER, glyph
+from corehead_lib.worlds.pages import PAPER, glyph
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789 "
 SHADES = {letter: 255 - np.array(glyph(letter)).astype(int) for letter in ALPHABET}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from corehead_lib.backbone import (
+from corehead_lib.hybrid.backbone import (
     attention_bound,
     compare_decode,
     compare_prefill,

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from mini import BUILDERS, mmdocir, mmlongbench_doc, refcocog, vidstg
 
-from corehead_lib.data import real
-from corehead_lib.data.check import Finding, check, verified
-from corehead_lib.data.manifest import find_manifest
+from corehead_lib.datasets import real
+from corehead_lib.datasets.check import Finding, check, verified
+from corehead_lib.datasets.manifest import find_manifest
 
 
 def found(dataset: str, folder: Path) -> dict[str, Finding]:

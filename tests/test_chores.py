@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from corehead_lib.data import load_samples
-from corehead_lib.data.chores import CONTROLS, STREAM, TASKS, ask, make_chores
 from corehead_lib.errors import CoreheadError
+from corehead_lib.worlds.chores import CONTROLS, STREAM, TASKS, ask, make_chores
 
 
 def solve(task: str, question: str) -> str:

@@ -66,7 +66,7 @@ def test_an_unknown_notebook_is_one_sentence(tmp_path: Path, name: str) -> None:
 
 
 def test_unknown_notebook_and_parameters_of_the_book(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("corehead_lib.notebooks.folder", lambda: FIXTURES)
+    monkeypatch.setattr("corehead_lib.bookkeeping.notebooks.folder", lambda: FIXTURES)
     assert "Did you mean '01_ok'?" in corehead("params", "01_okk").output
     assert "fits several notebooks: 01_ok, 02_our_error" in corehead("params", "0").output
     assert corehead("params", "01").exit_code == 0

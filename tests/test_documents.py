@@ -9,7 +9,9 @@ from letters import read_word
 from PIL import Image
 
 from corehead_lib.data import load_samples, samples_checksum
-from corehead_lib.data.documents import (
+from corehead_lib.errors import CoreheadError
+from corehead_lib.samples import Box, Pages, Sample
+from corehead_lib.worlds.documents import (
     CONTROLS,
     NEEDLES,
     Document,
@@ -19,11 +21,9 @@ from corehead_lib.data.documents import (
     listing,
     make_document,
 )
-from corehead_lib.data.pages import UNIT, Entry, draw_page, glyph
-from corehead_lib.data.phrases import TOPICS
-from corehead_lib.data.synthetic import COLOURS, DIGITS, SPLITS
-from corehead_lib.errors import CoreheadError
-from corehead_lib.samples import Box, Pages, Sample
+from corehead_lib.worlds.pages import UNIT, Entry, draw_page, glyph
+from corehead_lib.worlds.phrases import TOPICS
+from corehead_lib.worlds.synthetic import COLOURS, DIGITS, SPLITS
 
 TASKS = NEEDLES + CONTROLS
 EVERY = ("bar", "word", "order")
@@ -247,7 +247,7 @@ def test_no_document_occurs_in_two_splits_or_seeds() -> None:
 
 
 def test_the_corpus_has_every_word() -> None:
-    from corehead_lib.zoo.turns import corpus as whole
+    from corehead_lib.zoo.training.turns import corpus as whole
 
     known = set(re.findall(r"[A-Za-z]+", " ".join(whole())))
     texts = [f"{s.question} {s.answer}" for s in documents("tuning", 60, 0, TASKS)]

@@ -14,8 +14,9 @@ from tiny import SAMPLES, clip, noise
 
 from corehead_lib.batches import Batches
 from corehead_lib.cli import main
-from corehead_lib.data import load_samples, real
-from corehead_lib.data.evidence import chance, load_evidence, load_pictures, one_picture, remarks
+from corehead_lib.data import load_samples
+from corehead_lib.datasets import real
+from corehead_lib.datasets.evidence import chance, load_evidence, load_pictures, one_picture, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel

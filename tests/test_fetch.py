@@ -19,10 +19,10 @@ from click.testing import CliRunner, Result
 from mini import mmdocir, mmlongbench_doc
 
 from corehead_lib.cli import main
-from corehead_lib.data import manifest, real
-from corehead_lib.data.check import check, verified
-from corehead_lib.data.fetch import fetch
-from corehead_lib.data.manifest import DataFile, Manifest
+from corehead_lib.datasets import manifest, real
+from corehead_lib.datasets.check import check, verified
+from corehead_lib.datasets.fetch import fetch
+from corehead_lib.datasets.manifest import DataFile, Manifest
 from corehead_lib.errors import CoreheadError
 
 CONTENT = bytes(range(256)) * 4000  # a megabyte
@@ -204,8 +204,8 @@ threading.Thread(target=service.serve_forever, daemon=True).start()
 import os
 os.environ["HF_ENDPOINT"] = f"http://127.0.0.1:{service.server_port}"
 from pathlib import Path
-from corehead_lib.data.fetch import fetch
-from corehead_lib.data.manifest import DataFile, Manifest
+from corehead_lib.datasets.fetch import fetch
+from corehead_lib.datasets.manifest import DataFile, Manifest
 basic = dict(description="d", source="s", licence="MIT", format="f", fetch="open")
 fetch(Manifest(name="set", kind="dataset", files=(DataFile(path="data/test-*.parquet", holds="rows", hub="some/set"),), **basic), Path(sys.argv[1]))
 fetch(Manifest(name="model", kind="model", hub="some/model", **basic), Path(sys.argv[2]))

@@ -9,15 +9,15 @@ import pytest
 from letters import read_word
 
 from corehead_lib.data import load_samples, samples_checksum
-from corehead_lib.data.haystacks import CONTROLS, NEEDLES, ask, haystacks, interleaved
-from corehead_lib.data.manifest import read_manifests
-from corehead_lib.data.needles import PARTS, Haystack, Needle, make_haystack
-from corehead_lib.data.pages import PAPER
-from corehead_lib.data.phrases import TASK_TYPES, TOPICS
-from corehead_lib.data.synthetic import COLOURS, DIGITS, SHAPES, SPLITS
+from corehead_lib.datasets.manifest import read_manifests
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Box, Sample, TextSpan
-from corehead_lib.zoo.turns import MODALITIES, corpus, draw_turns
+from corehead_lib.worlds.haystacks import CONTROLS, NEEDLES, ask, haystacks, interleaved
+from corehead_lib.worlds.needles import PARTS, Haystack, Needle, make_haystack
+from corehead_lib.worlds.pages import PAPER
+from corehead_lib.worlds.phrases import TASK_TYPES, TOPICS
+from corehead_lib.worlds.synthetic import COLOURS, DIGITS, SHAPES, SPLITS
+from corehead_lib.zoo.training.turns import MODALITIES, corpus, draw_turns
 
 REQUESTS = {f"List the {what}." for what in ("shapes", "colours", "coloured shapes", "entries")}
 TEXTS = [make_haystack(np.random.default_rng(seed)) for seed in range(20)]

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from mini import BUILDERS, refcocog
 
-from corehead_lib.data import real
-from corehead_lib.data.records import Loaded
+from corehead_lib.datasets import real
+from corehead_lib.datasets.records import Loaded
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Frames, Pages, Sample, TextSpan
 
@@ -95,7 +95,7 @@ def reader(path: Path) -> tuple[Any, Callable[[Any], bytes]]:
         rest = [line for line in lines if not line.endswith("}")]
         return whole, lambda entries: "\n".join([*map(json.dumps, entries), *rest]).encode()
     if path.suffix == ".p":
-        from corehead_lib.data.pickles import read_pickle
+        from corehead_lib.datasets.pickles import read_pickle
 
         return read_pickle(path), pickled
     return json.loads(path.read_text()), lambda entries: json.dumps(entries).encode()

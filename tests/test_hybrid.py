@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import SAMPLES, forward, generate
 
-from corehead_lib import stream
 from corehead_lib.attention import Call, plain
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head
-from corehead_lib.hybrid import HybridAttention
+from corehead_lib.hybrid import stream
+from corehead_lib.hybrid.operator import HybridAttention
 from corehead_lib.models import LoadedModel
 
 DENSE = [Head(0, 1), Head(1, 0), Head(1, 5), Head(2, 4)]

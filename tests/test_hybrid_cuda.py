@@ -5,8 +5,8 @@ import torch
 from test_hybrid import Case, make_case
 from torch.nn.attention.flex_attention import flex_attention
 
-from corehead_lib import hybrid_cuda
-from corehead_lib.padding import Padding
+from corehead_lib.hybrid import cuda as hybrid_cuda
+from corehead_lib.hybrid.padding import Padding
 
 SHAPES = [  # queries, cached, window, sinks, padding, dense rows
     (300, 0, 40, 4, [0, 0], 0),

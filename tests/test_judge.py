@@ -11,17 +11,17 @@ from PIL import Image
 from tiny import noise
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import smart_resize
 
-from corehead_lib import boxes
-from corehead_lib import judge as module
-from corehead_lib.boxes import Convention
 from corehead_lib.data import load_samples
+from corehead_lib.datasets import boxes
+from corehead_lib.datasets import judge as module
+from corehead_lib.datasets.boxes import Convention
+from corehead_lib.datasets.judge import in_its_units, judge, summary
+from corehead_lib.datasets.scores import OF, SCORES, answer_form, read_option, read_time, score_of
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
-from corehead_lib.judge import in_its_units, judge, summary
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.samples import MEDIA, Box, Sample
-from corehead_lib.scores import OF, SCORES, answer_form, read_option, read_time, score_of
 
 SIZE = (640, 480)
 KINDS = {kind: Convention(kind, SIZE, (560, 420)) for kind in ("thousandths", "fractions", "pixels")}
@@ -233,7 +233,7 @@ def test_every_task_of_every_dataset_has_a_score() -> None:
     from importlib import import_module
 
     for dataset, known in OF.items():
-        tasks = import_module(f"corehead_lib.data.{dataset.replace('-', '_')}").TASKS
+        tasks = import_module(f"corehead_lib.datasets.{dataset.replace('-', '_')}").TASKS
         for task in set(tasks) - {"summ"}:
             assert score_of(Sample(f"{dataset}/1", task, "?", "a", ())) in SCORES, (dataset, task, known)
     with pytest.raises(CoreheadError, match="no rule scores its task"):

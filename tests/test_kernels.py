@@ -6,12 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_hybrid import make_case
 
-from corehead_lib import causal as causal_module
 from corehead_lib.attention import plain
-from corehead_lib.causal import attend, causal
 from corehead_lib.heads import Head
-from corehead_lib.hybrid import HybridAttention
-from corehead_lib.stream import crossover, stream
+from corehead_lib.hybrid import causal as causal_module
+from corehead_lib.hybrid.causal import attend, causal
+from corehead_lib.hybrid.operator import HybridAttention
+from corehead_lib.hybrid.stream import crossover, stream
 
 
 def tensors(heads: int, groups: int, rows: int, keys: int, layout: str = "heads") -> tuple[torch.Tensor, ...]:

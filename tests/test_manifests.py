@@ -10,8 +10,8 @@ from conftest import ROOT
 from tiny import tiny_folder  # noqa: F401  (fixture)
 
 from corehead_lib.checkpoint import check_numbers
-from corehead_lib.data import manifest as m
-from corehead_lib.data import real, tables
+from corehead_lib.datasets import manifest as m
+from corehead_lib.datasets import real, tables
 from corehead_lib.errors import CoreheadError
 from corehead_lib.known import NUMBERS, Known, known_model, known_models
 from corehead_lib.models import Backbone, zoo_names

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corehead_lib import document_metrics as d
-from corehead_lib import metrics as m
+from corehead_lib.datasets import document_metrics as d
+from corehead_lib.datasets import metrics as m
 from corehead_lib.errors import CoreheadError
 
 

@@ -15,8 +15,8 @@ from mini.paint import red_box
 from PIL import Image
 from scipy.ndimage import maximum_filter
 
-from corehead_lib.data import real
-from corehead_lib.data.mmlongbench import TASKS
+from corehead_lib.datasets import real
+from corehead_lib.datasets.mmlongbench import TASKS
 from corehead_lib.encode import encode
 from corehead_lib.models import LoadedModel
 from corehead_lib.samples import Box, Clip, Frames, Media, Pages, Sample, TextSpan

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from corehead_lib import known, models
 from corehead_lib.checkpoint import check_config
-from corehead_lib.data import manifest
+from corehead_lib.datasets import manifest
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel, load_model, weights_checksum, zoo_names
 

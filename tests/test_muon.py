@@ -2,7 +2,7 @@
 
 import torch
 
-from corehead_lib.zoo.muon import Muon, orthogonalize
+from corehead_lib.zoo.training.muon import Muon, orthogonalize
 
 
 def test_singular_values_come_close_to_one() -> None:

@@ -35,9 +35,9 @@ from corehead_lib.evaluate import evaluate
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.ram import measure_ram
 from corehead_lib.samples import MEDIA, Box, Pages, TextSpan
-from corehead_lib.zoo.build import build_tokenizer
-from corehead_lib.zoo.families.chat import chat_template
-from corehead_lib.zoo.turns import corpus
+from corehead_lib.zoo.training.build import build_tokenizer
+from corehead_lib.zoo.training.families.chat import chat_template
+from corehead_lib.zoo.training.turns import corpus
 
 PIXELS: dict[str, Any] = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}
 SIZES = [(8, 8), (64, 64), (100, 37), (37, 100), (640, 480), (900, 20), (20, 900), (333, 77)]

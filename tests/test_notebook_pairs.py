@@ -10,8 +10,8 @@ import yaml
 from conftest import ROOT
 from nbformat import NotebookNode
 
-from corehead_lib import notebooks
-from corehead_lib.parameters import declared
+from corehead_lib.bookkeeping import notebooks
+from corehead_lib.bookkeeping.parameters import declared
 from corehead_lib.results import MIME, published
 
 MASTERS = sorted((ROOT / "notebooks").glob(notebooks.MASTERS))

@@ -18,8 +18,8 @@ from corehead_lib.attention import Attend, Call, Operator
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head
-from corehead_lib.hybrid import HybridAttention
-from corehead_lib.hybrid_cache import HybridCache
+from corehead_lib.hybrid.cache import HybridCache
+from corehead_lib.hybrid.operator import HybridAttention
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import RetrievalAttentionMass

@@ -22,8 +22,8 @@ from transformers.masking_utils import sdpa_mask
 
 from corehead_lib.encode import Batch, encode
 from corehead_lib.heads import Head
-from corehead_lib.hybrid import HybridAttention
-from corehead_lib.hybrid_cache import HybridCache
+from corehead_lib.hybrid.cache import HybridCache
+from corehead_lib.hybrid.operator import HybridAttention
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.ram import measure_ram

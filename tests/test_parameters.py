@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 from conftest import ROOT
 
-from corehead_lib import choices, notebooks, runs
+from corehead_lib.bookkeeping import choices, notebooks, runs
+from corehead_lib.bookkeeping.parameters import Parameter, ParameterError, check, declared
 from corehead_lib.cli import main
 from corehead_lib.errors import CoreheadError
-from corehead_lib.parameters import Parameter, ParameterError, check, declared
 
 MASTERS = sorted((ROOT / "notebooks").glob(notebooks.MASTERS))
 

@@ -11,9 +11,16 @@ from tiny import forward
 from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head, HeadScores
-from corehead_lib.hybrid_cache import HybridCache
+from corehead_lib.hybrid.cache import HybridCache
+from corehead_lib.hybrid.plan import (
+    HybridPlan,
+    by_fraction,
+    by_threshold,
+    candidates,
+    cheapest,
+    tuning_accuracy,
+)
 from corehead_lib.models import Backbone, LoadedModel
-from corehead_lib.plan import HybridPlan, by_fraction, by_threshold, candidates, cheapest, tuning_accuracy
 
 SHAPE = Backbone(layers=2, heads=4, kv_heads=2, head_dim=8)
 SCORES = HeadScores(np.array([[0.1, 0.8, 0.2, 0.3], [0.9, 0.7, 0.0, 0.4]]), {"task": "pair"})

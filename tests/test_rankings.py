@@ -19,7 +19,7 @@ from corehead_lib.models import LoadedModel
 from corehead_lib.ram import measure_ram
 from corehead_lib.rankings import RANKINGS, rank
 from corehead_lib.study import compare_rankings
-from corehead_lib.survey import Survey
+from corehead_lib.study.survey import Survey
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import pytest
 from mini import BUILDERS, mini_samples, mmdocir, mmlongbench, mmlongbench_doc, refcocog
 from mini.paint import red_box, time_of
 
-from corehead_lib.data import load_samples, real
-from corehead_lib.data.mmdocir import kind
-from corehead_lib.data.mmlongbench import TASKS
-from corehead_lib.data.mmlongbench_tasks import page_number
-from corehead_lib.data.records import Loaded
+from corehead_lib.data import load_samples
+from corehead_lib.datasets import real
+from corehead_lib.datasets.mmdocir import kind
+from corehead_lib.datasets.mmlongbench import TASKS
+from corehead_lib.datasets.mmlongbench_tasks import page_number
+from corehead_lib.datasets.records import Loaded
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Box, Clip, Frames, Pages, Sample, TextSpan
 

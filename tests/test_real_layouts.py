@@ -12,11 +12,11 @@ from mini import BUILDERS, mlvu, mmdocir, mmlongbench, mmlongbench_doc, refcocog
 from mini.paint import film, red_box, time_of
 from test_real_data import assert_on_red, by_id
 
-from corehead_lib.data import parquet, real, video, vidor
-from corehead_lib.data.mmdocir_pages import first_numbers
-from corehead_lib.data.mmlongbench_doc import checked, errata
-from corehead_lib.data.names import document_group, match, photograph_group
-from corehead_lib.data.records import Loaded, split_of
+from corehead_lib.datasets import parquet, real, video, vidor
+from corehead_lib.datasets.mmdocir_pages import first_numbers
+from corehead_lib.datasets.mmlongbench_doc import checked, errata
+from corehead_lib.datasets.names import document_group, match, photograph_group
+from corehead_lib.datasets.records import Loaded, split_of
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Frames, Pages, Sample
 
@@ -335,7 +335,7 @@ def test_an_erratum_holds_for_the_list_of_pages_that_it_was_found_for(
 ) -> None:
     from hashlib import sha256
 
-    from corehead_lib.data import mmlongbench_doc as module
+    from corehead_lib.datasets import mmlongbench_doc as module
 
     listed = {}
     for number, why in ((1, "printed"), (2, "from 0")):

@@ -14,11 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 from conftest import FIXTURES
 
-from corehead_lib import notebooks, provenance, runs
+from corehead_lib import provenance
+from corehead_lib.bookkeeping import notebooks, runs
+from corehead_lib.bookkeeping.meter import Meter
+from corehead_lib.bookkeeping.parameters import declared
 from corehead_lib.cli import main
 from corehead_lib.errors import CoreheadError
-from corehead_lib.meter import Meter
-from corehead_lib.parameters import declared
 from corehead_lib.results import Findings, Results, _number, _plain, publish
 
 

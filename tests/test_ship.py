@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import save_tiny
 
-from corehead_lib.data import manifest
+from corehead_lib.datasets import manifest
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel, load_model, weights_checksum
-from corehead_lib.zoo import card, ship
-from corehead_lib.zoo.train import read_recipe
-from corehead_lib.zoo.turns import MODALITIES
+from corehead_lib.zoo.training import card, ship
+from corehead_lib.zoo.training.train import read_recipe
+from corehead_lib.zoo.training.turns import MODALITIES
 
 SUMMARY = {"seed": 2, "steps": 80, "minutes": 9.4, "hardware": "1 core of a CPU"}
 ACCURACY = {f"{modality}/{task}": 0.97 for modality, tasks in card.TASKS.items() for task in tasks}

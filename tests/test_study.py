@@ -9,15 +9,15 @@ import torch
 from tiny import KINDS, SAMPLES, forward
 
 from corehead_lib.attention import Attend, Call, Operator
-from corehead_lib.controls import controls, norm_matched_heads
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
 from corehead_lib.heads import Head, HeadScores, random_heads
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
-from corehead_lib.replay import PerBlock
 from corehead_lib.study import ablate, outcomes, summarise, until_half
+from corehead_lib.study.controls import controls, norm_matched_heads
+from corehead_lib.study.replay import PerBlock
 
 RNG = np.random.default_rng(0)
 SETS = {

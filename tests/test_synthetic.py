@@ -7,8 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from corehead_lib.data import load_samples, samples_checksum, synthetic
-from corehead_lib.data.synthetic import (
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.errors import CoreheadError
+from corehead_lib.samples import Box, Sample
+from corehead_lib.worlds import synthetic
+from corehead_lib.worlds.synthetic import (
     BACKGROUNDS,
     COLOURS,
     CONTROL_TASKS,
@@ -20,8 +23,6 @@ from corehead_lib.data.synthetic import (
     make_scene,
     scenes,
 )
-from corehead_lib.errors import CoreheadError
-from corehead_lib.samples import Box, Sample
 
 TASKS = RETRIEVAL_TASKS + CONTROL_TASKS
 SCENES = [make_scene(np.random.default_rng(seed), unique=bool(seed % 2)) for seed in range(40)]

@@ -5,9 +5,9 @@ import torch
 
 from corehead_lib.attention import plain
 from corehead_lib.heads import Head
-from corehead_lib.hybrid import HybridAttention
+from corehead_lib.hybrid.operator import HybridAttention
+from corehead_lib.hybrid.timing import arithmetic_limit, compare_attention, masked, random_call
 from corehead_lib.models import Backbone
-from corehead_lib.timing import arithmetic_limit, compare_attention, masked, random_call
 
 
 @pytest.mark.parametrize(

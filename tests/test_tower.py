@@ -8,15 +8,15 @@ import torch
 from PIL import Image
 from tiny import CELL, RECIPES
 
-from corehead_lib.data.synthetic import make_scene
 from corehead_lib.encode import encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
 from corehead_lib.samples import Box, Sample
-from corehead_lib.zoo import tower
-from corehead_lib.zoo.build import build
-from corehead_lib.zoo.tower import FACETS, Picture, draw_picture, embed, inherit_tower, label_cells
-from corehead_lib.zoo.turns import corpus
+from corehead_lib.worlds.synthetic import make_scene
+from corehead_lib.zoo.training import tower
+from corehead_lib.zoo.training.build import build
+from corehead_lib.zoo.training.tower import FACETS, Picture, draw_picture, embed, inherit_tower, label_cells
+from corehead_lib.zoo.training.turns import corpus
 
 
 def asked(picture: Picture) -> Sample:

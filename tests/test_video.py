@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mini.paint import film, time_of
 
-from corehead_lib.data import video
-from corehead_lib.data.video import VideoFrames, probe, spread
+from corehead_lib.datasets import video
+from corehead_lib.datasets.video import VideoFrames, probe, spread
 from corehead_lib.errors import CoreheadError
 
 FRAMES = 100

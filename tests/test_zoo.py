@@ -14,12 +14,19 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel, load_model
-from corehead_lib.zoo import train
-from corehead_lib.zoo.build import build
-from corehead_lib.zoo.families.qwen3_vl import TOKENS
-from corehead_lib.zoo.lessons import Lesson, answer_labels, make_lesson
-from corehead_lib.zoo.train import learning_rate, read_recipe, score, split_parameters, stage_at, train_model
-from corehead_lib.zoo.turns import MODALITIES, corpus
+from corehead_lib.zoo.training import train
+from corehead_lib.zoo.training.build import build
+from corehead_lib.zoo.training.families.qwen3_vl import TOKENS
+from corehead_lib.zoo.training.lessons import Lesson, answer_labels, make_lesson
+from corehead_lib.zoo.training.train import (
+    learning_rate,
+    read_recipe,
+    score,
+    split_parameters,
+    stage_at,
+    train_model,
+)
+from corehead_lib.zoo.training.turns import MODALITIES, corpus
 
 MIX = {
     "scenes": {"batch": 2, "questions": 2, "sizes": [96], "things": [1, 2], "tasks": ["shape", "sum"]},

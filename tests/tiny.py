@@ -18,8 +18,8 @@ from PIL import Image
 from corehead_lib.encode import Batch, encode
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.samples import MEDIA, Box, Clip, Frames, Pages, Sample, TextSpan
-from corehead_lib.zoo.build import build
-from corehead_lib.zoo.turns import corpus
+from corehead_lib.zoo.training.build import build
+from corehead_lib.zoo.training.turns import corpus
 
 CELL = 16  # pixels of a cell: patch_size * spatial_merge_size
 

@@ -9,13 +9,7 @@ from corehead_lib.interventions.base import (
     heads_of_layer,
 )
 from corehead_lib.interventions.edges import Knockout, UniformAttention
-from corehead_lib.interventions.means import (
-    CLASSES,
-    MeanAblation,
-    Means,
-    mean_outputs,
-    position_classes,
-)
+from corehead_lib.interventions.means import CLASSES, MeanAblation, Means, mean_outputs, position_classes
 from corehead_lib.interventions.partners import Outputs, Patch, partner_outputs
 
 __all__ = [

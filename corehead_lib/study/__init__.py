@@ -1,7 +1,7 @@
 """Experiments on sets of heads, as tidy tables: what does the model still know without them, and is it retrieval that it lost?"""
 
-from corehead_lib.controls import controls
 from corehead_lib.study.compare import compare_rankings
+from corehead_lib.study.controls import controls
 from corehead_lib.study.patching import other_picture, other_question, patching
 from corehead_lib.study.sets import UNTOUCHED, Intervention, Sets, ablate, by_task, outcomes, until_half
 from corehead_lib.study.summary import Difference, difference, summarise

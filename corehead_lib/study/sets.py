@@ -15,7 +15,7 @@ from corehead_lib.heads import Head
 from corehead_lib.interventions import ZeroAblation, check_heads
 from corehead_lib.models import LoadedModel
 from corehead_lib.progress import watched
-from corehead_lib.replay import PerBlock, Replay, repeat, view
+from corehead_lib.study.replay import PerBlock, Replay, repeat, view
 
 TOKENS = 4096  # prompt tokens that go through the language model at once; more leave the cache of a small CPU
 UNTOUCHED = "none"

@@ -16,8 +16,8 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.ram import measure_ram
-from corehead_lib.zoo.ship import copy_halved
-from corehead_lib.zoo.turns import MODALITIES
+from corehead_lib.zoo.training.ship import copy_halved
+from corehead_lib.zoo.training.turns import MODALITIES
 
 KINDS = ("scenes", "documents", "clips", "haystacks")
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import torch
 
-from corehead_lib import hybrid_cuda
 from corehead_lib.attention import Call, plain
 from corehead_lib.heads import Head
-from corehead_lib.hybrid import HybridAttention
+from corehead_lib.hybrid import cuda as hybrid_cuda
+from corehead_lib.hybrid.operator import HybridAttention
+from corehead_lib.hybrid.padding import Padding
+from corehead_lib.hybrid.timing import arithmetic_limit, masked, random_call, take_turns
 from corehead_lib.models import Backbone
-from corehead_lib.padding import Padding
-from corehead_lib.timing import arithmetic_limit, masked, random_call, take_turns
 
 MASKED_UP_TO = 8192  # tokens: the mask of 16k tokens alone is a gigabyte in float32
 

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from psutil import virtual_memory
 
-from corehead_lib.backbone import (
+from corehead_lib.hybrid.backbone import (
     HEADS,
     compare_decode,
     compare_prefill,
@@ -14,9 +14,9 @@ from corehead_lib.backbone import (
     random_tokens,
     spread_plan,
 )
-from corehead_lib.cost import measured
+from corehead_lib.hybrid.cost import measured
+from corehead_lib.hybrid.timing import take_turns
 from corehead_lib.ram import RetrievalAttentionMass
-from corehead_lib.timing import take_turns
 
 QUESTION = 32  # query tokens of RAM, about a sentence or two
 

@@ -6,7 +6,7 @@ What a question asks for is painted red, so a test can see whether the evidence 
 from pathlib import Path
 from typing import Any
 
-from corehead_lib.data import real
+from corehead_lib.datasets import real
 from corehead_lib.samples import Sample
 from mini import mlvu, mmdocir, mmlongbench, mmlongbench_doc, refcocog, vidstg
 

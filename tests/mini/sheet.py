@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from tiny import RECIPES, save_tiny
 
 from corehead_lib import plots
-from corehead_lib.data import real
-from corehead_lib.data.mmlongbench import TASKS
+from corehead_lib.datasets import real
+from corehead_lib.datasets.mmlongbench import TASKS
 from corehead_lib.encode import Batch, encode
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.samples import Box, Clip, Frames, Pages, Sample, TextSpan

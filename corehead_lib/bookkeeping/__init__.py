@@ -1,0 +1,1 @@
+"""Runs of notebooks: parameters, execution, pairs, provenance."""

@@ -1,0 +1,1 @@
+"""The datasets of the paper and of its relatives, read from disk."""

@@ -1,0 +1,1 @@
+"""Hybrid attention: a few dense heads, all others streaming."""

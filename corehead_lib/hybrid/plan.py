@@ -1,0 +1,182 @@
+"""Which heads stay dense, how wide the others' window is, and what that saves: a plan, chosen on a tuning split."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from corehead_lib.encode import Batch
+from corehead_lib.errors import CoreheadError
+from corehead_lib.evaluate import evaluate
+from corehead_lib.heads import Head, HeadScores, how_many
+from corehead_lib.hybrid.operator import HybridAttention
+from corehead_lib.hybrid.timing import arithmetic_limit
+from corehead_lib.models import Backbone, LoadedModel
+
+FRACTIONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+WINDOWS = (16, 64, 256)
+SINKS = (4,)
+
+
+@dataclass(frozen=True)
+class HybridPlan:
+    """Heads that stay dense in a model of this geometry, and the window and sinks (tokens) of all others."""
+
+    dense: tuple[Head, ...]
+    window: int
+    sinks: int
+    backbone: Backbone
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # of the class, not a field: how `load` reads it
+
+    def __post_init__(self) -> None:
+        shape = self.backbone
+        wrong = [h for h in self.dense if not (0 <= h[0] < shape.layers and 0 <= h[1] < shape.heads)]
+        if wrong or len(set(self.dense)) < len(self.dense):
+            raise CoreheadError(
+                f"A plan for {shape.layers} layers of {shape.heads} heads names "
+                + (
+                    f"layer {wrong[0][0]}, head {wrong[0][1]}, which does not exist."
+                    if wrong
+                    else "a head twice."
+                )
+            )
+        if self.window < 1 or self.sinks < 0:
+            raise CoreheadError(f"A plan has window={self.window} and sinks={self.sinks}: at least 1 and 0.")
+
+    @property
+    def fraction(self) -> float:
+        """Share of the query heads that stay dense."""
+        return len(self.dense) / (self.backbone.layers * self.backbone.heads)
+
+    @property
+    def full_groups(self) -> list[tuple[int, int]]:
+        """(layer, KV group) of every group that keeps all keys, because at least one of its heads is dense."""
+        return sorted({(layer, head // self.backbone.group) for layer, head in self.dense})
+
+    def compute_gain(self, length: int) -> float:
+        """How many times fewer query-key pairs a prompt of ``length`` tokens takes: query heads count."""
+        heads = self.backbone.layers * self.backbone.heads
+        return arithmetic_limit(length, heads, len(self.dense), self.window, self.sinks)
+
+    def cache_gain(self, length: int) -> float:
+        """How many times smaller the cache of ``length`` tokens is: KV groups count."""
+        groups, full = self.backbone.layers * self.backbone.kv_heads, len(self.full_groups)
+        kept = min(length, self.sinks + self.window - 1)
+        return groups * length / (full * length + (groups - full) * kept)
+
+    def operator(self, dense_rows: int = 0, fall_back: bool = False) -> HybridAttention:
+        """The operator that carries this plan out."""
+        return HybridAttention(self.dense, self.window, self.sinks, dense_rows, fall_back)
+
+    def check(self, loaded: LoadedModel) -> "HybridPlan":
+        """Return the plan itself; raises CoreheadError if ``loaded`` is of another geometry."""
+        if loaded.backbone != self.backbone:
+            raise CoreheadError(f"The plan is for {self.backbone}, but {loaded.name!r} is {loaded.backbone}.")
+        return self
+
+    def save(self, path: Path) -> None:
+        """Write JSON."""
+        path.write_text(json.dumps(asdict(self), indent=1))
+
+    @classmethod
+    def load(cls, path: Path) -> "HybridPlan":
+        """Read what ``save`` wrote; CoreheadError if it is missing, damaged or impossible."""
+        try:
+            return TypeAdapter(cls).validate_json(path.read_text())
+        except CoreheadError:
+            raise
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"])) or "the whole"
+            raise CoreheadError(f"{path} does not hold a plan: {where}: {first['msg']}.") from error
+        except (OSError, ValueError) as error:
+            raise CoreheadError(f"{path} does not hold a plan: {error}.") from error
+
+
+def by_fraction(
+    scores: HeadScores, backbone: Backbone, fraction: float, window: int, sinks: int = 4
+) -> HybridPlan:
+    """Keep the highest-scoring ``fraction`` of all heads dense, rounded to nearest; 0 for none."""
+    number = how_many(fraction, scores.score.size) if fraction else 0
+    return _plan(scores, backbone, scores.ranking()[:number], window, sinks, {"fraction": fraction})
+
+
+def by_threshold(
+    scores: HeadScores, backbone: Backbone, threshold: float, window: int, sinks: int = 4
+) -> HybridPlan:
+    """Keep every head dense that scores at least ``threshold``."""
+    dense = [head for head in scores.ranking() if scores.score[head] >= threshold]
+    return _plan(scores, backbone, dense, window, sinks, {"threshold": threshold})
+
+
+def candidates(
+    scores: HeadScores,
+    backbone: Backbone,
+    fractions: Iterable[float] = FRACTIONS,
+    windows: Iterable[int] = WINDOWS,
+    sinks: Iterable[int] = SINKS,
+) -> list[HybridPlan]:
+    """All combinations, to choose from with ``cheapest``."""
+    grid = product(fractions, windows, sinks)
+    return [by_fraction(scores, backbone, fraction, window, s) for fraction, window, s in grid]
+
+
+def cheapest(
+    plans: Sequence[HybridPlan],
+    accuracy: Callable[[HybridPlan | None], float],
+    length: int,
+    tolerance: float = 0.03,
+) -> HybridPlan:
+    """Return the plan that needs the fewest pairs at ``length`` tokens of those within ``tolerance`` of dense.
+
+    accuracy: of a plan on the *tuning* split, and of the dense model for None (``tuning_accuracy`` makes one).
+    Plans are tried from the cheapest on, until one keeps at least ``1 - tolerance`` of the dense accuracy; all that
+    was tried is in its provenance. Raises CoreheadError if none does.
+    """
+    if not 0 <= tolerance < 1:
+        raise CoreheadError(
+            f"tolerance={tolerance}: use a share of the dense accuracy in [0, 1), such as 0.03."
+        )
+    goal, tried = (1 - tolerance) * (full := accuracy(None)), []
+    for plan in sorted(plans, key=lambda plan: -plan.compute_gain(length)):
+        found = accuracy(plan)
+        tried.append(
+            {"dense": len(plan.dense), "window": plan.window, "sinks": plan.sinks, "accuracy": found}
+        )
+        if found >= goal:
+            chosen = {"tolerance": tolerance, "length": length, "accuracy_dense": full, "tried": tried}
+            return replace(plan, provenance=plan.provenance | {"tuning": chosen})
+    best = max((row["accuracy"] for row in tried), default=0.0)
+    raise CoreheadError(
+        f"None of {len(plans)} plans keeps {1 - tolerance:.0%} of the dense accuracy {full:.3f} (the best has {best:.3f}): "
+        "offer larger fractions or windows."
+    )
+
+
+def tuning_accuracy(loaded: LoadedModel, batches: Sequence[Batch]) -> Callable[[HybridPlan | None], float]:
+    """Accuracy on ``batches`` under a plan, or dense for None; for ``cheapest``."""
+
+    def accuracy(plan: HybridPlan | None) -> float:
+        if plan is None:
+            return evaluate(loaded, batches, progress=False).accuracy
+        with plan.check(loaded).operator()(loaded.model):
+            return evaluate(loaded, batches, progress=False).accuracy
+
+    return accuracy
+
+
+def _plan(
+    scores: HeadScores, backbone: Backbone, dense: list[Head], window: int, sinks: int, rule: dict[str, Any]
+) -> HybridPlan:
+    if scores.score.shape != (backbone.layers, backbone.heads):
+        raise CoreheadError(
+            f"The scores are of {scores.score.shape[0]} layers of {scores.score.shape[1]} heads, the model has "
+            f"{backbone.layers} of {backbone.heads}."
+        )
+    return HybridPlan(tuple(dense), window, sinks, backbone, {"scores": scores.provenance, "rule": rule})

@@ -1,0 +1,190 @@
+"""Generated documents: several pages with shapes, words and charts, and questions about them.
+
+The evidence of a needle is where its digit can be read: the cell of a shape, a word or a bar; or, as in
+MMDocIR (arXiv 2501.08828), the whole layout block or the whole page.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from corehead_lib.errors import CoreheadError
+from corehead_lib.samples import Evidence, Pages, Sample
+from corehead_lib.worlds import phrases
+from corehead_lib.worlds.layout import Stock, make_page
+from corehead_lib.worlds.pages import Entry, Page, draw_page
+from corehead_lib.worlds.phrases import TOPICS, check_range, check_tasks, digit_on, draw_split, numbers
+from corehead_lib.worlds.synthetic import COLOURS, DIGITS
+
+NEEDLES = ("pair", "word", "bar")
+CONTROLS = ("count", "order", "heading", "topic", "sum")
+LISTING = "List the entries."
+MOST_PAGES = 40
+SIZE = (96, 96)  # pixels of a page: one tile of the tiny models that cut pictures into tiles
+
+Level = Literal["entry", "block", "page"]
+
+
+@dataclass(frozen=True)
+class Document:
+    """Pages, each with its picture, one topic that its words are about, and one colour of headings."""
+
+    pages: tuple[Page, ...]
+    topic: str
+    colour: str
+    media: tuple[Image.Image, ...] = field(repr=False)
+
+    context = ""
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """Every entry of every page, in reading order."""
+        return tuple(entry for page in self.pages for entry in page.entries)
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that can be asked of this document."""
+        kinds = {entry.kind for entry in self.entries}
+        apart = len({entry.box.item for entry in self.entries if entry.kind == "pair"}) > 1
+        words = "word" in kinds or any(w in TOPICS[self.topic] for p in self.pages for _, _, w in p.texts)
+        able = {*kinds, "count", "heading", "sum"}
+        able |= ({"order"} if apart else set()) | ({"topic"} if words else set())
+        return tuple(task for task in NEEDLES + CONTROLS if task in able)
+
+
+def make_document(
+    rng: np.random.Generator,
+    *,
+    pages: tuple[int, int] = (2, 8),
+    blocks: tuple[int, int] = (1, 3),
+    size: tuple[int, int] = SIZE,
+    kinds: tuple[str, ...] = NEEDLES,
+    empty: float = 0.2,
+    tasks: tuple[str, ...] = (),
+) -> Document:
+    """Draw a document; every key occurs once in it.
+
+    pages: least and most pages, from 1 to MOST_PAGES.
+    blocks: least and most blocks on a page, one row of cells each, as far as there is room.
+    size: ``(width, height)`` of every page in pixels, a multiple of 32; charts need 96 in width.
+    kinds: the kinds of entry that may occur, see ``Entry``.
+    empty: share of distractor pages, which hold no entry; one page at least is none.
+    tasks: tasks that must be askable (needles beyond the first go to other pages where there are some).
+    Raises CoreheadError for ranges that make no sense, and if a task's entry finds no room.
+    """
+    check_range("pages", pages, 1, MOST_PAGES)
+    check_range("blocks", blocks, 1, 8)
+    check_tasks(kinds, NEEDLES, "documents", "kind of entry")
+    check_tasks(tasks, NEEDLES + CONTROLS, "documents")
+    number = int(rng.integers(pages[0], pages[1] + 1))
+    must = ["pair"] * (2 if "order" in tasks else "pair" in tasks)
+    must += [task for task in tasks if task in ("word", "bar")] + ["word"] * ("topic" in tasks)
+    if "order" in tasks and number < 2:
+        raise CoreheadError(f"pages={pages}: the task 'order' needs two pages.")
+    topic, colour = str(rng.choice(list(TOPICS))), str(rng.choice(list(COLOURS)))
+    stock = Stock.draw(rng, topic, min(80, 2 * number + 4), Counter(must))
+    hosts: list[list[str]] = [[] for _ in range(number)]
+    for place, kind in zip(np.resize(rng.permutation(number), len(must)), must, strict=True):
+        hosts[place].append(kind)
+    made: list[Page] = []
+    # pages with a task's entry choose their keys first
+    for item in sorted(rng.permutation(number).tolist(), key=lambda i: not hosts[i]):
+        none = bool(made) and not hosts[item] and rng.random() < empty
+        room = 0 if none else int(rng.integers(blocks[0], blocks[1] + 1))
+        made.append(make_page(rng, stock, item, (size[0], size[1]), colour, kinds, room, tuple(hosts[item])))
+    made.sort(key=lambda page: page.number)
+    return Document(tuple(made), topic, colour, tuple(draw_page(page) for page in made))
+
+
+def ask(
+    document: Document,
+    task: str,
+    rng: np.random.Generator,
+    entry: Entry | None = None,
+    level: Level = "entry",
+) -> Sample:
+    """Ask one question of ``task`` (about ``entry``, or a random one that fits).
+
+    level: the evidence of a needle: the "entry" itself, its layout "block", or its "page".
+    Raises CoreheadError if the document cannot answer such a question.
+    """
+    check_tasks([task], NEEDLES + CONTROLS, "documents")
+    if task not in document.tasks:
+        raise CoreheadError(
+            f"This document of {len(document.pages)} pages has nothing to ask {task!r} about."
+        )
+    fitting = [e for e in document.entries if e.kind == task]
+    if entry is not None and entry not in fitting:
+        raise CoreheadError(f"{entry.name!r} is no entry of this document for the task {task!r}.")
+    if task in CONTROLS:
+        question, answer, options = _control(document, task, rng)
+        return Sample("", task, question, answer, document.media, (), options)
+    entry = entry or fitting[rng.integers(len(fitting))]
+    if task == "bar":
+        question, options = f"How high is the {entry.name}?", DIGITS[1:9]
+    else:
+        question, options = digit_on(entry.name), DIGITS
+    evidence: Evidence = Pages((entry.box.item,))
+    if level != "page":
+        evidence = entry.block if level == "block" else entry.box
+    return Sample("", task, question, entry.digit, document.media, (evidence,), options)
+
+
+def _control(document: Document, task: str, rng: np.random.Generator) -> phrases.Question:
+    if task == "sum":
+        return phrases.small_sum(rng)
+    if task == "count":
+        number = len(document.pages)
+        return "How many pages are there?", str(number), numbers(1, 9 if number < 10 else MOST_PAGES)
+    if task == "heading":
+        return "Which colour are the headings?", document.colour, tuple(COLOURS)
+    if task == "topic":
+        return phrases.topic_question(document.topic)
+    pairs = [entry for entry in document.entries if entry.kind == "pair"]
+    first, later = (pairs[i] for i in sorted(rng.choice(len(pairs), 2, replace=False)))
+    while first.box.item == later.box.item:  # two pages have some, so this ends
+        first, later = (pairs[i] for i in sorted(rng.choice(len(pairs), 2, replace=False)))
+    return phrases.which_first(rng, first.name, later.name)
+
+
+def listing(document: Document, rng: np.random.Generator, most: int | None = None) -> str:
+    """Name every entry with its digit, in random order, or ``most`` of them."""
+    entries = [document.entries[i] for i in rng.permutation(len(document.entries))[:most]]
+    return ", ".join(f"{entry.name}{entry.digit}" for entry in entries)
+
+
+def documents(
+    split: str,
+    samples: int,
+    seed: int,
+    tasks: tuple[str, ...] = NEEDLES,
+    *,
+    pages: tuple[int, int] = (2, 8),
+    size: tuple[int, int] = SIZE,
+    level: Level = "entry",
+) -> list[Sample]:
+    """Make ``samples`` one-question samples of held-out documents, the tasks taking turns.
+
+    Arguments as in ``make_document`` and ``ask``; splits as in ``draw_split``.
+    """
+    check_tasks(tasks, NEEDLES + CONTROLS, "documents")
+
+    def make(rng: np.random.Generator, task: str) -> Sample:
+        return ask(make_document(rng, pages=pages, size=size, tasks=(task,)), task, rng, level=level)
+
+    return draw_split("documents", split, samples, seed, tasks, make)
+
+
+def corpus() -> list[str]:
+    """Lines with every word of questions and answers, for training a tokenizer."""
+    words = [word for topic in TOPICS.values() for word in topic]
+    lines = [digit_on(word) for word in words] + [f"How high is the {colour} bar?" for colour in COLOURS]
+    lines += [
+        f"{word} {digit}, {colour} bar {digit}"
+        for word in words
+        for colour, digit in zip(COLOURS, DIGITS, strict=False)
+    ]
+    return lines + ["How many pages are there?", "Which colour are the headings?", LISTING] * 20

@@ -1,0 +1,61 @@
+"""InternVL3.5 (arXiv 2508.18265) on a Qwen3 backbone: square tiles, a thumbnail, frames as single tiles."""
+
+from transformers import (
+    GotOcr2ImageProcessor,
+    InternVLConfig,
+    InternVLForConditionalGeneration,
+    InternVLProcessor,
+    InternVLVideoProcessor,
+    Qwen2Tokenizer,
+)
+
+from corehead_lib.zoo.training.families.chat import chat_template
+
+NAMED = {
+    "start_image_token": "<img>",
+    "end_image_token": "</img>",
+    "context_image_token": "<IMG_CONTEXT>",
+    "video_token": "<video>",
+}
+TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *NAMED.values()]
+SHUFFLE = 0.5  # share of rows, and of columns, that is left when patches are joined into tokens
+
+
+def processor(tokenizer: Qwen2Tokenizer, recipe: dict) -> InternVLProcessor:
+    """``recipe['vision']['image_size']`` is the side of a tile, ``recipe['tiles']`` the (least, most) of them."""
+    vision = recipe["vision"]
+    side = vision["image_size"]
+    shared = {
+        "size": {"height": side, "width": side},
+        "image_mean": [0.5, 0.5, 0.5],
+        "image_std": [0.5, 0.5, 0.5],
+    }
+    least, most = recipe["tiles"]
+    return InternVLProcessor(
+        image_processor=GotOcr2ImageProcessor(
+            crop_to_patches=True, min_patches=least, max_patches=most, **shared
+        ),
+        tokenizer=tokenizer,
+        video_processor=InternVLVideoProcessor(**shared),
+        image_seq_length=int(side // vision["patch_size"] * SHUFFLE) ** 2,
+        chat_template=chat_template("{{ '<IMG_CONTEXT>\\n' }}", "{{ '<video>\\n' }}"),
+    )
+
+
+def model(tokenizer: Qwen2Tokenizer, recipe: dict) -> InternVLForConditionalGeneration:
+    """``recipe['text']`` and ``recipe['vision']`` hold the sizes of Qwen3Config and InternVLVisionConfig."""
+    vision = recipe["vision"]
+    config = InternVLConfig(
+        text_config={
+            "model_type": "qwen3",
+            **recipe["text"],
+            "vocab_size": len(tokenizer),
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config=vision,
+        image_token_id=tokenizer.convert_tokens_to_ids(NAMED["context_image_token"]),
+        image_seq_length=int(vision["image_size"] // vision["patch_size"] * SHUFFLE) ** 2,
+        downsample_ratio=SHUFFLE,
+        tie_word_embeddings=True,
+    )
+    return InternVLForConditionalGeneration(config)

@@ -1,0 +1,211 @@
+"""Teach a vision tower to name what its cells show, before any language model sees it.
+
+Real models of this kind start from a pretrained encoder, too. Each visual token, as the language model would
+get it, is asked by linear probes for the shape, colour, digit and word in its cell; no text, no question and
+no attention of a language model takes part. The probes are thrown away.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from corehead_lib.encode import Batch, encode
+from corehead_lib.errors import CoreheadError
+from corehead_lib.models import LoadedModel
+from corehead_lib.samples import Box, Sample
+from corehead_lib.worlds import documents, needles, synthetic
+from corehead_lib.worlds.layout import SMALL_WORDS
+from corehead_lib.worlds.phrases import TOPICS
+from corehead_lib.worlds.synthetic import SPLITS
+
+NONE = "none"
+FACETS = {
+    "shape": (NONE, *synthetic.SHAPES),
+    "colour": (*synthetic.BACKGROUNDS, *synthetic.COLOURS),
+    "digit": (NONE, *synthetic.DIGITS),
+    "word": (NONE, *(word for topic in TOPICS.values() for word in topic), *SMALL_WORDS),
+}
+TOWERS = Path(__file__).parents[1] / "towers"
+LANGUAGE = ("model.language_model.", "lm_head.")
+STREAM = 10**6  # far from the steps of lessons, which draw from the same split
+COVERED = 0.15  # least share of a cell that a thing must cover to be named; below, nothing is asked
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image and what is in it: boxes with their facets; elsewhere it shows ``ground``, a colour."""
+
+    image: Image.Image
+    things: tuple[tuple[Box, dict[str, str]], ...]
+    ground: str
+
+
+def draw_picture(rng: np.random.Generator) -> Picture:
+    """Draw a scene, a page, a picture of a haystack or a printed page of one."""
+    kind = rng.choice(4, p=[0.55, 0.25, 0.1, 0.1])
+    if kind == 0:
+        scene = synthetic.make_scene(
+            rng, unique=bool(rng.random() < 0.5), things=(1, synthetic.MOST_THINGS), anywhere=True
+        )
+        return Picture(
+            scene.image, tuple((t.box, _facets(t.name, t.digit)) for t in scene.things), scene.background
+        )
+    if kind == 1:
+        made = documents.make_document(rng, pages=(1, 1))
+        (page,) = made.pages
+        things = [(entry.box, _facets(entry.key, entry.digit)) for entry in page.entries]
+        step = synthetic.STEP
+        things += [(Box(x, y, x + step, y + step), _facets(word)) for x, y, word in page.texts]
+        things += [(Box(0, 0, page.size[0], step), _facets(made.colour))]
+        return Picture(made.media[0], tuple(things), "white")
+    images, prints = ((1, 1), (0, 0)) if kind == 2 else ((0, 0), (1, 1))
+    made = needles.make_haystack(rng, facts=(0, 0), images=images, prints=prints, anywhere=True)
+    things = [
+        (n.part("fact"), _facets(n.name, n.digit)) for n in made.needles if isinstance(n.part("fact"), Box)
+    ]
+    return Picture(made.media[0], tuple(things), "white" if kind == 2 else "")
+
+
+def _facets(name: str, digit: str = NONE) -> dict[str, str]:
+    """What a name says: its words are shapes, colours or words; a word is black on paper."""
+    known = {facet: [part for part in name.split() if part in FACETS[facet]] for facet in FACETS}
+    found = {facet: parts[0] for facet, parts in known.items() if parts}
+    return {"shape": NONE, "colour": "white", "word": NONE} | found | {"digit": digit}
+
+
+def label_cells(batch: Batch, pictures: Sequence[Picture]) -> dict[str, torch.Tensor]:
+    """For each facet, the class of each visual token of the batch, one sample after another; -100: not asked."""
+    labels: dict[str, list[int]] = {facet: [] for facet in FACETS}
+    for cells, picture in zip(batch.cells, pictures, strict=True):
+        for x0, y0, x1, y1 in cells.box:
+            area = max((x1 - x0) * (y1 - y0), 1e-9)
+            shares = [
+                max(0, min(x1, b.x1) - max(x0, b.x0)) * max(0, min(y1, b.y1) - max(y0, b.y0)) / area
+                for b, _ in picture.things
+            ]
+            best = max(range(len(shares)), key=shares.__getitem__, default=None)
+            empty = {"shape": NONE, "colour": picture.ground, "digit": NONE, "word": NONE}
+            if x1 <= x0 or (best is not None and 0 < shares[best] < COVERED):
+                seen = {}
+            elif best is None or not shares[best]:
+                seen = empty if picture.ground else {}
+            else:
+                seen = picture.things[best][1]
+            for facet, classes in FACETS.items():
+                labels[facet].append(classes.index(seen[facet]) if facet in seen else -100)
+    return {facet: torch.tensor(numbers) for facet, numbers in labels.items()}
+
+
+class _Embedded(Exception):
+    """Raised in place of the language model's forward pass; holds what it would have read."""
+
+
+def embed(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """What the language model gets for each visual token, (N, hidden), one sample after another.
+
+    Where a family feeds deeper layers too (Qwen3-VL's deepstack), the sum of all that is fed.
+    """
+
+    def stop(module: nn.Module, arguments: Any, named: dict[str, Any]) -> None:
+        raise _Embedded(named["inputs_embeds"], named.get("deepstack_visual_embeds"))
+
+    hook = model.model.language_model.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        model(**batch.inputs, use_cache=False)
+    except _Embedded as seen:
+        embeds, deeper = seen.args
+    finally:
+        hook.remove()
+    visual = torch.cat([embeds[row, torch.from_numpy(c.position)] for row, c in enumerate(batch.cells)])
+    return visual + sum(deeper or ())
+
+
+def train_tower(
+    loaded: LoadedModel,
+    optimizers: Sequence[torch.optim.Optimizer],
+    steps: int,
+    batch: int,
+    seed: int = 0,
+    progress: bool = True,
+) -> dict[str, float]:
+    """Train all that ``embed`` runs through, in place; return how often each facet was right in the last steps.
+
+    optimizers: those of the model; their rates rise, and fall linearly over the second half.
+    batch: pictures a step.
+    """
+    hidden = loaded.model.config.get_text_config().hidden_size
+    torch.manual_seed(seed)
+    probes = nn.ModuleDict({facet: nn.Linear(hidden, len(classes)) for facet, classes in FACETS.items()})
+    chosen = [*optimizers, torch.optim.AdamW(probes.parameters(), lr=0.002)]
+    peaks = [optimizer.param_groups[0]["lr"] for optimizer in chosen]
+    average: dict[str, float] = {}
+    loaded.model.train()
+    bar = tqdm(range(steps), desc="vision tower", disable=not progress, mininterval=10)
+    for step in bar:
+        rng = np.random.default_rng([SPLITS.index("train"), seed, STREAM + step])
+        pictures = [draw_picture(rng) for _ in range(batch)]
+        samples = [Sample("tower", "name", "Look.", "0", (p.image,), (), ()) for p in pictures]
+        encoded = encode(loaded, samples)
+        labels = label_cells(encoded, pictures)
+        seen = embed(loaded.model, encoded)
+        loss = torch.zeros(())
+        for facet, probe in probes.items():
+            logits = probe(seen)
+            loss = loss + cross_entropy(logits, labels[facet])
+            asked = labels[facet] > (0 if NONE in FACETS[facet] else -1)  # "none" is easy: judge the rest
+            right = (logits.argmax(-1) == labels[facet])[asked].float().mean().nan_to_num().item()
+            average[facet] = 0.95 * average.get(facet, right) + 0.05 * right
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(loaded.model.parameters(), 1.0)
+        share = min(1.0, (step + 1) / 30, 2 * (1 - step / steps))
+        for optimizer, peak in zip(chosen, peaks, strict=True):
+            optimizer.param_groups[0]["lr"] = share * peak
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+        bar.set_postfix({f: f"{a:.2f}" for f, a in average.items()}, refresh=False)
+    loaded.model.eval()
+    return {facet: round(value, 4) for facet, value in average.items()}
+
+
+def tower_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """All weights but the language model's: vision tower and connector."""
+    return {name: w for name, w in model.state_dict().items() if not name.startswith(LANGUAGE)}
+
+
+def inherit_tower(model: PreTrainedModel, name: str) -> None:
+    """Start ``model`` from the vision tower and connector in TOWERS/name.safetensors, in place.
+
+    Raises CoreheadError if there is none, or if it does not fit.
+    """
+    path = TOWERS / f"{name}.safetensors"
+    if not path.exists():
+        raise CoreheadError(
+            f"There is no vision tower {name!r}; `corehead tower MODEL` makes that of a recipe."
+        )
+    given = {key: weight.float() for key, weight in load_file(path).items()}
+    try:
+        left_out = model.load_state_dict(given, strict=False)
+    except RuntimeError as error:
+        raise CoreheadError(f"The vision tower {name!r} does not fit this model: {error}") from error
+    missing = [key for key in left_out.missing_keys if not key.startswith(LANGUAGE)]
+    if left_out.unexpected_keys or missing:
+        raise CoreheadError(f"The vision tower {name!r} has other parts than this model: {left_out}.")
+
+
+def keep_tower(model: PreTrainedModel, name: str, accuracy: dict[str, float]) -> Path:
+    """Write vision tower and connector to TOWERS/name.safetensors, float16, with the accuracy as metadata."""
+    TOWERS.mkdir(exist_ok=True)
+    path = TOWERS / f"{name}.safetensors"
+    halved = {key: weight.half().contiguous() for key, weight in tower_weights(model).items()}
+    save_file(halved, path, metadata={facet: str(value) for facet, value in accuracy.items()})
+    return path
