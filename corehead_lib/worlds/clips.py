@@ -37,7 +37,8 @@ def ask(
         actor = actor or film.actors[rng.integers(len(film.actors))]
         name = {"shape": actor.shape, "colour": f"{actor.colour} shape", "pair": actor.name}[task]
         evidence: tuple[Evidence, ...] = actor.boxes if level == "box" else (actor.frames,)
-        return Sample("", task, digit_on(name), actor.digit, film.media, evidence, DIGITS)
+        seen = tuple(actor.digit for actor in film.actors)
+        return Sample("", task, digit_on(name), actor.digit, film.media, evidence, DIGITS, visible=seen)
     if task == "count":
         question, answer, options = "How many shapes are there?", str(len(film.actors)), numbers(1, 9)
     elif task == "background":

@@ -130,7 +130,8 @@ def ask(
     evidence: Evidence = Pages((entry.box.item,))
     if level != "page":
         evidence = entry.block if level == "block" else entry.box
-    return Sample("", task, question, entry.digit, document.media, (evidence,), options)
+    seen = tuple(each.digit for each in document.entries)
+    return Sample("", task, question, entry.digit, document.media, (evidence,), options, visible=seen)
 
 
 def _control(document: Document, task: str, rng: np.random.Generator) -> phrases.Question:

@@ -54,7 +54,9 @@ def ask(
     else:
         question, answer, options = _control(haystack, task, rng)
         evidence = ()
-    return Sample("", task, question, answer, haystack.media, evidence, options, haystack.context)
+    seen = tuple(each.digit for each in haystack.needles) if evidence else ()
+    media, context = haystack.media, haystack.context
+    return Sample("", task, question, answer, media, evidence, options, context, visible=seen)
 
 
 def _control(haystack: Haystack, task: str, rng: np.random.Generator) -> tuple[str, str, tuple[str, ...]]:

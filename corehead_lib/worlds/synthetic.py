@@ -243,7 +243,8 @@ def ask(scene: Scene, task: str, rng: np.random.Generator, thing: Thing | None =
         raise CoreheadError(
             f"Unknown task {task!r}; scenes have {RETRIEVAL_TASKS + STEP_TASKS + CONTROL_TASKS}."
         )
-    return Sample("", task, question, answer, (scene.image,), evidence, options)
+    seen = tuple(each.digit for each in scene.things) if evidence else ()
+    return Sample("", task, question, answer, (scene.image,), evidence, options, visible=seen)
 
 
 def scenes(
