@@ -113,7 +113,8 @@ def _media(name: str, records: list[Record], total: int, main: bool) -> list[Fin
     """Make samples of some records; ``total`` counts also those of which none can be made, as the annotations show."""
     if not records:
         return [Finding(name, "WRONG", "no record can be used")]
-    report, samples = Report(name), []
+    report = Report(name)
+    samples: list[Sample] = []
     chosen = np.random.default_rng(0).permutation(len(records))[:BUILT]
     for i in chosen:
         with report.guard(records[i].id):

@@ -80,9 +80,9 @@ def retrieval_from_text(entry: dict, report: Report) -> Parts:
         context += text + "\n\n"
     if not spans:
         raise CoreheadError("no evidence: none of the passages is a positive one")
-    right, *others = wordings(entry["answer"])
+    answer, *others = wordings(entry["answer"])
     return Parts(
-        entry["question"], right, [entry["image"]], context + MEDIA, tuple(spans), accepted=tuple(others)
+        entry["question"], answer, [entry["image"]], context + MEDIA, tuple(spans), accepted=tuple(others)
     )
 
 
