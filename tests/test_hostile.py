@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from mini import mlvu, mmdocir, mmlongbench, mmlongbench_doc, refcocog, vidstg
 
+from corehead_lib.data.images import picture
 from corehead_lib.datasets import parquet, real
 from corehead_lib.datasets.archives import unpack
-from corehead_lib.datasets.images import picture
 from corehead_lib.datasets.pickles import read_pickle
 from corehead_lib.datasets.records import Loaded
 from corehead_lib.errors import CoreheadError
@@ -201,7 +201,7 @@ def test_a_picture_that_is_none_or_far_too_large_is_refused(
     with pytest.raises(CoreheadError, match="unreadable picture"):
         picture(tmp_path / "text.jpg")
     refcocog.photographs(tmp_path)
-    monkeypatch.setattr("corehead_lib.datasets.images.MOST_PIXELS", 1000)
+    monkeypatch.setattr("corehead_lib.data.images.MOST_PIXELS", 1000)
     with pytest.raises(CoreheadError, match="oversized picture"):
         picture(tmp_path / "train2014" / refcocog.name(431))
 

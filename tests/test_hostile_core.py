@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from tiny import SAMPLES, forward
 
-from corehead_lib.datasets.images import picture
+from corehead_lib.data.images import picture
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.known import Known

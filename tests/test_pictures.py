@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from tiny import SAMPLES, clip, noise
 
-from corehead_lib.datasets.images import picture
+from corehead_lib.data.images import picture
 from corehead_lib.encode import encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
-from corehead_lib.datasets.images import LazyImage, picture
+from corehead_lib.data.images import LazyImage, picture
 from corehead_lib.datasets.names import document_group
 from corehead_lib.datasets.page_choice import choose_pages
 from corehead_lib.datasets.records import SHARES, Record, collect, split_of

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from corehead_lib.data.images import LazyImage
 from corehead_lib.datasets.files import read_lines, require
 from corehead_lib.datasets.geometry import box, whole, written
-from corehead_lib.datasets.images import LazyImage
 from corehead_lib.datasets.mmdocir_pages import Open, find_pages
 from corehead_lib.datasets.names import document_group
 from corehead_lib.datasets.page_choice import PAGES, document_sample

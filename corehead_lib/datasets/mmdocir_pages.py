@@ -9,9 +9,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from math import prod
 from pathlib import Path
 
+from corehead_lib.data.images import LazyImage, picture
 from corehead_lib.datasets import parquet
 from corehead_lib.datasets.files import find
-from corehead_lib.datasets.images import LazyImage, picture
 from corehead_lib.datasets.names import match, stem
 from corehead_lib.datasets.report import Report
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
+from corehead_lib.data.images import LazyImage, picture
 from corehead_lib.datasets.files import parse, read_line, read_lines, require
-from corehead_lib.datasets.images import LazyImage, picture
 from corehead_lib.datasets.mmlongbench_needles import (
     count_in_images,
     haystack_of_images,

@@ -14,10 +14,10 @@ import pypdfium2 as pdfium
 import yaml
 from PIL import Image
 
+from corehead_lib.data.images import MOST_PIXELS, LazyImage
 from corehead_lib.datasets import parquet
 from corehead_lib.datasets.files import read_list, require
 from corehead_lib.datasets.geometry import written
-from corehead_lib.datasets.images import MOST_PIXELS, LazyImage
 from corehead_lib.datasets.names import document_group, match
 from corehead_lib.datasets.page_choice import PAGES, document_sample
 from corehead_lib.datasets.records import Record

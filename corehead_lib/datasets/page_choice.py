@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from corehead_lib.datasets.images import LazyImage
+from corehead_lib.data.images import LazyImage
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Evidence, Pages, Sample
 

@@ -10,10 +10,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from corehead_lib.data.images import LazyImage, picture
 from corehead_lib.datasets import parquet
 from corehead_lib.datasets.files import parse, require
 from corehead_lib.datasets.geometry import box
-from corehead_lib.datasets.images import LazyImage, picture
 from corehead_lib.datasets.pickles import read_pickle
 from corehead_lib.datasets.records import Record
 from corehead_lib.datasets.report import Report
