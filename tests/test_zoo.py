@@ -201,7 +201,7 @@ def test_a_lesson_asks_for_answers_and_nothing_else(family: LoadedModel, modalit
             assert answers[-1] == ""
             assert len(answers) - 1 == len(tasks)
             for answer, task in zip(answers, tasks, strict=False):
-                assert answer.isdigit() or (task == f"{modality}/listing" and answer.split()[-1].isdigit())
+                assert answer.isdigit() or (task == f"{modality}/listing" and answer[-1].isdigit())
         if modality != "haystacks":
             seen = made.inputs["attention_mask"].bool()
             assert made.visual.any(1).all()
@@ -312,3 +312,20 @@ def test_recipes_know_their_tasks(name: str) -> None:
         for modality, given in stage["mix"].items():
             kind = MODALITIES[modality]
             assert set(given.get("tasks", kind.needles)) <= set(kind.tasks)
+
+
+@pytest.mark.parametrize(
+    "name", ["tiny-qwen3-vl", "tiny-qwen3-vl-l", "tiny-internvl", "tiny-llava-onevision"]
+)
+def test_nothing_in_a_recipe_shapes_attention(name: str) -> None:
+    recipe = read_recipe(name)
+    assert not {"qk_norm", "language"} & set(recipe)
+    assert all(set(stage) == {"steps", "mix"} for stage in recipe["train"]["stages"])
+
+
+def test_the_shipped_models_keep_their_own_recipe() -> None:
+    assert read_recipe("tiny-internvl", shipped=True)["language"] == "tiny-qwen3-vl"
+    prices = [
+        stage.get("price", 0) for stage in read_recipe("tiny-qwen3-vl", shipped=True)["train"]["stages"]
+    ]
+    assert max(prices) == 0.08

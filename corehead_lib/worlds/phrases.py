@@ -30,6 +30,12 @@ TASK_TYPES = {  # named as in MLVU (arXiv 2406.04264); only a needle has evidenc
     "topic": "topic",
     "larger": "reasoning",
     "sum": "reasoning",
+    "copy": "text",
+    "sort": "text",
+    "most": "text",
+    "add": "text",
+    "chain": "text",
+    "story": "text",
 }
 
 TOPICS = {
