@@ -10,6 +10,14 @@ from transformers import PretrainedConfig, PreTrainedModel
 from corehead_lib.errors import CoreheadError
 from corehead_lib.known import Known
 
+LARGEST = {  # far above any model; what a damaged config says beyond would fill the memory first
+    "num_hidden_layers": 1000,
+    "num_attention_heads": 1024,
+    "num_key_value_heads": 1024,
+    "head_dim": 4096,
+    "hidden_size": 65536,
+}
+
 
 def check_device(device: str) -> None:
     """Raise CoreheadError unless tensors with numbers in them can be made on ``device``."""
@@ -33,6 +41,12 @@ def check_config(name: str, config: PretrainedConfig) -> None:
             f"{name!r} is a quantised checkpoint ({method}): its heads are not those of the model that was trained; "
             "load the full weights, with dtype='bfloat16' to save memory."
         )
+    for field, most in LARGEST.items():
+        value = getattr(text, field, None)
+        if value is not None and not (isinstance(value, int) and 0 < value <= most):
+            raise CoreheadError(
+                f"{name!r} has {field}={value!r} in its config.json: no model is made like this."
+            )
     kinds = getattr(text, "layer_types", None) or []
     linear = [layer for layer, kind in enumerate(kinds) if "attention" not in kind or "linear" in kind]
     if linear:

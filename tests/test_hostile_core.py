@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def test_hostile_pictures(tiny: LoadedModel) -> None:
                 broken = damaged(guise, rng)
                 image = picture(lambda: broken, name)
             else:
-                image = odd(rng)
+                image = odd(rng)  # type: ignore[assignment]
             return encode(tiny, [replace(clean, id=name, media=(image,))])
 
         made = attempt(work, name, outcomes)
@@ -197,8 +198,9 @@ def test_hostile_texts(tiny: LoadedModel) -> None:
     for number in range(TEXTS):
         name, pieces = f"text-{number}", rng.choice(PIECES, rng.integers(1, 7))
         place = ("question", "context", "answer")[number % 3]
-        sample = replace(SAMPLES[0], **{"id": name, place: "".join(pieces)})
-        made = attempt(lambda sample=sample: encode(tiny, [sample]), name, outcomes)
+        changes: dict[str, Any] = {"id": name, place: "".join(pieces)}
+        sample = replace(SAMPLES[0], **changes)
+        made = attempt(partial(encode, tiny, [sample]), name, outcomes)
         if made is None:
             continue
         ids = made.inputs["input_ids"][0]
@@ -260,7 +262,7 @@ def test_hostile_checkpoints(tiny: LoadedModel, tiny_folder: Path, tmp_path: Pat
         else:
             files = ["model.safetensors", "config.json", "tokenizer.json", "processor_config.json"]
             (folder / str(rng.choice(files))).unlink()
-        made = attempt(lambda folder=folder: load_model(str(folder), known=known), str(folder), outcomes)
+        made = attempt(partial(load_model, str(folder), known=known), str(folder), outcomes)
         assert (made is not None) or not harmless
         if made is not None:
             assert torch.equal(forward(made, encode(made, SAMPLES)), expected)

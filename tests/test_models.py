@@ -190,7 +190,7 @@ def test_layers_without_heads_are_refused(copy: Path) -> None:
 
 def test_sliding_windows_are_attention() -> None:
     text = SimpleNamespace(layer_types=["full_attention", "sliding_attention"])
-    check_config("x", SimpleNamespace(get_text_config=lambda: text))  # type: ignore[arg-type]
+    check_config("x", SimpleNamespace(get_text_config=lambda: text))
 
 
 def test_a_config_with_fewer_layers_than_the_weights_is_refused(copy: Path) -> None:

@@ -1,5 +1,6 @@
 """Retrieval Attention Mass against a naive sum over the weights of eager attention."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -249,6 +250,15 @@ def test_unknown_queries_and_no_batches_are_refused(tiny: LoadedModel, batch: Ba
         measure_ram(tiny, [batch], "lats", progress=False)
     with pytest.raises(CoreheadError, match="no batches"):
         measure_ram(tiny, [], progress=False)
+
+
+def test_attention_that_is_no_number_is_refused(tiny: LoadedModel, batch: Batch) -> None:
+    """As where a model overflows in half precision: it must not look like heads that never look."""
+    loaded = deepcopy(tiny)
+    with torch.no_grad():
+        loaded.model.model.language_model.layers[1].self_attn.q_norm.weight[0] = float("nan")
+    with pytest.raises(CoreheadError, match="not a number"):
+        measure_ram(loaded, [batch])
 
 
 def test_mass_takes_any_targets_and_queries(tiny: LoadedModel, batch: Batch) -> None:
