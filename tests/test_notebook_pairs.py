@@ -31,8 +31,14 @@ def prose(notebook: NotebookNode) -> str:
     return "\n\n".join(c.source for c in notebook.cells if c.cell_type == "markdown")
 
 
-def pictures(cell: NotebookNode) -> list[NotebookNode]:
-    return [o for o in cell.outputs if any(mime.startswith("image/") for mime in o.get("data", {}))]
+SHOWN = re.compile(r"```\{glue:figure\} (\w+)\n((?::\w+: [^\n]+\n)+)\n(.+?)\n```", re.S)
+CITED = re.compile(r"\{glue:text\}`([^`:]+)(?::([^`]*))?`")
+
+
+def glued(notebook: NotebookNode) -> dict[str, bool]:
+    """What a notebook glues, by name: whether it is a picture."""
+    outputs = [o for c in code(notebook) for o in c.outputs if "scrapbook" in o.get("metadata", {})]
+    return {o.metadata.scrapbook.name: any("image/" in mime for mime in o.data) for o in outputs}
 
 
 def test_the_book_has_just_these_notebooks() -> None:
@@ -107,21 +113,47 @@ def test_parameters_are_typed_explained_and_read(master: Path) -> None:
 
 @each
 def test_every_figure_has_alt_text_a_name_and_a_caption(master: Path) -> None:
-    drawn = [c for c in code(twin(master)) if pictures(c)]
-    assert drawn, "a notebook without a figure"
-    for cell in drawn:
-        assert len(pictures(cell)) == 1, f"one figure for each cell: {cell.source}"
-        about = cell.metadata.get("mystnb", {})
-        alt = about.get("image", {}).get("alt", "")
-        assert len(alt) > 15, f"alt text: {cell.source}"
-        assert not re.search(r"\.(png|svg|jpe?g)\b", alt)
-        assert re.fullmatch(r"fig-[a-z0-9-]+", about["figure"]["name"])
-        assert len(about["figure"]["caption"]) > 15
+    kept = {name for name, picture in glued(twin(master)).items() if picture}
+    assert kept, "a notebook without a figure"
+    shown = SHOWN.findall(prose(notebooks.read(master)))
+    assert sorted(name for name, _, _ in shown) == sorted(kept), "each kept figure is shown once"
+    for name, options, caption in shown:
+        said = dict(re.findall(r":(\w+): ([^\n]+)", options))
+        assert re.fullmatch(r"fig-[a-z0-9-]+", said["name"]), name
+        assert len(said["alt"]) > 15, name
+        assert not re.search(r"\.(png|svg|jpe?g)\b", said["alt"]), name
+        assert len(caption.strip()) > 15, name
+    for cell in code(twin(master)):
+        assert len(re.findall(r"^keep\(", cell.source, re.M)) <= 1, f"one figure for each cell: {cell.source}"
+        if re.search(r"^keep\(", cell.source, re.M):
+            assert {"hide-input", "remove-output"} <= set(cell.metadata.tags), cell.source
 
 
 def test_figures_have_different_names() -> None:
-    names = [c.metadata.mystnb.figure.name for m in MASTERS for c in code(twin(m)) if pictures(c)]
+    options = [o for m in MASTERS for _, o, _ in SHOWN.findall(prose(notebooks.read(m)))]
+    names = [re.findall(r":name: (\S+)", o)[0] for o in options]
     assert len(names) == len(set(names))
+
+
+@each
+def test_prose_cites_numbers_that_were_published(master: Path) -> None:
+    numbers = published(twin(master)).numbers
+    cited = CITED.findall(prose(notebooks.read(master)))
+    assert cited, "no number in the prose"
+    for name, form in cited:
+        assert name in numbers, name
+        assert format(numbers[name], form), name
+
+
+@each
+def test_cells_are_short_and_prose_is_not_written_by_code(master: Path) -> None:
+    for cell in code(notebooks.read(master)):
+        lines = [line for line in cell.source.split("\n") if line.strip()]
+        tags = set(cell.metadata.get("tags", []))
+        assert "Markdown(f" not in cell.source, cell.source
+        if not tags & {"hide-input", "hide-cell", "remove-input", "parameters"}:
+            assert len(lines) <= 10, cell.source
+            assert max(map(len, lines)) <= 80, cell.source
 
 
 @each
