@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import SAMPLES, forward, generate
+from tiny import SAMPLES, forward, generate, in_a_loop
 from transformers import Cache, DynamicCache
 
 from corehead_lib.attention import Attend, Call, Operator
@@ -99,7 +99,7 @@ def test_each_task_sees_its_own_operators(tiny: LoadedModel, batch: Batch) -> No
     async def tasks() -> list[torch.Tensor]:
         return await asyncio.gather(*map(task, HEADS))
 
-    assert all(map(torch.equal, asyncio.run(tasks()), expected))
+    assert all(map(torch.equal, in_a_loop(tasks()), expected))
 
 
 def test_a_task_that_outlives_the_block_runs_the_plain_model(tiny: LoadedModel, batch: Batch) -> None:
@@ -116,7 +116,7 @@ def test_a_task_that_outlives_the_block_runs_the_plain_model(tiny: LoadedModel, 
         wait.set()
         return inside, await after
 
-    inside, outside = asyncio.run(main())
+    inside, outside = in_a_loop(main())
     assert torch.equal(outside, forward(tiny, batch))
     assert torch.equal(inside, under(ZeroAblation(HEADS), tiny, batch))
 

@@ -4,7 +4,9 @@ Their weights are scaled up, so that attention is far from even, and three query
 conftest.py hands the fixtures to every test: `tiny` is a Qwen3-VL, `family` each family in turn.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -237,3 +239,9 @@ def eager_attention(loaded: LoadedModel, batch: Batch) -> np.ndarray:
     with eager(loaded), torch.inference_mode():
         layers = loaded.model(**batch.inputs, output_attentions=True).attentions
     return torch.stack(layers).double().numpy()
+
+
+def in_a_loop(task: Coroutine[Any, Any, Any]) -> Any:
+    """Run a task in a thread of its own: Playwright leaves a running loop in the main one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, task).result()
