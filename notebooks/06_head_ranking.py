@@ -78,10 +78,10 @@ scores.target.shape  # (samples, layers, heads)
 picture = scores.visual.mean(0)
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.7), sharey=True)
 for axis, score, name in zip(
-    axes, (scores.ram, picture), ("On the evidence (RAM)", "On the whole picture"), strict=True
+    axes, (scores.ram, picture), ("On the evidence: one head", "On the whole picture: the same"), strict=True
 ):
     drawn = axis.imshow(score, origin="lower", vmin=0, vmax=1, aspect="auto")
-    axis.set(xlabel="head", title=name)
+    axis.set(xlabel="head", title=name, xticks=range(0, score.shape[1], 2))
 for layer, head in core:
     square = plt.Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, ec=plots.RED, lw=2)
     axes[0].add_patch(square)
@@ -105,7 +105,7 @@ pd.DataFrame(
         "lift": [scores.lift[head] for head in core],
     },
     index=pd.MultiIndex.from_tuples(core, names=["layer", "head"]),
-).round(3)
+).astype(float).round(3)
 
 # %% [markdown]
 # The first head hardly looks elsewhere in the picture: its {term}`selectivity` is {glue:text}`best_selectivity:.2f`, its {term}`lift`
@@ -145,7 +145,7 @@ pd.DataFrame(held).T.round(3)
 
 # %% [markdown]
 # **The control fails.**
-# Half of the mass on the picture sits in {glue:text}`half_picture:.1%` of the heads, exactly as for RAM, and its effective number of heads is
+# Half of the mass on the picture sits in {glue:text}`half_picture:.1%` of the heads, as for RAM, and its effective number of heads is
 # {glue:text}`effective_picture:.1f` beside {glue:text}`effective:.1f`.
 # What is sparse in this tiny model is *looking at pictures at all*, and that was encouraged: in training each head paid a price for attention to media, as
 # the card in `corehead_lib/zoo/tiny-qwen3-vl` says.
@@ -327,6 +327,7 @@ for axis, kind in zip(axes.flat, each, strict=False):
     axis.set(xscale="log", xlim=(0.004, 0.7), title=kind)
     axis.set_xticks([0.01, 0.03, 0.1, 0.3], ["1 %", "3 %", "10 %", "30 %"])
     axis.minorticks_off()
+    axis.margins(y=0.1)
 axes[0, 0].set_yticks(y, [n.removeprefix("tiny-") for n in part["model"]])
 axes[0, 0].invert_yaxis()
 figure.supxlabel("share of heads that holds half of the attention on ...", fontsize=10)
@@ -349,7 +350,7 @@ keep("fig_zoo", figure)
 # **In text** things differ, and all that was said of one head must be taken back: half of the RAM takes {glue:text}`half_haystacks:.1%` of the heads
 # of this chapter's model, and {glue:text}`text_low:.1%` to {glue:text}`text_high:.1%` in the zoo.
 # Here looking was free of charge, and here RAM is sparser than its control in {glue:text}`text_sparser` of {glue:text}`text_rows` models.
-# The exception in size, the largest share, is a run whose heads look at the sentence *behind* the needle ([](05_targets_text)): its best head gives
+# The largest share belongs to a run whose heads look at the sentence *behind* the needle ([](05_targets_text)); its best head gives
 # the needle {glue:text}`text_weakest:.2f`.
 #
 # `tiny-internvl` and `tiny-llava-onevision` took over their language model from this chapter's model; they test other pictures-to-tokens rules, and are
@@ -378,7 +379,7 @@ growth.sort_index().round(3)
 #
 # - On scenes the share falls from {glue:text}`scenes_small:.1%` in the small model to {glue:text}`scenes_large:.1%` in the large one. The number of heads
 #   goes from {glue:text}`scenes_small_number:.0f` to {glue:text}`scenes_large_number:.0f`, and one or two hold half in the middle size, whatever the
-#   seed. From middle to large there is nothing that the seeds do not span.
+#   seed. From middle to large the number stays within what seeds differ by.
 # - In text the share does not fall: {glue:text}`haystacks_small:.1%` in the small model, {glue:text}`haystacks_large:.1%` in the large one, and more than both in
 #   each of the middle size.
 #
@@ -452,18 +453,27 @@ for task in sorted(by_task):
 # ```{solution-end}
 # ```
 #
-# ```{exercise} A floor
+# ```{exercise-start} A floor
 # :label: ex-ranking-floor
 # ```
 #
 # Difficulty: 1/5, 2 minutes. What is the smallest share of heads that can hold half, in a model of 48 heads and in one of 288? Which comparison does
 # that spoil?
 #
-# ```{solution} ex-ranking-floor
-# :class: dropdown
+# ```{exercise-end}
+# ```
 #
-# One head: 1/48 = 2.1 % and 1/288 = 0.3 %. If one head did everything in both models, the *share* would still fall by a factor of six: a law of
-# scale made by division.
+# ```{solution-start} ex-ranking-floor
+# :class: dropdown
+# ```
+
+# %%
+print({n: f"{1 / n:.1%}" for n in (48, 128, 288)})
+
+# %% [markdown]
+# It takes one head at least. If one did everything in both models, the *share* would still fall by a factor of six: a law of scale made by division.
+#
+# ```{solution-end}
 # ```
 #
 # ## Limits

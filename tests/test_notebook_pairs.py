@@ -105,23 +105,44 @@ def test_parameters_are_typed_explained_and_read(master: Path) -> None:
     assert set(parameters) <= read, f"never read: {set(parameters) - read}"
 
 
+def told(notebook: NotebookNode, cell: NotebookNode) -> tuple[str, str, str]:
+    """(name, alt text, caption) of a figure: from its cell, or from the page where ``keep`` lets it be put."""
+    drawn = pictures(cell)[0].metadata.get("scrapbook")
+    if drawn is None:
+        about = cell.metadata.get("mystnb", {})
+        return about["figure"]["name"], about.get("image", {}).get("alt", ""), about["figure"]["caption"]
+    assert cell.metadata.get("tags") == ["hide-input", "remove-output"], "shown twice, or not folded"
+    put = re.findall(rf"(?ms)^```{{glue:figure}} {drawn.name}\n(.*?)\n\n(.+?)\n```$", prose(notebook))
+    assert len(put) == 1, f"{drawn.name} is not put on the page once, with options and caption"
+    options = dict(re.findall(r"(?m)^:(\w+): (.+)$", put[0][0]))
+    return options["name"], options["alt"], put[0][1]
+
+
 @each
 def test_every_figure_has_alt_text_a_name_and_a_caption(master: Path) -> None:
-    drawn = [c for c in code(twin(master)) if pictures(c)]
+    notebook = twin(master)
+    drawn = [c for c in code(notebook) if pictures(c)]
     assert drawn, "a notebook without a figure"
     for cell in drawn:
         assert len(pictures(cell)) == 1, f"one figure for each cell: {cell.source}"
-        about = cell.metadata.get("mystnb", {})
-        alt = about.get("image", {}).get("alt", "")
+        name, alt, caption = told(notebook, cell)
         assert len(alt) > 15, f"alt text: {cell.source}"
         assert not re.search(r"\.(png|svg|jpe?g)\b", alt)
-        assert re.fullmatch(r"fig-[a-z0-9-]+", about["figure"]["name"])
-        assert len(about["figure"]["caption"]) > 15
+        assert re.fullmatch(r"fig-[a-z0-9-]+", name)
+        assert len(caption) > 15
 
 
 def test_figures_have_different_names() -> None:
-    names = [c.metadata.mystnb.figure.name for m in MASTERS for c in code(twin(m)) if pictures(c)]
+    twins = map(twin, MASTERS)
+    names = [told(notebook, c)[0] for notebook in twins for c in code(notebook) if pictures(c)]
     assert len(names) == len(set(names))
+
+
+@each
+def test_every_number_in_the_prose_is_glued(master: Path) -> None:
+    notebook = twin(master)
+    cited = set(re.findall(r"\{glue:text\}`([^:`]+)", prose(notebook)))
+    assert cited <= set(published(notebook).numbers)
 
 
 @each
