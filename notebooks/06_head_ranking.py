@@ -20,7 +20,7 @@
 # :name: fig-ranking-map
 # :alt: Two maps of 8 layers by 16 heads, one colour scale. On both nearly all squares are dark and the same one is bright, layer 2, head 3; two more glow faintly in layer 3. Six squares are framed on the left, three of them as dark as their neighbours.
 #
-# Attention at the last prompt token, by head. Framed: the top 5 %.
+# Attention to the evidence and to the whole picture, at the last prompt token. Framed: the top 5 %.
 # ```
 
 # %% tags=["parameters"]
@@ -76,9 +76,9 @@ scores.target.shape  # (samples, layers, heads)
 
 # %% tags=["hide-input", "remove-output"]
 picture = scores.visual.mean(0)
-figure, axes = plt.subplots(1, 2, figsize=(8, 2.7), sharey=True)
+figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.2), sharey=True)
 for axis, score, name in zip(
-    axes, (scores.ram, picture), ("On the evidence: one head", "On the whole picture: the same"), strict=True
+    axes, (scores.ram, picture), ("the evidence: one head", "the picture: the same one"), strict=True
 ):
     drawn = axis.imshow(score, origin="lower", vmin=0, vmax=1, aspect="auto")
     axis.set(xlabel="head", title=name, xticks=range(0, score.shape[1], 2))
@@ -86,7 +86,7 @@ for layer, head in core:
     square = plt.Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, ec=plots.RED, lw=2)
     axes[0].add_patch(square)
 axes[0].set_ylabel("layer")
-figure.colorbar(drawn, ax=axes, label="share of a head's attention", shrink=0.9)
+figure.colorbar(drawn, ax=axes, label="attention", shrink=0.9)
 keep("fig_map", figure)
 
 # %% [markdown]
@@ -155,7 +155,7 @@ pd.DataFrame(held).T.round(3)
 # {glue:text}`half_lift:.0%`.
 
 # %% tags=["hide-input", "remove-output"]
-figure, axis = plt.subplots(figsize=(6.5, 3.4))
+figure, axis = plt.subplots(figsize=(5.6, 3))
 lines = {
     "RAM": (scores.ram, plots.RED, "-"),
     "mass on the picture": (picture, plots.BLACK, "--"),
@@ -251,7 +251,7 @@ values = [scores.target[:, *head] for head in leading]
 sure = [mean_interval(v, groups=groups, bounds=(0, 1)) for v in values]
 
 # %% tags=["hide-input", "remove-output"]
-figure, (axis, beside) = plt.subplots(1, 2, figsize=(8, 3.6), sharey=True)
+figure, (axis, beside) = plt.subplots(1, 2, figsize=(6.4, 3.4), sharey=True)
 low, high = np.array(sure).T
 mean, rank = np.array([scores.ram[head] for head in leading]), np.arange(len(leading))
 axis.errorbar(mean, rank, xerr=np.clip([mean - low, high - mean], 0, None), fmt="o", color=plots.RED)
@@ -316,7 +316,7 @@ table = pd.DataFrame(
 table.set_index(["model", "evidence"]).round(3)
 
 # %% tags=["hide-input", "remove-output"]
-figure, axes = plt.subplots(-(-len(each) // 2), 2, figsize=(8, 5.4), sharex=True, sharey=True, squeeze=False)
+figure, axes = plt.subplots(-(-len(each) // 2), 2, figsize=(6.4, 5), sharex=True, sharey=True, squeeze=False)
 control = "control: half in"
 for axis, kind in zip(axes.flat, each, strict=False):
     part = table[table["evidence"] == kind]
