@@ -50,7 +50,7 @@ def explorer(
     samples: Sequence[Sample],
     scores: HeadScores,
     *,
-    queries: Literal["last", "question"] = "last",
+    queries: Literal["last", "question", "answer"] = "last",
     overlap: Overlap = "any",
     label: str = "RAM",
     budget: int = 250_000,

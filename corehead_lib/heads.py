@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -149,3 +149,25 @@ def agreement(one: HeadScores, other: HeadScores, top: int) -> Agreement:
     correlation = stats.spearmanr(one.score.ravel(), other.score.ravel()).statistic
     shared = set(one.ranking()[:top]) & set(other.ranking()[:top])
     return Agreement(float(correlation), len(shared), top * top / one.score.size)
+
+
+def membership(
+    target: np.ndarray, groups: Sequence[str], top: int, draws: int = 1000, seed: int = 0
+) -> np.ndarray:
+    """How sure a head's place in the top is: the share of ``draws`` of the samples in which it is among the first ``top``.
+
+    target: (S, layers, heads), a score of each sample. Whole groups are drawn, with replacement, as in ``stats``.
+
+    Returns (layers, heads); the shares sum to ``top``. Raises CoreheadError if ``top`` is out of range or groups are missing.
+    """
+    size = target[0].size
+    if not 1 <= top <= size or len(groups) != len(target):
+        raise CoreheadError(
+            f"top={top} of {size} heads, {len(groups)} groups for {len(target)} samples: give a group to each sample."
+        )
+    names, place = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
+    sums = np.zeros((len(names), size))  # the mean has the same order as the sum, draw by draw
+    np.add.at(sums, place, target.reshape(len(target), -1))
+    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
+    first = np.argsort(-(drawn @ sums), axis=1, kind="stable")[:, :top]
+    return (np.bincount(first.ravel(), minlength=size) / draws).reshape(target.shape[1:])

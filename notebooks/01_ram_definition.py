@@ -9,12 +9,19 @@
 # %% [markdown]
 # # What is Retrieval Attention Mass?
 #
-# **Claim.** One sum over attention weights, *Retrieval Attention Mass* ({term}`RAM`), tells the few
-# heads that fetch the visual evidence from the many that do not, if it is read at the right tokens.
+# {term}`RAM` is one sum over attention weights: the share of a head's attention that falls on the evidence.
 #
-# We look at one question about one picture first, add up the attention of one head by hand, and
-# only then write down the definition of {cite:t}`sun2026core`. Everything runs on
-# `tiny-qwen3-vl`, a tiny model that we trained ourselves: a real Qwen3-VL architecture with 128 heads.
+# **What came out.** Read at the last token of the prompt, the best of {glue:text}`heads` heads of a tiny model gives the evidence
+# {glue:text}`best_last:.2f` of its attention, the median head next to nothing. Averaged over the tokens of the *question*, no head gets beyond
+# {glue:text}`best_question:.4f`: the same sum, and another answer. Measuring takes {glue:text}`ratio:.2f` times a plain forward pass, whose output
+# stays as it is, bit for bit.
+#
+# ```{glue:figure} fig_question
+# :name: fig-ram-question
+# :alt: The same small picture of coloured shapes with digits, three times. First as drawn, with a frame around the shape that the question asks for. Then darkened where a head does not look, at the last prompt token: only the framed shape is lit. Then for the tokens of the question: all is dark.
+#
+# One question, one head. Dark: no attention.
+# ```
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
@@ -24,116 +31,65 @@ detection_samples: int = 96  # samples that RAM is averaged over {2..100000, qui
 batch_size: int = 16  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
-cost_tokens: int = 4096  # prompt length at which costs are compared {64..65536, quick 256}
+cost_tokens: int = 2048  # prompt length at which costs are compared {64..65536, quick 256}
 device: str = "cpu"  # where to compute {device}
 dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
-from textwrap import wrap
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
-from IPython.display import Markdown
 
 from corehead_lib import plots
+from corehead_lib.answers import QUERIES
 from corehead_lib.data import samples_checksum
-from corehead_lib.datasets.evidence import load_pictures, remarks
+from corehead_lib.datasets.evidence import load_pictures
 from corehead_lib.encode import encode, encode_all
-from corehead_lib.errors import CoreheadError
-from corehead_lib.heads import HeadScores
-from corehead_lib.hybrid.cost import compare_capture
 from corehead_lib.models import load_model
-from corehead_lib.ram import RetrievalAttentionMass, measure_ram
-from corehead_lib.results import publish
-from corehead_lib.samples import Box
+from corehead_lib.results import keep, publish
 
 plots.use_style()
-samples = load_pictures(dataset, "detection", detection_samples, seed, data_dir)
 loaded = load_model(model, device, dtype)
-note = remarks(dataset, samples, detection_samples)
-Markdown(note) if note else loaded.backbone
+samples = load_pictures(dataset, "detection", detection_samples, seed, data_dir)
 
 # %% [markdown]
-# ## One question
+# ## With six tokens
 #
-# A scene holds shapes, each with a digit. The question names one of them; the answer is its digit.
-# We know where the evidence is, because we drew the picture: the frame in the figure is never shown to the model.
-
-# %% mystnb={"figure": {"name": "fig-ram-question", "caption": "A generated scene, its question, and the evidence: the pixel box of the shape that the question asks for."}, "image": {"alt": "A small picture of coloured shapes with digits. A frame marks the one shape that the question asks for."}}
-last_task = [*dict.fromkeys(s.task for s in samples)][-1]  # of scenes: a colour and a shape
-example = next(s for s in samples if s.task == last_task)
-figure, axis = plt.subplots(figsize=(4, 3.4))
-plots.picture(axis, example.media[0])
-plots.evidence(axis, example)
-_ = axis.set_title("\n".join(wrap(f"{example.question}  ({example.answer})", 42)))
-
-# %% [markdown]
-# The real processor turns this sample into a sequence of tokens. Each {term}`visual token` stands for one
-# {term}`visual cell`, a small rectangle of the picture. Three groups of tokens matter to us:
+# Let a prompt have six tokens: three {term}`cells <visual cell>` of a picture, the words *red* and *star*, and a last token, from which the answer is
+# written.
+# The star is in the second and third cell.
+# These are one head's {term}`attention weights <attention weight>`; every row sums to one, and no token sees what comes after it.
 
 # %%
-batch = encode(loaded, [example])
-question, target, visual = batch.question[0], batch.targets()[0], batch.visual[0]
-ids = batch.inputs["input_ids"][0]
-words = [loaded.processor.tokenizer.decode(i) for i in ids]
-pd.DataFrame(
-    {
-        "group": ["all", "visual", "target", "question"],
-        "tokens": [len(ids), int(visual.sum()), int(target.sum()), int(question.sum())],
-        "what": [
-            "the whole prompt",
-            "one per cell of the picture",
-            "cells that touch the evidence box",
-            " ".join(words[i].strip() for i in question.nonzero().flatten()),
-        ],
-    }
+attention = np.array(
+    [  # cell, cell, cell, red, star, last
+        [0.2, 0.1, 0.1, 0.6, 0.0, 0.0],  # the row of "red"
+        [0.1, 0.4, 0.2, 0.1, 0.2, 0.0],  # the row of "star"
+        [0.1, 0.6, 0.1, 0.0, 0.0, 0.2],  # the row of the last token
+    ]
 )
+mass_on_star = attention[:, [1, 2]].sum(axis=1)
+mass_on_star.round(2)
 
 # %% [markdown]
-# ## By hand
-#
-# Let us ask the model for all its attention weights, once, the expensive way: eager attention with
-# `output_attentions=True` gives one matrix per layer, (batch, heads, queries, keys). For every head we keep the
-# question's rows and the target's columns, sum over the columns, and average over the rows.
+# *Red* gives the star 0.2 of its attention, *star* 0.6, the last token 0.7.
+# **RAM is the mean of these masses over the rows that we choose to read**: 0.4 over the question's two tokens, 0.7 at the last token.
+# That choice is not a detail, as we shall see.
 
 # %%
-loaded.model.set_attn_implementation("eager")
-with torch.inference_mode():
-    attentions = loaded.model(**batch.inputs, output_attentions=True).attentions
-loaded.model.set_attn_implementation("sdpa")
-
-attention = torch.stack(attentions)[:, 0]  # (layers, heads, queries, keys)
-by_hand = attention[:, :, question][..., target].sum(-1).mean(-1)  # (layers, heads)
-print("attention:", tuple(attention.shape), "-> RAM of this sample:", tuple(by_hand.shape))
-
-# %% mystnb={"figure": {"name": "fig-ram-rows", "caption": "Where each question token, and the last prompt token, of one head look over the picture: bright cells get attention, the scale is shared. The number is the mass on the target. The head is the one whose attention to the target is highest in any of these rows."}, "image": {"alt": "Copies of the same scene, one for each token, darkened except where the token looks. Most tokens look nowhere in the picture; a few put their light on the framed shape."}}
-rows = question.nonzero().flatten().tolist()
-most = (
-    attention[:, :, rows][..., target].sum(-1).amax((0, 1))
-)  # of a long question, the 15 tokens that look most
-rows = [rows[i] for i in sorted(most.argsort(descending=True)[:15].tolist())] + [len(ids) - 1]
-on_target = attention[:, :, rows][..., target].sum(-1)  # (layers, heads, rows)
-layer, head = divmod(int(on_target.amax(-1).argmax()), by_hand.shape[1])
-weights = attention[layer, head][rows][:, visual].float().cpu().numpy()  # (rows, cells)
-columns = int(np.ceil(len(rows) / 2))
-figure, axes = plt.subplots(2, columns, figsize=(1.6 * columns, 3.9))
-for axis in axes.flat:
-    axis.axis("off")
-for axis, row, weight, mass in zip(axes.flat, rows, weights, on_target[layer, head].tolist(), strict=False):
-    plots.cells_over(axis, example.media[0], batch.cells[0].box, weight, top=float(weights.max()))
-    plots.evidence(axis, example)
-    name = "last token" if row == rows[-1] else f"“{words[row].strip()}”"
-    axis.set_title(f"{name} {mass:.2f}", fontsize=9)
-_ = figure.suptitle(f"Layer {layer}, head {head}: few tokens look, and they look at the target")
+question, last = mass_on_star[:2].mean(), mass_on_star[2]
+selectivity = last / attention[2, :3].sum()  # of all that the picture gets
+lift = selectivity / (2 / 3)  # two of three cells show the star
+print(f"RAM {question:.2f} and {last:.2f}")
+print(f"selectivity {selectivity:.2f}, lift {lift:.2f}")
 
 # %% [markdown]
-# The number above each panel is that token's attention mass on the target; RAM is the mean of these numbers over the
-# question's tokens. Words that come before the name of the shape cannot know yet what to look for, and those that
-# come after it need not look: such rows dilute the average. The last panel is no part of the question: it is the last token of the
-# prompt, from which the answer is written, and in this model it is there that heads look.
+# Two ratios stand beside it, because a head that stares at the whole picture puts some mass on the star as well.
+# {term}`Selectivity <selectivity>` is the part on the star of what the picture gets.
+# {term}`Lift <lift>` divides that by the star's share of the cells: 1 is what even attention would give.
 #
 # ## The definition
 #
@@ -141,180 +97,232 @@ _ = figure.suptitle(f"Layer {layer}, head {head}: few tokens look, and they look
 #
 # $$\mathrm{RAM}_h = \mathbb{E}_{\text{samples}}\; \frac{1}{|Q|} \sum_{q \in Q} \sum_{v \in V^*} A_h[q, v].$$
 #
-# The paper does not tell us its exact normalisation; this is our choice, in the form of
-# {cite:t}`li2026mmretheads`. A variant that stands beside it reads the **last prompt token** alone,
-# the place from which the answer is written: then $Q$ holds one token. Which of the two finds the heads that a model needs is a
-# question about the model; for this one [](08_ablation) answers it.
+# This is the measure of {cite:t}`sun2026core`.
+# Their exact normalisation is not known to us; ours is a choice, in the form of {cite:t}`li2026mmretheads`.
+# $Q$ is one of three sets of rows: the tokens of the *question*, the *last* prompt token, or the rows from which the *answer* is
+# written, with the gold answer put in place (the idea of {cite:t}`park2026vrh`).
 #
-# To get RAM we need no full attention matrix. The operator below looks in on every layer's queries and keys,
-# computes the question's rows alone, in float32, sums them up, and leaves the forward pass as it was: bit for bit.
+# ## One real question
+#
+# A scene holds shapes with digits; the question names one, the answer is its digit.
+# Where the evidence is we know, because we drew the picture: the frame in {numref}`fig-ram-question` is never shown to the model.
 
 # %%
+from corehead_lib.ram import mass
+
+last_task = samples[-1].task
+example = next(s for s in samples if s.task == last_task)
+batch = encode(loaded, [example])
+found = mass(loaded, batch, batch.targets(), queries=QUERIES)[:, 0]
+found.shape  # (sets of rows, layers, heads)
+
+# %%
+masks = {"visual": batch.visual, "target": batch.targets()}
+masks |= {"question": batch.question, "last": batch.last}
+tokens = {name: int(mask.sum()) for name, mask in masks.items()}
+pd.Series(tokens, name="tokens")
+
+# %% [markdown]
+# The target is made of all cells that touch the evidence; [](02_targets_image) is about that step.
+#
+# ## The same by brute force
+#
+# Is the measurement right? *Eager* attention returns every weight of every head, so the sum can be taken by hand.
+
+# %%
+loaded.model.set_attn_implementation("eager")
+with torch.inference_mode():
+    weights = loaded.model(**batch.inputs, output_attentions=True).attentions
+loaded.model.set_attn_implementation("sdpa")
+full = torch.stack(weights)[:, 0].float()  # (layers, heads, queries, keys)
+
+# %%
+on_target = full[..., batch.targets()[0]].sum(-1)  # (layers, heads, queries)
+rows = (batch.question[0], batch.last[0])
+by_hand = [on_target[..., row].mean(-1) for row in rows]
+difference = np.abs(torch.stack(by_hand).cpu().numpy() - found[:2]).max()
+print("the same within 1e-5:", bool(difference < 1e-5))
+
+# %% [markdown]
+# Eager attention writes the full table of weights, which no long prompt can afford.
+# The operator behind `mass` looks in on queries and keys instead, computes the few rows that it needs, in float32, and leaves the fast
+# forward pass alone.
+
+# %%
+from corehead_lib.ram import RetrievalAttentionMass
+
 with torch.inference_mode():
     untouched = loaded.model(**batch.inputs).logits
-    with RetrievalAttentionMass(batch.question, batch.targets())(loaded.model) as ram:
+    with RetrievalAttentionMass(batch.question, batch.targets())(loaded.model):
         watched = loaded.model(**batch.inputs).logits
-
-difference = float((ram.mass[0].cpu() - by_hand.float().cpu()).abs().max())
-print("operator equals the sum by hand within 1e-5:", difference < 1e-5)
-print("forward pass unchanged, bit for bit:", torch.equal(untouched, watched))
+print("unchanged, bit for bit:", torch.equal(untouched, watched))
 
 # %% [markdown]
-# ## Over many samples
+# ## At whose rows?
 #
-# One sample is an anecdote. Averaged over a detection set, the scores separate:
+# Here is the head that leads at the last token, row by row: what each token of the question gives to the target, and what the last
+# token gives.
 
 # %%
-batches = encode_all(loaded, samples, batch_size)
-scores = measure_ram(loaded, batches, progress=False)
-last = measure_ram(loaded, batches, queries="last", progress=False)
-core = HeadScores(last.ram).top(top_fraction)
-uniform = float(
-    (scores.share * np.array([float(v) for b in batches for v in b.visual.float().mean(1)])).mean()
-)
+layer, head = np.unravel_index(found[1].argmax(), found[1].shape)
+asking = batch.question[0] | batch.last[0]
+ids = batch.inputs["input_ids"][0, asking]
+words = [loaded.processor.tokenizer.decode(i).strip() for i in ids]
+by_row = pd.Series(on_target[layer, head, asking].cpu(), words)
+by_row = by_row.set_axis([*words[:-1], "(last token)"])
 
-# %% mystnb={"figure": {"name": "fig-ram-sorted", "caption": "RAM of every head, sorted, averaged over the detection samples: over the question's tokens, and at the last prompt token. In red, the top heads of each. The dashed line is the mass that attention spread evenly over the whole prompt would give."}, "image": {"alt": "Two falling bar charts of all heads. The chart of the question tokens stays near zero; on the chart of the last prompt token a handful on the left stand far above the rest."}}
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True)
-for axis, view, rows_read in ((axes[0], scores, "question tokens"), (axes[1], last, "last prompt token")):
-    values = np.sort(view.ram.ravel())[::-1]
-    axis.bar(np.arange(values.size), values, width=1.0, color=plots.BLUE)
-    axis.bar(np.arange(len(core)), values[: len(core)], width=1.0, color=plots.RED)
-    axis.axhline(uniform, color="black", ls="--", lw=1)
-    share = values[: len(core)].sum() / values.sum()
-    axis.set(xlabel="head, by rank", title=f"{rows_read}: {share:.0%} in the top {len(core)}")
-axes[0].text(values.size, uniform, "even attention ", ha="right", va="bottom", fontsize=9)
-_ = axes[0].set_ylabel("RAM (attention mass)")
+# %% tags=["hide-input", "remove-output"]
+figure, axis = plt.subplots(figsize=(5.5, 0.28 * len(by_row) + 0.9))
+place = np.arange(len(by_row))
+axis.barh(place, by_row, color=[plots.BLUE] * (len(by_row) - 1) + [plots.RED])
+axis.set_yticks(place, by_row.index)
+axis.invert_yaxis()
+axis.set(xlim=(0, 1), xlabel="attention mass on the target", title="Only the last token looks")
+keep("fig_rows", figure)
 
-# %%
-first, rest, first_last = float(scores.ram.max()), float(np.median(scores.ram)), float(last.ram.max())
-Markdown(
-    f"Averaged over the question's tokens, the best head gives the evidence **{first:.2f}** of its attention, the median head "
-    f"{rest:.3f}; even attention would give {uniform:.2f}. At the last prompt token the best head gives **{first_last:.2f}**."
-)
+# %% tags=["hide-input", "remove-output"]
+from textwrap import fill
 
-# %% [markdown]
-# ## Mass, selectivity, lift
-#
-# A head that stares at the whole picture also puts some mass on the target. Two ratios take that out:
-#
-# - **selectivity**: of the mass on the picture, the part on the target;
-# - {term}`lift`: selectivity divided by the target's share of the cells, so that 1 is what even attention gives.
-#
-# They answer another question (*where* in the picture a head looks, even if it rarely looks), and they need not agree.
-
-# %%
-views = {
-    "RAM, question": scores.ram,
-    "RAM, last token": last.ram,
-    "selectivity, last token": last.selectivity,
-    "lift, last token": last.lift,
-}
-chosen = {name: HeadScores(view).top(top_fraction) for name, view in views.items()}
-pd.DataFrame(
-    {
-        "best head": [f"layer {c[0].layer}, head {c[0].head}" for c in chosen.values()],
-        "its score": [f"{view.max():.2f}" for view in views.values()],
-        "median score": [f"{np.median(view):.2f}" for view in views.values()],
-        f"top {len(core)} shared with RAM, last token": [len(set(c) & set(core)) for c in chosen.values()],
-    },
-    index=list(views),
-)
+shown = full[layer, head][:, batch.visual[0]]  # (queries, cells)
+light = {"at the last token": batch.last[0], "at the question's tokens": batch.question[0]}
+figure, axes = plt.subplots(1, 3, figsize=(6.5, 2.6))
+plots.picture(axes[0], example.media[0])
+axes[0].set_title("the evidence")
+for axis, (name, rows) in zip(axes[1:], light.items(), strict=True):
+    cell = shown[rows].mean(0).cpu().numpy()
+    plots.cells_over(axis, example.media[0], batch.cells[0].box, cell, top=float(shown.max()))
+    axis.set_title(f"{name}\nRAM {on_target[layer, head, rows].mean():.2f}", fontsize=9)
+for axis in axes:
+    plots.evidence(axis, example)
+figure.suptitle(fill(f"{example.question} ({example.answer})", 60), fontsize=11)
+keep("fig_question", figure)
 
 # %% [markdown]
-# ## A negative control: another box
+# ```{glue:figure} fig_rows
+# :name: fig-ram-rows
+# :alt: Horizontal bars, one for each token of the question and one for the last token of the prompt. All bars of the question have no visible length; the bar of the last token is nearly as long as the axis.
 #
-# If RAM only measured "likes pictures", it would not matter which shape we call the target. So we keep the question and
-# move the box to another shape of the same scene.
-
-
-# %%
-def moved(sample, others):
-    """The same sample with a box of another one that lies inside its picture and apart from its own; None if none does."""
-    width, height = sample.media[0].size
-
-    def apart(b):
-        inside = b.x1 <= width and b.y1 <= height
-        return inside and all(
-            b.x1 <= own.x0 or b.x0 >= own.x1 or b.y1 <= own.y0 or b.y0 >= own.y1 for own in sample.evidence
-        )
-
-    box = next((o.evidence[0] for o in others if apart(o.evidence[0])), None)
-    return box and replace(sample, evidence=(box,))
-
-
-control = [moved(s, samples[i + 1 :] + samples[:i]) for i, s in enumerate(samples)]
-able = np.array([c is not None for c in control])
-if not able.any():
-    raise CoreheadError(
-        f"No picture of these {len(samples)} has room for another one's box: take more samples."
-    )
-elsewhere = measure_ram(
-    loaded, encode_all(loaded, [c for c in control if c], batch_size), queries="last", progress=False
-)
-on_evidence = float(np.mean([last.target[able].mean(0)[h] for h in core]))
-off_evidence = float(np.mean([elsewhere.ram[h] for h in core]))
-Markdown(
-    f"Mean RAM of the top {len(core)} heads at the last prompt token: **{on_evidence:.3f}** on the evidence, **{off_evidence:.3f}** on a box elsewhere"
-    + (
-        "."
-        if able.all()
-        else f" ({able.sum()} of {len(able)} samples, whose picture has room for another box)."
-    )
-)
-
-# %% [markdown]
-# ## What does measuring cost?
-#
-# One long prompt of many pictures, three ways: the plain forward pass, the same with the operator, and eager
-# attention with all weights returned. The last is skipped where the machine has too little free memory for it.
-
-# %% tags=["nbval-ignore-output"]
-costs = compare_capture(loaded, cost_tokens)
-pd.DataFrame(costs).assign(
-    seconds=lambda t: t.seconds.round(2), extra_MB=lambda t: (t.extra_bytes / 1e6).round(0)
-).drop(columns="extra_bytes")
-
-# %% tags=["nbval-ignore-output"]
-cost = {row["kernel"]: row for row in costs}
-against = (
-    ""
-    if "eager" not in cost
-    else (
-        f" Eager attention takes {cost['eager']['seconds'] / cost['plain']['seconds']:.1f} times the plain forward "
-        f"pass and {cost['eager']['extra_bytes'] / 1e9:.1f} GB."
-    )
-)
-Markdown(
-    f"At {cost_tokens} tokens the operator takes {cost['operator']['seconds'] / cost['plain']['seconds']:.2f} times "
-    f"the plain forward pass and {cost['operator']['extra_bytes'] / 1e9:.2f} GB of memory beside the model "
-    f"(plain: {cost['plain']['extra_bytes'] / 1e9:.2f} GB).{against} Timings on a small machine are noisy; read them as ratios."
-)
-
-# %% [markdown]
-# ## Exercises
-#
-# ```{exercise-start} The last word
-# :label: ex-ram-last
+# One head's attention to the target, row by row.
 # ```
 #
-# Difficulty: 1/5. For the head of {numref}`fig-ram-rows`, which token puts the most mass on the target?
-# Why can it not be the first?
+# In a causal model, words before the name of the shape cannot know what to look for.
+# Here not even the name itself looks: this head waits for the last token.
+#
+# ## Over many samples
+#
+# One sample is an anecdote; a {term}`detection set` of {glue:text}`detection_samples` is a measurement.
+# One pass gives all three sets of rows.
+
+# %%
+from corehead_lib.heads import HeadScores
+from corehead_lib.ram import measure_ram
+
+batches = encode_all(loaded, samples, batch_size)
+views = measure_ram(loaded, batches, queries=QUERIES)
+core = HeadScores(views["last"].ram).top(top_fraction)
+by_head = {name: view.ram.ravel() for name, view in views.items()}
+pd.DataFrame(by_head).agg(["max", "median"]).astype(float).round(4)
+
+# %% tags=["hide-input", "remove-output"]
+even = np.mean(
+    np.concatenate([(b.targets().sum(1) / b.inputs["attention_mask"].sum(1)).cpu().numpy() for b in batches])
+)
+figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.8), sharey=True)
+for axis, rows, name in zip(axes, QUERIES, ("question: none", "last token: a few"), strict=False):
+    values = np.sort(views[rows].ram.ravel())[::-1]
+    axis.bar(np.arange(values.size), values, width=1.0, color=plots.BLUE)
+    axis.bar(np.arange(len(core)), values[: len(core)], width=1.0, color=plots.RED)
+    axis.axhline(even, color="black", ls="--", lw=1)
+    axis.set(xlabel="head, by rank", title=name)
+axes[0].text(values.size, even, "even attention ", ha="right", va="bottom", fontsize=9)
+axes[0].set_ylabel("RAM")
+keep("fig_sorted", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_sorted
+# :name: fig-ram-sorted
+# :alt: Two bar charts of all heads, sorted. For the question's tokens no bar can be seen. For the last prompt token the first bar reaches 0.96, the second and third about a tenth, the rest is near zero. A dashed line for even attention lies low.
+#
+# RAM of every head; red: the top 5 % of each.
+# ```
+#
+# Attention spread evenly over the prompt would give {glue:text}`even:.3f`.
+# At the last token {glue:text}`above_last` heads get beyond that, at the question's tokens {glue:text}`above_question`.
+# So the two definitions do not merely differ in scale: in this model the paper's own choice of rows finds nothing on pictures.
+# With text it is otherwise; [](06_head_ranking) compares rows over all kinds of evidence.
+#
+# *Last* and *answer* agree to the last digit, because every answer here is one token: the row that writes it is the last of the prompt.
+#
+# ## What RAM is not
+#
+# **Not a liking for pictures.** As a negative control we keep picture and target, and ask another sample's question.
+
+# %%
+from corehead_lib.study import other_question
+
+asked = other_question(samples, seed)
+pairs = zip(asked, samples, strict=True)
+control = [replace(other, evidence=mine.evidence) for other, mine in pairs]
+moved = measure_ram(loaded, encode_all(loaded, control, batch_size), "last")
+at = tuple(np.array(core).T)
+own, other = (float(view.ram[at].mean()) for view in (views["last"], moved))
+print(f"own question {own:.3f}, another {other:.3f}")
+
+# %% [markdown]
+# The mean RAM of the top {glue:text}`top_heads` falls from {glue:text}`core_own:.3f` to {glue:text}`core_other:.3f`: these heads look where the
+# question sends them.
+# It does not fall to zero, since the other question may mean the same shape, or one that is not in the picture.
+#
+# **Not free of the target's size.** A large target gets mass by being large. Lift takes that out, and answers another question: where in the picture a head
+# looks, even if it hardly looks.
+#
+# **Not a proof of need.** A head may look without being used; [](08_ablation) switches heads off.
+#
+# **Not retrieval as such.** That RAM sits in few heads says little if looking at pictures does, too; [](06_head_ranking) has that control.
+#
+# **Not to be had without evidence.** Somebody must say where the answer stands; [](02_targets_image) to [](05_targets_text) turn that into tokens.
+#
+# ## What does measuring cost?
+#
+# One long prompt, three ways: the plain forward pass, the same with the operator, and eager attention with all weights returned. Plain and
+# operator take turns, the fastest of three rounds counts. Eager is left out where its tables do not fit into free memory.
+
+# %% tags=["nbval-ignore-output"]
+from corehead_lib.hybrid.cost import compare_capture
+
+costs = pd.DataFrame(compare_capture(loaded, cost_tokens)).set_index("kernel")
+costs["times plain"] = costs["seconds"] / costs["seconds"]["plain"]
+costs["extra GB"] = costs.pop("extra_bytes") / 1e9
+costs.round(2)
+
+# %% [markdown]
+# At {glue:text}`cost_tokens` tokens the operator takes {glue:text}`ratio:.2f` times the plain pass in this run.
+# Eager attention has to write {glue:text}`eager_gigabytes:.1f` GB of weights for this tiny model.
+# Timings on a small, busy machine are noisy: read them as ratios.
+#
+# ## Exercises
+#
+# ```{exercise-start} By hand
+# :label: ex-ram-hand
+# ```
+#
+# Difficulty: 1/5, 3 minutes. In the prompt of six tokens, let only the second cell show the star. What are RAM at the last token, selectivity and lift?
 #
 # ```{exercise-end}
 # ```
 #
-# ```{solution-start} ex-ram-last
+# ```{solution-start} ex-ram-hand
 # :class: dropdown
 # ```
-#
-# In a causal model a token knows only what stands before it. Only from the word that names the shape on
-# can a head look for it.
 
 # %%
-per_row = on_target[layer, head].float().cpu().numpy()
-pd.DataFrame({"token": [words[r].strip() for r in rows], "mass on target": per_row.round(2)})
+smaller = attention[2, 1]
+chosen = smaller / attention[2, :3].sum()
+print(f"RAM {smaller:.2f}, selectivity {chosen:.2f}, lift {3 * chosen:.2f}")
 
 # %% [markdown]
+# RAM falls, lift rises: the smaller target is met more exactly.
+#
 # ```{solution-end}
 # ```
 #
@@ -322,8 +330,7 @@ pd.DataFrame({"token": [words[r].strip() for r in rows], "mass on target": per_r
 # :label: ex-ram-size
 # ```
 #
-# Difficulty: 2/5. RAM grows with the size of the target. Widen every evidence box by 16 pixels on all sides, as far as its
-# picture goes. How does the number of target tokens change, and how do RAM and lift of the best head?
+# Difficulty: 2/5, 10 minutes. Widen every evidence box by 16 pixels on all sides, as far as its picture goes. What becomes of RAM and lift of the best head?
 #
 # ```{exercise-end}
 # ```
@@ -332,70 +339,55 @@ pd.DataFrame({"token": [words[r].strip() for r in rows], "mass on target": per_r
 # :class: dropdown
 # ```
 
+# %%
+from corehead_lib.samples import Box
+
+
+def widened(sample, by=16):
+    size = sample.media[0].size * 2  # width, height, width, height
+    sides = [np.array([b.x0, b.y0, b.x1, b.y1]) for b in sample.evidence]
+    wider = [np.clip(s + [-by, -by, by, by], 0, size) for s in sides]
+    return replace(sample, evidence=tuple(Box(*corners) for corners in wider))
+
 
 # %%
-def widened(sample, pixels=16):
-    """The same sample with larger evidence boxes."""
-    width, height = sample.media[0].size
-    boxes = (
-        (max(0, b.x0 - pixels), max(0, b.y0 - pixels), min(width, b.x1 + pixels), min(height, b.y1 + pixels))
-        for b in sample.evidence
-    )
-    return replace(sample, evidence=tuple(Box(*corners) for corners in boxes))
-
-
-wide = measure_ram(
-    loaded, encode_all(loaded, [*map(widened, samples)], batch_size), queries="last", progress=False
-)
-pd.DataFrame(
-    {
-        "target share of cells": [m.share.mean().round(3) for m in (last, wide)],
-        "RAM of the best head": [m.ram[core[0]].round(2) for m in (last, wide)],
-        "its lift": [m.lift[core[0]].round(1) for m in (last, wide)],
-    },
-    index=["as drawn", "widened"],
-)
+larger = encode_all(loaded, [*map(widened, samples)], batch_size)
+wide = measure_ram(loaded, larger, "last")
+for name, view in (("as drawn", views["last"]), ("widened", wide)):
+    print(f"{name}: RAM {view.ram[core[0]]:.2f}, lift {view.lift[core[0]]:.1f}")
 
 # %% [markdown]
-# A larger target can only gain mass; lift divides by the size, and falls when the head was looking at the right place already.
+# A larger target can only gain mass. Lift divides by its size, and falls, because the head was looking at the right place already.
 #
 # ```{solution-end}
 # ```
 #
-# ## Limits
-#
-# Attention is not explanation: a head may look without using what it sees, and RAM cannot tell. That takes an
-# intervention, in [](08_ablation). A tiny model trained on scenes shows that the measure works where we know the
-# truth; it does not show that large models are built the same way.
-#
 # ## Where to go from here
 #
 # - How boxes become tokens: [](02_targets_image)
-# - All heads at once: [](06_head_ranking)
+# - All heads, all models, all rows: [](06_head_ranking)
 # - Retrieval heads of text models: {cite:t}`wu2024retrieval`
-# - The same idea with output tokens as queries: {cite:t}`park2026vrh`
 
-# %%
+# %% tags=["hide-input"]
+shape = loaded.backbone
 publish(
     rows=[
-        {
-            "layer": int(la),
-            "head": int(he),
-            "ram": scores.ram[la, he],
-            "ram_last": last.ram[la, he],
-            "selectivity_last": last.selectivity[la, he],
-            "lift_last": last.lift[la, he],
-        }
-        for la, he in np.ndindex(scores.ram.shape)
+        {"layer": layer, "head": head, "selectivity": views["last"].selectivity[layer, head]}
+        | {f"ram_{rows}": view.ram[layer, head] for rows, view in views.items()}
+        for layer, head in np.ndindex(found[1].shape)
     ],
     numbers={
-        "best_ram": first,
-        "median_ram": rest,
-        "uniform_ram": uniform,
-        "best_ram_last": first_last,
-        "core_ram_on_target": on_evidence,
-        "core_ram_elsewhere": off_evidence,
-        **{f"{k}_{f}": float(r[f]) for k, r in cost.items() for f in ("seconds", "extra_bytes")},
+        "heads": found[1].size,
+        "top_heads": len(core),
+        "detection_samples": len(samples),
+        "cost_tokens": cost_tokens,
+        **{f"best_{rows}": view.ram.max() for rows, view in views.items()},
+        **{f"above_{rows}": int((view.ram > even).sum()) for rows, view in views.items()},
+        "even": even,
+        "core_own": own,
+        "core_other": other,
+        "ratio": costs["times plain"]["operator"],
+        "eager_gigabytes": 4e-9 * shape.layers * shape.heads * int(costs["length"]["plain"]) ** 2,
     },
     inputs={
         "model": loaded.provenance,

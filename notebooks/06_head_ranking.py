@@ -7,382 +7,405 @@
 # ---
 
 # %% [markdown]
-# # Where are they? Ranking all heads
+# # Where are they, how few, how sure?
 #
-# **Claim.** In `tiny-qwen3-vl`, retrieval attention is concentrated in a few heads: a small share of all 128 heads holds half of
-# the {term}`RAM`, and two halves of the detection set, which share no picture, agree on which heads these are. But *which* heads
-# come first depends on whose attention is read: the question's tokens or the last prompt token.
+# Every head of a tiny model gets its {term}`RAM`: how much of its attention falls on the evidence.
 #
-# Notebook [](01_ram_definition) defined the score. Here we score every head, look at where the high scores sit, and ask
-# how much of the picture is luck.
+# **What came out.** On scenes, {glue:text}`half_heads` of {glue:text}`heads` heads holds half of all RAM, and two halves of the samples agree on it.
+# But *few* is no mark of retrieval: attention to the picture *as a whole* sits in as few heads. In text it takes
+# {glue:text}`half_haystacks:.0%` of the heads. And rows matter: the question's tokens and the last prompt token share
+# {glue:text}`shared_scenes` of their top {glue:text}`top_heads`.
+#
+# ```{glue:figure} fig_map
+# :name: fig-ranking-map
+# :alt: Two maps of 8 layers by 16 heads, one colour scale. On both nearly all squares are dark and the same one is bright, layer 2, head 3; two more glow faintly in layer 3. Six squares are framed on the left, three of them as dark as their neighbours.
+#
+# Attention to the evidence and to the whole picture, at the last prompt token. Framed: the top 5 %.
+# ```
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 dataset: str = "scenes"  # any with evidence, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
-detection_samples: int = 192  # samples to average over; two halves are compared {2..100000, quick 24}
+detection_samples: int = 192  # samples to average over; two halves are compared {4..100000, quick 24}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
-queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
+queries: str = "last"  # rows that rank the heads {last, question, answer}
 models: str = ""  # to compare at the end; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
 kinds_of_evidence: str = "scenes documents clips haystacks"  # datasets for that comparison {datasets}
 samples_each: int = 24  # samples of each dataset for that comparison {2..100000, quick 8}
 device: str = "cpu"  # where to compute {device}
 dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
-# %%
-import tempfile
-from pathlib import Path
-
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
-from scipy import stats
 
 from corehead_lib import plots
+from corehead_lib.answers import QUERIES
 from corehead_lib.data import samples_checksum
-from corehead_lib.datasets.evidence import load_evidence, remarks
+from corehead_lib.datasets.evidence import load_evidence
 from corehead_lib.encode import encode_all
-from corehead_lib.errors import CoreheadError
-from corehead_lib.explorer import explorer
-from corehead_lib.heads import HeadScores, effective_heads, mass_concentration
-from corehead_lib.models import load_model, zoo_names
-from corehead_lib.ram import measure_ram
-from corehead_lib.results import publish
-from corehead_lib.stats import halves, mean_interval
+from corehead_lib.models import load_model
+from corehead_lib.results import keep, publish
 
 plots.use_style()
-samples = load_evidence(dataset, "detection", detection_samples, seed, data_dir=data_dir)
 loaded = load_model(model, device, dtype)
+samples = load_evidence(dataset, "detection", detection_samples, seed, data_dir=data_dir)
 batches = encode_all(loaded, samples, batch_size)
-other = {"last": "question", "question": "last"}[queries]
-scores = measure_ram(loaded, batches, queries, progress=False)
-beside = measure_ram(loaded, batches, other, progress=False)
-note = remarks(dataset, samples, detection_samples)
-Markdown(note) if note else scores.target.shape  # (samples, layers, heads)
 
 # %% [markdown]
-# ## The best head first
+# ## The map
 #
-# Before the map, one head: how do its scores spread over single samples?
+# [](01_ram_definition) defines the score for one head and one sample.
+# Here one pass over the {term}`detection set` measures all heads, at three sets of rows: the tokens of the question, the last token of the prompt, and the
+# rows from which the answer is written.
+# The last prompt token ranks the heads, because the answer is written from there; [](08_ablation) tests what that choice is worth.
 
 # %%
-ranked = HeadScores(
-    scores.ram,
-    provenance={
-        "model": loaded.provenance,
-        "dataset": dataset,
-        "sha256": samples_checksum(samples),
-        "seed": seed,
-        "score": f"RAM, rows: {queries}, any overlap",
-    },
-)
+from corehead_lib.heads import HeadScores
+from corehead_lib.ram import measure_ram
+
+views = measure_ram(loaded, batches, queries=QUERIES)
+scores = views[queries]
+ranked = HeadScores(scores.ram, {"model": model, "dataset": dataset})
 core = ranked.top(top_fraction)
-best = scores.target[:, core[0].layer, core[0].head]
-low, high = mean_interval(best, bounds=(0, 1))
-Markdown(
-    f"Layer {core[0].layer}, head {core[0].head}: RAM **{best.mean():.3f}** "
-    f"(95 % bootstrap interval of the mean {low:.3f} to {high:.3f}); "
-    f"single samples lie between {best.min():.2f} and {best.max():.2f}."
-)
+scores.target.shape  # (samples, layers, heads)
+
+# %% tags=["hide-input", "remove-output"]
+picture = scores.visual.mean(0)
+figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.2), sharey=True)
+for axis, score, name in zip(
+    axes, (scores.ram, picture), ("the evidence: one head", "the picture: the same one"), strict=True
+):
+    drawn = axis.imshow(score, origin="lower", vmin=0, vmax=1, aspect="auto")
+    axis.set(xlabel="head", title=name, xticks=range(0, score.shape[1], 2))
+for layer, head in core:
+    square = plt.Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, ec=plots.RED, lw=2)
+    axes[0].add_patch(square)
+axes[0].set_ylabel("layer")
+figure.colorbar(drawn, ax=axes, label="attention", shrink=0.9)
+keep("fig_map", figure)
 
 # %% [markdown]
-# ## All heads
-#
-# One score per head gives a map, layers upwards. The frames mark the {term}`CoRe heads <CoRe head>`: the top fraction
-# that we fixed beforehand.
-
-# %% mystnb={"figure": {"name": "fig-ranking-map", "caption": "RAM of every head of the tiny model (the paper's figure 4, for one model), by the rows that rank the heads and by the other choice. Framed: the top heads of each map."}, "image": {"alt": "Two maps of 8 layers by 16 heads. Most squares are dark. In each map a handful of framed, bright squares stand out; the two handfuls are not the same heads."}}
-figure, axes = plt.subplots(2, 1, figsize=(7, 6.2))
-for axis, view, rows in ((axes[0], scores, queries), (axes[1], beside, other)):
-    top = HeadScores(view.ram).top(top_fraction)
-    plots.head_map(axis, view.ram, marked=top, label="RAM")
-    layers = sorted({h.layer for h in top})
-    axis.set_title(
-        f"Rows “{rows}”: the top {len(top)} of {view.ram.size} heads sit in layers {', '.join(map(str, layers))}"
-    )
+# {numref}`fig-ranking-map` shows it: one head gives the evidence {glue:text}`best:.2f` of its attention, two more a little, and the rest next to
+# nothing.
+# The {term}`CoRe heads <CoRe head>` are by convention the top 5 %, here {glue:text}`top_heads` heads.
+# That is more than there are heads that look: only {glue:text}`above_even` give the evidence more than it would get from attention
+# spread evenly over the picture alone ({glue:text}`even:.3f`).
 
 # %%
 pd.DataFrame(
-    [
-        {
-            "rank": place + 1,
-            "layer": head.layer,
-            "head": head.head,
-            "KV group": head.head // loaded.backbone.group,
-            "RAM": round(float(scores.ram[head]), 3),
-            f"RAM ({other})": round(float(beside.ram[head]), 3),
-            "lift": round(float(scores.lift[head]), 1),
-            "selectivity": round(float(scores.selectivity[head]), 2),
-        }
-        for place, head in enumerate(core)
-    ]
-).set_index("rank")
+    {
+        "RAM": [scores.ram[head] for head in core],
+        "on the picture": [picture[head] for head in core],
+        "selectivity": [scores.selectivity[head] for head in core],
+        "lift": [scores.lift[head] for head in core],
+    },
+    index=pd.MultiIndex.from_tuples(core, names=["layer", "head"]),
+).astype(float).round(3)
 
 # %% [markdown]
-# ## How concentrated?
+# The first head hardly looks elsewhere in the picture: its {term}`selectivity` is {glue:text}`best_selectivity:.2f`, its {term}`lift`
+# {glue:text}`best_lift:.0f`.
+# But the others aim, too: none of the top {glue:text}`top_heads` puts less than {glue:text}`least_selectivity:.2f` of its picture attention on the
+# evidence. They look rarely, and when they do, at the right place.
 #
-# {cite:t}`li2026mmretheads` measure sparsity by the smallest share of heads that holds half of the score. A negative control
-# beside it: the same measure for a score with no retrieval in it, the mass that each head puts on the picture
-# as a whole.
-
-# %% mystnb={"figure": {"name": "fig-ranking-lorenz", "caption": "Cumulated share of a score against the share of heads, highest first. The dashed line is perfect equality; circles mark where half of the score is reached."}, "image": {"alt": "Two rising curves above the diagonal. The curve of RAM rises more steeply than the curve of the mass on the whole picture."}}
-visual = scores.visual.mean(0)
-half = {"RAM": mass_concentration(scores.ram), "mass on the picture": mass_concentration(visual)}
-figure, axis = plt.subplots(figsize=(5.5, 3.8))
-for (name, share), score in zip(half.items(), (scores.ram, visual), strict=True):
-    cumulated = np.cumsum(np.sort(score.ravel())[::-1]) / score.sum()
-    (line,) = axis.plot(
-        np.arange(1, score.size + 1) / score.size, cumulated, label=f"{name}: half in {share:.0%}"
-    )
-    axis.plot([share], [cumulated[round(share * score.size) - 1]], "o", color=line.get_color())
-axis.plot([0, 1], [0, 1], "k--", lw=1)
-axis.set(xlabel="share of heads", ylabel="share of the score", xlim=(0, 1), ylim=(0, 1.02))
-axis.legend(loc="lower right")
-_ = axis.set_title(f"Half of the RAM sits in {half['RAM']:.0%} of the heads")
-
-# %% [markdown]
-# ## Luck or structure?
+# ## How few?
 #
-# Split the detection set in two halves that share no picture, document or video, rank the heads on each, and compare. If the
-# ranking were noise, the top sets would hardly overlap.
+# Three measures say how few heads hold a score: the smallest share of heads that holds half of it, after {cite:t}`li2026mmretheads`; the Gini
+# coefficient, 0 if all heads share evenly and close to 1 if one holds all; and the effective number of heads.
 
 # %%
-half_a = halves([s.group or s.id for s in samples])
-if half_a.all():
-    raise CoreheadError(
-        f"All {len(samples)} samples are about one thing, so no half can be set apart: take more samples."
-    )
-first, second = HeadScores(scores.target[half_a].mean(0)), HeadScores(scores.target[~half_a].mean(0))
-shared = len(set(first.top(top_fraction)) & set(second.top(top_fraction)))
-spearman = float(stats.spearmanr(first.score.ravel(), second.score.ravel()).statistic)
-expected = len(core) ** 2 / scores.ram.size
-Markdown(
-    f"**{shared} of {len(core)}** top heads are the same in both halves (two random sets would share {expected:.1f}), "
-    f"and the Spearman correlation over all {scores.ram.size} heads is {spearman:.2f}."
-)
+from corehead_lib.heads import effective_heads, gini, mass_concentration
+
+
+def few(score):
+    return {
+        "half in": mass_concentration(score),
+        "Gini": gini(score),
+        "effective heads": effective_heads(score),
+    }
+
 
 # %% [markdown]
-# ## Does the question type matter?
-#
-# One-attribute questions name a shape or a colour, two-attribute questions both. Are these different heads?
+# A number alone says little, so a negative control stands beside it: the mass on the *whole* picture, a score with no retrieval in it.
+# If retrieval made RAM sparse, RAM would be the sparser of the two.
 
-# %% mystnb={"figure": {"name": "fig-ranking-tasks", "caption": "RAM per head for the three kinds of retrieval question; each point is a head. CoRe heads (over all questions) are drawn in red."}, "image": {"alt": "Two scatter plots of RAM for one kind of question against another. Most heads lie near the origin; the red points lie far from it."}}
-tasks = np.array([s.task for s in samples])
-kinds = list(dict.fromkeys(tasks))
-by_task = {kind: scores.target[tasks == kind].mean(0) for kind in kinds}
-is_core = np.zeros(scores.ram.shape, dtype=bool)
-is_core[tuple(np.array(core).T)] = True
-others = kinds[:-1] or kinds  # a dataset with one kind of question is compared with itself, and says so
-figure, axes = plt.subplots(1, len(others), figsize=(7.5, 3.6), sharey=True)
-for axis, kind in zip(np.atleast_1d(axes), others, strict=True):
-    for group, colour in ((~is_core, plots.BLUE), (is_core, plots.RED)):
-        axis.plot(by_task[kind][group], by_task[kinds[-1]][group], "o", color=colour, alpha=0.7, mew=0)
-    axis.set(xlabel=f"RAM, questions by {kind}")
-np.atleast_1d(axes)[0].set_ylabel(f"RAM, questions by {kinds[-1]}")
-overlap = {
-    k: len(
-        set(HeadScores(by_task[k]).top(top_fraction)) & set(HeadScores(by_task[kinds[-1]]).top(top_fraction))
-    )
-    for k in others
+# %%
+held = {
+    "RAM": few(scores.ram),
+    "mass on the picture": few(picture),
+    "selectivity": few(scores.selectivity),
+    "lift": few(scores.lift),
 }
-_ = figure.suptitle(
-    f"Top {len(core)} shared with “{kinds[-1]}”: " + ", ".join(f"{n} for “{k}”" for k, n in overlap.items())
-    if len(kinds) > 1
-    else f"{dataset} has one kind of question here, “{kinds[0]}”: nothing to compare",
-    fontweight="bold",
-)
+pd.DataFrame(held).T.round(3)
 
 # %% [markdown]
+# **The control fails.**
+# Half of the mass on the picture sits in {glue:text}`half_picture:.1%` of the heads, as for RAM, and its effective number of heads is
+# {glue:text}`effective_picture:.1f` beside {glue:text}`effective:.1f`.
+# What is sparse in this tiny model is *looking at pictures at all*, and that was encouraged: in training each head paid a price for attention to media, as
+# the card in `corehead_lib/zoo/tiny-qwen3-vl` says.
+#
+# Selectivity and lift ask where a head looks *within* the picture, however rarely it looks.
+# By them the heads are not few: half of the selectivity is spread over {glue:text}`half_selectivity:.0%` of the heads, half of the lift over
+# {glue:text}`half_lift:.0%`.
+
+# %% tags=["hide-input", "remove-output"]
+figure, axis = plt.subplots(figsize=(5.6, 3))
+lines = {
+    "RAM": (scores.ram, plots.RED, "-"),
+    "mass on the picture": (picture, plots.BLACK, "--"),
+    "selectivity": (scores.selectivity, plots.BLUE, "-"),
+    "lift": (scores.lift, plots.SKY, "-"),
+}
+for name, (score, colour, style) in lines.items():
+    cumulated = np.cumsum(np.sort(score.ravel())[::-1]) / score.sum()
+    axis.plot(np.arange(1, score.size + 1), cumulated, style, color=colour, label=name)
+axis.axhline(0.5, color="grey", lw=1)
+axis.set(xscale="log", xlabel="best heads, by that score", ylabel="share of the score", ylim=(0, 1.03))
+axis.set_xticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
+axis.legend(loc="lower right")
+axis.set_title("Looking is sparse; looking at the right place is not")
+keep("fig_lorenz", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_lorenz
+# :name: fig-ranking-lorenz
+# :alt: Four rising curves over the number of heads, on a logarithmic axis. RAM and the mass on the picture lie nearly on each other and start above 0.7 with the first head. Selectivity and lift start near zero and reach one half between 20 and 40 heads.
+#
+# What the best heads hold of each score.
+# ```
+#
+# ## Whose rows?
+#
+# The paper averages over the question's tokens; its exact normalisation is not known to us.
+# Does it matter? All three sets of rows come from the same passes, here for four kinds of evidence.
+
+# %%
+from corehead_lib.heads import agreement
+
+kinds = kinds_of_evidence.split()
+each = {k: load_evidence(k, "detection", samples_each, seed) for k in kinds}
+
+
+def seen_by(one):
+    sets = {k: encode_all(one, part, batch_size) for k, part in each.items()}
+    return {k: measure_ram(one, part, QUERIES) for k, part in sets.items()}
+
+
+# %%
+def compared(view):
+    question, last = (HeadScores(view[rows].ram) for rows in QUERIES[:2])
+    best = {f"best, {rows}": view[rows].ram.max() for rows in QUERIES}
+    agreed = agreement(question, last, len(core))._asdict()
+    return {**best, "even": view["last"].share.mean(), **agreed}
+
+
+seen = seen_by(loaded)
+by_rows = pd.DataFrame({k: compared(view) for k, view in seen.items()}).T
+by_rows.round(3)
+
+# %% [markdown]
+# `best` is the highest RAM of any head, `even` what even attention would give.
+# The other columns compare question and last token: Spearman's correlation over all heads, the heads that both have in their
+# top {glue:text}`top_heads`, and how many two random tops would share.
+#
+# - **Pictures, pages, clips:** the question's tokens hardly look at all. No head gets beyond {glue:text}`question_media:.4f`, so their ranking orders
+#   almost-zeros. It shares at most one of its top heads with the last token's, and Spearman is {glue:text}`spearman_clips:.2f` at most.
+# - **Text:** the question's tokens do look, the best head with {glue:text}`question_haystacks:.2f`. But even attention would give
+#   {glue:text}`even_haystacks:.2f`: they see the text, and hardly single out the needle. The top heads are others again.
+# - **The answer's rows** are no third opinion here. Every gold answer of these tasks is one token, so the row that
+#   writes it *is* the last prompt token, and the numbers are the same.
+#
+# {cite:t}`park2026vrh` find the choice of rows to matter more than any other; it does here.
+#
+# ## How sure?
+#
+# Split the samples in two halves that share no picture, rank the heads on each, and compare.
+
+# %%
+from corehead_lib.stats import halves, mean_interval
+
+groups = [s.group or s.id for s in samples]
+half = halves(groups)
+one = HeadScores(scores.target[half].mean(0))
+other = HeadScores(scores.target[~half].mean(0))
+agreed = agreement(one, other, len(core))
+print(f"{agreed.shared} of {len(core)} shared, {agreed.expected:.1f} by luck")
+print(f"Spearman {agreed.spearman:.2f} over all heads")
+
+# %% [markdown]
+# The halves share {glue:text}`halves_shared` of the top {glue:text}`top_heads`; luck would give {glue:text}`halves_expected:.1f`.
+# How sure is each place? Draw the samples anew a thousand times, whole pictures at a time, and count how often a head stays in the top.
+
+# %%
+from corehead_lib.heads import membership
+
+place = membership(scores.target, groups, len(core))
+leading = ranked.ranking()[: 2 * len(core)]
+values = [scores.target[:, *head] for head in leading]
+sure = [mean_interval(v, groups=groups, bounds=(0, 1)) for v in values]
+
+# %% tags=["hide-input", "remove-output"]
+figure, (axis, beside) = plt.subplots(1, 2, figsize=(6.4, 3.4), sharey=True)
+low, high = np.array(sure).T
+mean, rank = np.array([scores.ram[head] for head in leading]), np.arange(len(leading))
+axis.errorbar(mean, rank, xerr=np.clip([mean - low, high - mean], 0, None), fmt="o", color=plots.RED)
+axis.axvline(scores.share.mean(), color="black", ls="--", lw=1)
+axis.set(xscale="log", xlabel="RAM, with 95 % interval", ylabel="layer.head")
+axis.set_yticks(rank, [f"{layer}.{head}" for layer, head in leading])
+axis.invert_yaxis()
+axis.set_title("Three heads stand apart")
+beside.barh(rank, [place[head] for head in leading], color=plots.BLUE)
+beside.axhline(len(core) - 0.5, color="black", ls=":", lw=1)
+beside.set(xlabel=f"share of draws in the top {len(core)}", xlim=(0, 1.02))
+beside.set_title("The cut at 5 % runs through a tie")
+keep("fig_sure", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_sure
+# :name: fig-ranking-sure
+# :alt: Left, twelve heads by rank with intervals, on a logarithmic axis: the first near 0.96, the next two near 0.1, all others at 0.01 or below with overlapping intervals. A dashed line for even attention separates the third from the fourth. Right, bars: the first four heads stay in the top six in nearly all draws, the next three in half to three quarters, the rest almost never.
+#
+# The leading heads; dashed: even attention over the picture.
+# ```
+#
+# The first three are in the top {glue:text}`top_heads` in every draw.
+# Behind them it becomes a matter of luck: the sixth stays in {glue:text}`stays_last:.0%` of the draws, the seventh enters in
+# {glue:text}`enters_next:.0%`.
+# The first head's RAM is {glue:text}`best:.2f` with a 95 % interval from {glue:text}`best_low:.2f` to {glue:text}`best_high:.2f`, bootstrapped by
+# picture.
+# That is certainty about samples *like these*; other data and other training runs are [](07_stability).
+#
 # ## Look for yourself
 #
-# One question of each kind of evidence. Choose a head by its layer and number, or slide along the ranking above: from the first, which lights up
-# the framed {term}`target`, to the last. Dark cells get little attention. The ranking was made on one kind only, so the other kinds
-# show what it is worth there. Mind the number of cells: even attention would leave a share on the target, too.
+# Choose a head, or slide along the ranking: the first lights up the framed {term}`target`, most others stay dark.
+# There is one question of each kind of evidence; the ranking was made on one kind only, so the others show what it is worth there.
+# The page needs no kernel; with a running one, `explorer.live` runs any sample.
 
-# %%
-each = {kind: load_evidence(kind, "detection", samples_each, seed) for kind in kinds_of_evidence.split()}
+# %% tags=["hide-input"]
+from corehead_lib.explorer import explorer
+
 explorer(loaded, [part[0] for part in each.values()], ranked, queries=queries)
 
 # %% [markdown]
-# The page holds everything that can be chosen, so it needs no kernel. With a running one, `live` from the same module runs any sample that you
-# choose: `live(loaded, samples, ranked)`.
-#
 # ## All models, all kinds of evidence
 #
-# The paper draws such maps for several models and datasets (figures 4 and 9) and reports that larger models concentrate retrieval in
-# a smaller share of their heads. Here are the models of the zoo on each kind of evidence. Colours are scaled to each map's own maximum,
-# because the level of RAM depends on how large the target is ([](07_stability)).
+# The paper draws such maps for several models and datasets (its figures 4 and 9).
+# Here is the zoo: seven tiny models, {glue:text}`samples_each` samples of each kind, the same measures and the same control.
 
 # %%
-names = [model] + [name for name in (models.split() or zoo_names()) if name != model]
-maps, facts = {}, []
-for name in names:
-    one = loaded if name == model else load_model(name, device, dtype)
-    for kind, part in each.items():
-        view = measure_ram(one, encode_all(one, part, batch_size), queries, progress=False)
-        maps[name, kind] = view.ram
-        facts.append(
-            {
-                "model": name,
-                "evidence": kind,
-                "checksum": one.checksum,
-                "heads": view.ram.size,
-                "parameters": one.model.num_parameters(),
-                "best RAM": float(view.ram.max()),
-                "even attention": float(view.share.mean()),
-                "best lift": float(view.lift[HeadScores(view.ram).ranking()[0]]),
-                "half in": mass_concentration(view.ram),
-                "effective heads": effective_heads(view.ram),
-            }
-        )
-table = pd.DataFrame(facts)
-table.drop(columns=["checksum", "parameters"]).round(3).set_index(["model", "evidence"])
+from corehead_lib.models import zoo_names
 
-# %% mystnb={"figure": {"name": "fig-ranking-zoo", "caption": "RAM of every head (the paper's figure 9), one row of maps to a model, one column to a kind of evidence, each scaled to its own maximum. Framed: the top heads of each map."}, "image": {"alt": "A table of small maps. In each, most squares are dark and a few framed ones stand out."}}
-kinds_shown = list(each)
-figure, axes = plt.subplots(
-    len(names), len(kinds_shown), figsize=(2.6 * len(kinds_shown), 1.9 * len(names) + 0.6), squeeze=False
-)
-for (row, column), axis in np.ndenumerate(axes):
-    score = maps[names[row], kinds_shown[column]]
-    axis.imshow(score, origin="lower", vmin=0, aspect="auto")
-    for layer, head in HeadScores(score).top(top_fraction):
-        axis.add_patch(plt.Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, ec=plots.RED, lw=1.5))
-    axis.set(xticks=[], yticks=[])
-    if row == 0:
-        axis.set_title(kinds_shown[column], fontsize=10)
-    if column == 0:
-        axis.set_ylabel(f"{Path(names[row]).name}\nlayers upwards", fontsize=8)
-_ = figure.suptitle(
-    f"Half of the RAM sits in {table['half in'].min():.0%} to {table['half in'].max():.0%} of the heads",
-    fontweight="bold",
-)
-
-# %% mystnb={"figure": {"name": "fig-ranking-sparsity", "caption": "Share of all RAM that the best heads hold, by their number, one line to a model. The dashed line is what heads would hold that all scored alike, for the first model."}, "image": {"alt": "One panel to a kind of evidence; in each, rising curves above a dashed one."}}
-figure, axes = plt.subplots(
-    1, len(kinds_shown), figsize=(2.5 * len(kinds_shown), 3.2), sharey=True, squeeze=False
-)
-held = []
-for axis, kind in zip(axes[0], kinds_shown, strict=True):
-    for name in names:
-        order = np.sort(maps[name, kind].ravel())[::-1]
-        axis.plot(np.arange(1, order.size + 1), np.cumsum(order) / order.sum(), label=Path(name).name)
-        held.append(order[: len(HeadScores(maps[name, kind]).top(top_fraction))].sum() / order.sum())
-    even = np.arange(1, maps[names[0], kind].size + 1)
-    axis.plot(even, even / len(even), "k--", lw=1)
-    axis.set(xscale="log", xlabel="best heads", title=kind, ylim=(0, 1.02))
-axes[0, 0].set_ylabel("share of the RAM")
-figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-_ = figure.suptitle(
-    f"The top {top_fraction:.0%} of heads hold {min(held):.0%} to {max(held):.0%} of the RAM",
-    fontweight="bold",
-)
-
-# %% [markdown]
-# Mind what was charged for: in training these models paid for looking at *media*, never at text. Where evidence is text, the best heads are
-# known from elsewhere in the table, but behind them attention is spread over many more. That fits a sparsity which the price made; it is one
-# observation, not a test.
-#
-# ### Fewer in larger models?
-#
-# Models of one recipe and several sizes, and of one size and several seeds. Only the language model's layers and heads grow; its width and
-# the lessons stay. The small and the large one started with the middle one's vision tower (their cards say how long each was trained). A *share* of
-# heads can fall simply because there are more heads while as many do the work, so the *number* is drawn beside it. What seeds differ
-# by at one size is what a difference between sizes has to beat.
+names = [model, *(n for n in models.split() or zoo_names() if n != model)]
+zoo = {n: loaded if n == model else load_model(n, device, dtype) for n in names}
+everything = {n: seen if n == model else seen_by(zoo[n]) for n in names}
 
 # %%
-related = [
-    name for name in names if name.startswith(model)
-]  # other sizes and seeds carry the name of the model
-grown = table[table["model"].isin(related)]
-middle = grown.groupby(["evidence", "heads"])[["half in", "effective heads"]].agg(["median", "min", "max"])
-by_size = {kind: middle.loc[kind] for kind in each}
-smallest, largest = grown["heads"].min(), grown["heads"].max()
-falls = [
-    kind
-    for kind in each
-    if by_size[kind].loc[largest, ("half in", "median")] < by_size[kind].loc[smallest, ("half in", "median")]
-]
-pd.DataFrame(
-    {
-        kind: grown[grown["evidence"] == kind].set_index(["heads", "model"])["half in"].map("{:.1%}".format)
-        for kind in each
-    }
-).sort_index()
+table = pd.DataFrame(
+    {"model": name, "evidence": kind, "heads": view[queries].ram.size}
+    | {"best RAM": view[queries].ram.max(), **few(view[queries].ram)}
+    | {"control: half in": mass_concentration(view[queries].visual.mean(0))}
+    for name, views_of in everything.items()
+    for kind, view in views_of.items()
+)
+table.set_index(["model", "evidence"]).round(3)
 
-# %% mystnb={"figure": {"name": "fig-ranking-growth", "caption": "Heads that carry the RAM in models of one recipe, by the model's number of heads (the paper's figure 4). Left: the smallest share of heads that holds half. Right: their effective number. A point is one training run; lines join the medians."}, "image": {"alt": "Two panels with the number of heads to the right; points and one line to a kind of evidence."}}
-figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.6))
-for kind, colour in zip(each, (plots.BLUE, plots.RED, plots.GREEN, plots.AMBER), strict=False):
-    rows = grown[grown["evidence"] == kind]
-    for axis, column in ((axes[0], "half in"), (axes[1], "effective heads")):
-        axis.plot(rows["heads"], rows[column], "o", color=colour, alpha=0.6, mew=0)
-        axis.plot(by_size[kind].index, by_size[kind][(column, "median")], color=colour, label=kind)
-for axis, label in zip(axes, ("share that holds half of the RAM", "effective number of heads"), strict=True):
-    axis.set(xlabel="heads of the model", ylabel=label, xscale="log", yscale="log")
-    axis.set_xticks(by_size[kind].index, by_size[kind].index)
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(-(-len(each) // 2), 2, figsize=(6.4, 5), sharex=True, sharey=True, squeeze=False)
+control = "control: half in"
+for axis, kind in zip(axes.flat, each, strict=False):
+    part = table[table["evidence"] == kind]
+    y = np.arange(len(part))
+    axis.hlines(y, part["half in"], part[control], color="lightgrey", lw=3)
+    axis.plot(part[control], y, "o", ms=9, mfc="white", mec="black", label="all that can be evidence")
+    axis.plot(part["half in"], y, "o", ms=5, color=plots.RED, label="the evidence (RAM)")
+    axis.set(xscale="log", xlim=(0.004, 0.7), title=kind)
+    axis.set_xticks([0.01, 0.03, 0.1, 0.3], ["1 %", "3 %", "10 %", "30 %"])
     axis.minorticks_off()
-axes[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-axes[1].yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-axes[1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
-_ = figure.suptitle(
-    f"From {smallest} to {largest} heads the share that holds half falls for {len(falls)} of {len(each)} kinds"
-    if largest > smallest
-    else f"Models of one size only, {smallest} heads: no growth to be seen",
-    fontweight="bold",
-)
+    axis.margins(y=0.1)
+axes[0, 0].set_yticks(y, [n.removeprefix("tiny-") for n in part["model"]])
+axes[0, 0].invert_yaxis()
+figure.supxlabel("share of heads that holds half of the attention on ...", fontsize=10)
+handles = axes[0, 0].get_legend_handles_labels()
+figure.legend(*handles, loc="outside upper center", ncols=2)
+keep("fig_zoo", figure)
 
 # %% [markdown]
-# Few points, each one training run of a tiny model: a direction at best, and no law of scale. On texts a run stands apart: its heads look
-# at the sentence *behind* the needle, so that RAM on the needle finds none of them ([](05_targets_text)).
+# ```{glue:figure} fig_zoo
+# :name: fig-ranking-zoo
+# :alt: Four panels, one to a kind of evidence, with a row for each of seven models. On scenes, documents and clips the point of RAM lies inside the ring of the control, at 1 to 6 percent. On haystacks the rings lie between 34 and 41 percent and the points to the left of them, at 13 to 34 percent.
+#
+# On media the control is as sparse as RAM; in text it is not.
+# ```
+#
+# **On pictures, pages and clips** half of the RAM sits in {glue:text}`media_low:.1%` to {glue:text}`media_high:.1%` of the heads, in every model.
+# The control does the same: in {glue:text}`media_equal` of {glue:text}`media_rows` rows of the table it is exactly as sparse. So these maps show
+# that few heads look, not that few heads retrieve.
+#
+# **In text** things differ, and all that was said of one head must be taken back: half of the RAM takes {glue:text}`half_haystacks:.1%` of the heads
+# of this chapter's model, and {glue:text}`text_low:.1%` to {glue:text}`text_high:.1%` in the zoo.
+# Here looking was free of charge, and here RAM is sparser than its control in {glue:text}`text_sparser` of {glue:text}`text_rows` models.
+# The largest share belongs to a run whose heads look at the sentence *behind* the needle ([](05_targets_text)); its best head gives
+# the needle {glue:text}`text_weakest:.2f`.
+#
+# `tiny-internvl` and `tiny-llava-onevision` took over their language model from this chapter's model; they test other pictures-to-tokens rules, and are
+# no independent witnesses on heads.
+#
+# ## Fewer in larger models?
+#
+# The paper reports that larger models concentrate retrieval in a smaller share of their heads.
+# Models of one recipe, in three sizes; what seeds differ by at one size is what a difference between sizes has to beat.
+# A share can fall only because there are more heads, so the number stands beside it.
+
+# %%
+related = table[table["model"].str.startswith(model)]
+related = related.assign(number=related["half in"] * related["heads"])
+growth = related.groupby(["evidence", "heads"], sort=False).agg(
+    runs=("model", "count"),
+    least_share=("half in", "min"),
+    most_share=("half in", "max"),
+    least_number=("number", "min"),
+    most_number=("number", "max"),
+)
+growth.sort_index().round(3)
+
+# %% [markdown]
+# This rests on {glue:text}`related_runs` training runs: three of the middle size, **one** small, **one** large.
+#
+# - On scenes the share falls from {glue:text}`scenes_small:.1%` in the small model to {glue:text}`scenes_large:.1%` in the large one. The number of heads
+#   goes from {glue:text}`scenes_small_number:.0f` to {glue:text}`scenes_large_number:.0f`, and one or two hold half in the middle size, whatever the
+#   seed. From middle to large the number stays within what seeds differ by.
+# - In text the share does not fall: {glue:text}`haystacks_small:.1%` in the small model, {glue:text}`haystacks_large:.1%` in the large one, and more than both in
+#   each of the middle size.
+#
+# No law of scale can be read off that.
 #
 # ## Keep the ranking
 #
-# Scores are a small file with its provenance, so that an ablation or an acceleration elsewhere can say which heads it used.
+# Scores are a small file that says where they came from, so that an experiment elsewhere can name the heads that it used.
 
 # %%
-with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / "scores.json"
-    ranked.save(path)
-    again = HeadScores.load(path)
-print("same ranking after loading:", again.ranking() == ranked.ranking())
-print("measured on:", again.provenance["dataset"], "with", again.provenance["model"]["name"])
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+with TemporaryDirectory() as folder:
+    ranked.save(Path(folder) / "scores.json")
+    again = HeadScores.load(Path(folder) / "scores.json")
+print("the same ranking after loading:", again.ranking() == ranked.ranking())
 
 # %% [markdown]
 # ## Exercises
-#
-# ```{exercise-start} Another query
-# :label: ex-ranking-last
-# ```
-#
-# Difficulty: 1/5. How many of the top heads do the two choices of rows share? And how well do the two scores correlate over all heads?
-#
-# ```{exercise-end}
-# ```
-#
-# ```{solution-start} ex-ranking-last
-# :class: dropdown
-# ```
-
-# %%
-kept = set(HeadScores(beside.ram).top(top_fraction)) & set(core)
-correlation = stats.spearmanr(scores.ram.ravel(), beside.ram.ravel()).statistic
-print(f"{len(kept)} of {len(core)} shared, Spearman correlation {correlation:.2f}")
-
-# %% [markdown]
-# The answer is written from the last token, so a head that matters there can do its work without the question's own
-# tokens ever looking. {cite:t}`park2026vrh` find the choice of queries to matter more than any other.
-#
-# ```{solution-end}
-# ```
 #
 # ```{exercise-start} How few samples are enough?
 # :label: ex-ranking-few
 # ```
 #
-# Difficulty: 2/5. Rank the heads on the first 6, 12, 24, 48 samples. When does the top set settle?
+# Difficulty: 2/5, 5 minutes. Rank the heads on the first 6, 12, 24, 48 samples. When does the top set settle, and when the whole ranking?
 #
 # ```{exercise-end}
 # ```
@@ -392,63 +415,139 @@ print(f"{len(kept)} of {len(core)} shared, Spearman correlation {correlation:.2f
 # ```
 
 # %%
-for number in [n for n in (6, 12, 24, 48) if n < len(samples)] + [len(samples)]:
-    few = HeadScores(scores.target[:number].mean(0)).top(top_fraction)
-    print(f"{number:4d} samples: {len(set(few) & set(core))} of {len(core)} as with all")
+for number in (6, 12, 24, 48):
+    some = HeadScores(scores.target[:number].mean(0))
+    found = agreement(some, ranked, len(core))
+    print(f"{number:2d}: {found.shared} shared, Spearman {found.spearman:.2f}")
 
 # %% [markdown]
+# The heads that look are found at once. What comes later is the order of those that hardly do.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Another kind of question
+# :label: ex-ranking-tasks
+# ```
+#
+# Difficulty: 2/5, 10 minutes. Questions name a shape, a colour, or both (`sample.task`). Do they rank the heads alike? And what of the first three alone?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ranking-tasks
+# :class: dropdown
+# ```
+
+# %%
+tasks = np.array([sample.task for sample in samples])
+by_task = {t: HeadScores(scores.target[tasks == t].mean(0)) for t in set(tasks)}
+for task in sorted(by_task):
+    found = agreement(by_task[task], ranked, len(core))
+    three = set(by_task[task].ranking()[:3]) & set(core[:3])
+    print(f"{task}: {found.shared} shared, {len(three)} of the first three")
+
+# %% [markdown]
+# Who leads hardly depends on the words of the question; who follows does.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} A floor
+# :label: ex-ranking-floor
+# ```
+#
+# Difficulty: 1/5, 2 minutes. What is the smallest share of heads that can hold half, in a model of 48 heads and in one of 288? Which comparison does
+# that spoil?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ranking-floor
+# :class: dropdown
+# ```
+
+# %%
+print({n: f"{1 / n:.1%}" for n in (48, 128, 288)})
+
+# %% [markdown]
+# It takes one head at least. If one did everything in both models, the *share* would still fall by a factor of six: a law of scale made by division.
+#
 # ```{solution-end}
 # ```
 #
 # ## Limits
 #
-# That the heads are few is partly our doing: in training, looking at the picture costs a small price (see the model card in
-# `corehead_lib/zoo/tiny-qwen3-vl`). The map tests whether RAM finds them, not whether nature makes them rare.
-# Concentration depends on the score: a sum over the question's tokens favours heads that look from many of them. One training run
-# shows one arrangement of heads; other seeds, sizes and families may place them elsewhere. And a map of attention says nothing
-# about need: see [](08_ablation).
+# - That looking is sparse is our doing: in training, attention to media costs a small price, as the card in `corehead_lib/zoo/tiny-qwen3-vl` says. The map
+#   tests whether RAM finds the heads, not whether nature makes them rare.
+# - A map of attention says nothing about need: [](08_ablation) switches the heads off.
+# - These are tiny models and few training runs; nothing here is shown for large ones.
 #
-# ## Where to go from here
-#
-# - Are they needed? [](08_ablation)
-# - What they buy: [](10_acceleration)
-# - The same map for large models: {cite:t}`sun2026core`, {cite:t}`li2026mmretheads`
+# Where to go from here: [](07_stability) asks whether other data, seeds and families rank the same heads; {cite:t}`sun2026core` and
+# {cite:t}`li2026mmretheads` draw the map for large models.
 
-# %%
+# %% tags=["hide-input"]
+best, late = core[0], len(core)
+numbers = {
+    "heads": ranked.score.size,
+    "top_heads": len(core),
+    "half_heads": round(held["RAM"]["half in"] * ranked.score.size),
+    "half_picture": held["mass on the picture"]["half in"],
+    "half_selectivity": held["selectivity"]["half in"],
+    "half_lift": held["lift"]["half in"],
+    "effective": held["RAM"]["effective heads"],
+    "effective_picture": held["mass on the picture"]["effective heads"],
+    "best": scores.ram[best],
+    "best_low": sure[0][0],
+    "best_high": sure[0][1],
+    "best_selectivity": scores.selectivity[best],
+    "best_lift": scores.lift[best],
+    "least_selectivity": min(scores.selectivity[head] for head in core),
+    "even": scores.share.mean(),
+    "above_even": int((scores.ram > scores.share.mean()).sum()),
+    "halves_shared": agreed.shared,
+    "halves_expected": agreed.expected,
+    "stays_last": place[leading[late - 1]],
+    "enters_next": place[leading[late]],
+}
+
+# %% tags=["hide-input"]
+kind_of = table["evidence"].map(lambda k: "media" if each[k][0].media else "text")
+numbers |= {"samples_each": samples_each, "related_runs": related["model"].nunique()}
+for kind, row in by_rows.iterrows():
+    numbers |= {f"shared_{kind}": int(row["shared"]), f"spearman_{kind}": row["spearman"]}
+    numbers |= {f"question_{kind}": row["best, question"], f"even_{kind}": row["even"]}
+    numbers[f"half_{kind}"] = mass_concentration(seen[kind][queries].ram)
+    ends = growth.loc[kind].sort_index().iloc[[0, -1]]
+    for which, (share, number) in zip(
+        ("small", "large"), ends[["most_share", "most_number"]].values, strict=True
+    ):
+        numbers |= {f"{kind}_{which}": share, f"{kind}_{which}_number": number}
+for name, part in table.groupby(kind_of):
+    least, most = part["half in"].min(), part["half in"].max()
+    numbers |= {f"{name}_low": least, f"{name}_high": most, f"{name}_rows": len(part)}
+    numbers[f"{name}_equal"] = int(np.isclose(part["half in"], part[control]).sum())
+    numbers[f"{name}_sparser"] = int((part["half in"] < part[control]).sum())
+    numbers[f"{name}_weakest"] = part["best RAM"].min()
+    numbers[f"question_{name}"] = by_rows.loc[part["evidence"], "best, question"].max()
+
+# %% tags=["hide-input"]
 publish(
     rows=[
-        {
-            "layer": layer,
-            "head": head,
-            "ram": scores.ram[layer, head],
-            f"ram_{other}": beside.ram[layer, head],
-            "selectivity": scores.selectivity[layer, head],
-            "lift": scores.lift[layer, head],
-            "visual_mass": visual[layer, head],
-            **{f"ram_{kind}": by_task[kind][layer, head] for kind in kinds},
-        }
+        {"layer": layer, "head": head, "ram": scores.ram[layer, head]}
+        | {f"ram_{rows}": views[rows].ram[layer, head] for rows in QUERIES}
+        | {"selectivity": scores.selectivity[layer, head], "lift": scores.lift[layer, head]}
+        | {"visual_mass": picture[layer, head], "membership": place[layer, head]}
         for layer, head in np.ndindex(scores.ram.shape)
     ],
-    numbers={
-        "best_ram": float(best.mean()),
-        "top_shared_by_rows": len(kept),
-        "half_of_ram_in": half["RAM"],
-        "half_of_visual_mass_in": half["mass on the picture"],
-        "top_heads": len(core),
-        "top_shared_by_halves": shared,
-        "spearman_of_halves": spearman,
-        **{f"half_in_{row['model']}_{row['evidence']}": row["half in"] for row in facts},
-        **{f"effective_heads_{row['model']}_{row['evidence']}": row["effective heads"] for row in facts},
-        "sizes": int(grown["heads"].nunique()),
-        "kinds_whose_share_falls_with_size": len(falls),
-    },
-    inputs={
-        "model": loaded.provenance,
-        "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(samples)},
-        **{f"model {row['model']}": {"name": row["model"], "checksum": row["checksum"]} for row in facts},
-        **{
-            f"data {kind}": {"name": kind, "split": "detection", "sha256": samples_checksum(part)}
-            for kind, part in each.items()
-        },
+    numbers=numbers,
+    inputs={f"model {name}": one.provenance for name, one in zoo.items()}
+    | {
+        f"data {name}{' each' * (part is not samples)}": {
+            "name": name,
+            "split": "detection",
+            "sha256": samples_checksum(part),
+        }
+        for name, part in (*each.items(), (dataset, samples))
     },
 )

@@ -18,6 +18,7 @@ from corehead_lib.heads import (
     how_many,
     layer_matched_heads,
     mass_concentration,
+    membership,
     random_heads,
 )
 
@@ -195,3 +196,42 @@ def test_agreement_by_hand() -> None:
     ):
         with pytest.raises(CoreheadError, match=message):
             agreement(first, other, top)
+
+
+def test_membership_is_sure_of_what_never_changes_and_draws_whole_groups() -> None:
+    target = np.zeros((40, 1, 4))
+    target[:, 0, 0] = 1.0  # always first
+    target[::2, 0, 1], target[1::2, 0, 2] = 0.5, 0.5  # one or the other, a coin's toss
+    share = membership(target, [str(i) for i in range(40)], top=2)
+    assert share.shape == (1, 4)
+    assert share.sum() == pytest.approx(2)
+    assert share[0, 0] == 1
+    assert share[0, 3] == 0
+    assert 0.4 < share[0, 1] < 0.6
+    together = membership(
+        target, [str(i // 2) for i in range(40)], top=2
+    )  # each group has one of each: a tie
+    assert together[0].tolist() == [1, 1, 0, 0]
+
+
+def test_membership_equals_ranking_each_draw_anew() -> None:
+    rng = np.random.default_rng(0)
+    target, groups = rng.random((9, 2, 3)), list("aabbbcdde")
+    drawn = np.random.default_rng(5).multinomial(5, np.full(5, 0.2), 50)
+    found = Counter(
+        head
+        for times in drawn
+        for head in HeadScores(
+            np.mean([target[i] for i, g in enumerate(groups) for _ in range(times["abcde".index(g)])], axis=0)
+        ).ranking()[:2]
+    )
+    share = membership(target, groups, top=2, draws=50, seed=5)
+    assert {Head(*map(int, at)): value for at, value in np.ndenumerate(share) if value} == {
+        head: number / 50 for head, number in found.items()
+    }
+
+
+@pytest.mark.parametrize(("top", "groups"), [(0, 3), (7, 3), (2, 2)])
+def test_membership_refuses_what_does_not_fit(top: int, groups: int) -> None:
+    with pytest.raises(CoreheadError, match="give a group to each sample"):
+        membership(np.zeros((3, 2, 3)), ["g"] * groups, top)
