@@ -258,7 +258,7 @@ def test_difficulty_and_lengths_reach_the_conversation() -> None:
 
 def test_splits_share_no_picture() -> None:
     seen = [
-        {item.tobytes() for s in interleaved(split, 150, 0) for item in s.media}
+        {np.asarray(item).tobytes() for s in interleaved(split, 150, 0) for item in s.media}
         for split in ("detection", "evaluation", "tuning")
     ]
     assert all(len(pictures) > 300 for pictures in seen)

@@ -47,6 +47,7 @@ class Muon(torch.optim.Optimizer):
             for (rows, columns), matrices in alike.items():
                 updates = []
                 for matrix in matrices:
+                    assert matrix.grad is not None
                     state = self.state[matrix]
                     mean = state.setdefault("momentum_buffer", torch.zeros_like(matrix))
                     mean.lerp_(matrix.grad, 1 - group["momentum"])

@@ -69,11 +69,10 @@ def draw_picture(rng: np.random.Generator) -> Picture:
         things += [(Box(0, 0, page.size[0], step), _facets(made.colour))]
         return Picture(made.media[0], tuple(things), "white")
     images, prints = ((1, 1), (0, 0)) if kind == 2 else ((0, 0), (1, 1))
-    made = needles.make_haystack(rng, facts=(0, 0), images=images, prints=prints, anywhere=True)
-    things = [
-        (n.part("fact"), _facets(n.name, n.digit)) for n in made.needles if isinstance(n.part("fact"), Box)
-    ]
-    return Picture(made.media[0], tuple(things), "white" if kind == 2 else "")
+    haystack = needles.make_haystack(rng, facts=(0, 0), images=images, prints=prints, anywhere=True)
+    found = [(needle.part("fact"), _facets(needle.name, needle.digit)) for needle in haystack.needles]
+    boxes = tuple((box, facets) for box, facets in found if isinstance(box, Box))
+    return Picture(haystack.media[0], boxes, "white" if kind == 2 else "")
 
 
 def _facets(name: str, digit: str = NONE) -> dict[str, str]:

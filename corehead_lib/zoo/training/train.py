@@ -154,7 +154,7 @@ def train_model(
             line = {"step": state["step"], "stage": number, "loss": round(loss, 4)}
             log.write(json.dumps(line | {t: round(a, 3) for t, a in judged.items()}) + "\n")
         averages = {task: f"{accuracy:.2f}" for task, accuracy in state["average"].items()}
-        bar.set_postfix({"stage": number} | averages, refresh=False)
+        bar.set_postfix({"stage": str(number)} | averages, refresh=False)
         bar.update()
         state["step"] += 1
         state["seconds"] += time.perf_counter() - started
