@@ -12,8 +12,11 @@ import torch
 from tiny import RECIPE, RECIPES, noise
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
+from corehead_lib.data import load_samples
+from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
-from corehead_lib.models import LoadedModel, load_model
+from corehead_lib.evaluate import evaluate
+from corehead_lib.models import ZOO, LoadedModel, load_model
 from corehead_lib.zoo.training import train
 from corehead_lib.zoo.training.build import build
 from corehead_lib.zoo.training.families.qwen3_vl import TOKENS
@@ -329,3 +332,13 @@ def test_the_shipped_models_keep_their_own_recipe() -> None:
         stage.get("price", 0) for stage in read_recipe("tiny-qwen3-vl", shipped=True)["train"]["stages"]
     ]
     assert max(prices) == 0.08
+
+
+@pytest.mark.parametrize("folder", sorted((ZOO / "next").glob("*/")), ids=lambda path: path.name)
+def test_the_next_models_know_their_worlds_and_paid_no_price(folder: Path) -> None:
+    loaded = load_model(str(folder))
+    asked = load_samples("scenes", "evaluation", 40, 0, ("pair", "colour"), anywhere=True)
+    assert evaluate(loaded, encode_all(loaded, asked)).accuracy > 0.85
+    card = (folder / "README.md").read_text()
+    assert "no term on attention" in card
+    assert loaded.checksum in card
