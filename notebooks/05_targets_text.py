@@ -103,8 +103,7 @@ for part, mask in marked.items():
 # Each part is tried as the {term}`target`. RAM is read at the last prompt token, from where the answer is written, and over the tokens of the question.
 
 # %%
-parts = PARTS if dataset == "haystacks" else PARTS[:1]
-found = {}
+parts, found = PARTS if dataset == "haystacks" else PARTS[:1], {}
 for part in parts:
     some = detection
     if part != "fact":
@@ -295,7 +294,7 @@ keep("fig_controls", figure)
 #   sit in layer 0. They look nowhere near the needle, since they serve something that every question needs. So they are no proof that RAM is blind, but neither
 #   does a low RAM say that a head can go.
 # - **Same layers.** Random heads from the layers of the top cost nothing in the median; the worst set leaves {glue:text}`layer_least:.2f`.
-# - **Whole model.** Nor do those from anywhere, in the median; but the worst set leaves {glue:text}`model_least:.2f`, because such sets may hold heads of layer 0.
+# - **Whole model.** Nor do those from anywhere, in the median; but the worst set leaves {glue:text}`model_least:.2f`, and such sets may hold heads of layer 0.
 #   The layer-matched control, often called the stricter one, is the more lenient here.
 #
 # That the top is special therefore rests on the middle of random sets, not on any set: some others cost as much.
@@ -335,6 +334,8 @@ of_low = summarise(table, "bottom")
 of_low[["kind", "sets", "median", "low", "high"]].round(2)
 
 # %% [markdown]
+# Both: any heads of these layers cost a good deal ({glue:text}`low_median:.2f` is left in the median, {glue:text}`low_least:.2f` at worst), these cost more.
+#
 # ```{solution-end}
 # ```
 #
@@ -468,6 +469,8 @@ numbers |= {f"text_{k}": text.loc[loaded.name, k] for k in ("bottom", "scenes")}
 numbers |= {"text_top": text.loc[loaded.name, "needle"], "text_question": accuracy["by fact, question rows"]}
 of_scenes = by_aim[loaded.name]["scenes"]
 numbers["shared_scenes"] = len({*top} & {*of_scenes.top(top_fraction)})
+of_layer = of_low.set_index("kind").loc["layer"]
+numbers |= {"low_median": of_layer["median"], "low_least": of_layer["low"]}
 for part in parts[1:]:
     numbers |= {f"text_{part}": accuracy[f"by {part}"], f"best_{part}": ranked[part].score.max()}
 if "separator" in parts:
