@@ -43,7 +43,7 @@ def likeness(
         luck = _luck(a, b, top, shuffles, rng)  # (2, shuffles)
         p = (1 + (luck >= value[:, None] - 1e-9).sum(1)) / (1 + shuffles)
         drawn = _drawn(one, groups, other, others, top, resamples, rng)
-        row = {}
+        row: dict[str, float] = {}
         for i, name in enumerate(("spearman", "shared")):
             row |= {name: value[i], f"{name}_low": drawn[0, i], f"{name}_high": drawn[1, i]}
             row |= {f"{name}_luck": luck[i].mean(), f"{name}_p": p[i]}
