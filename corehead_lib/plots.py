@@ -5,6 +5,7 @@ Each function draws on the axes it is given and returns nothing; notebooks say w
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -129,3 +130,31 @@ def control_strips(axis: Axes, groups: Mapping[str, Sequence[float]], baseline: 
     axis.text(len(groups) - 0.45, chance, " chance", va="center", fontsize=9)
     axis.set_xticks(range(len(groups)), list(groups))
     axis.set(xlim=(-0.5, len(groups) - 0.5), ylim=(-0.03, 1.05), ylabel="accuracy")
+
+
+def tiles(
+    axis: Axes, words: Sequence[str], colours: Sequence[Any], width: int = 52, size: float = 10
+) -> None:
+    """Draw tokens as tiles, wrapped to ``width`` letters, one face colour each; the ink is white on dark ones."""
+    x, y = 0, 0
+    for word, colour in zip(words, colours, strict=True):
+        shown = word.replace("\n", "\u21b5")
+        if x + len(shown) > width:
+            x, y = 0, y - 1
+        axis.add_patch(Rectangle((x, y), len(shown), 0.9, fc=colour, ec="#BBBBBB", lw=0.4))
+        dark = sum(to_rgba(colour)[:3]) < 1.5
+        ink = "white" if dark else BLACK
+        axis.text(
+            x + len(shown) / 2,
+            y + 0.42,
+            shown,
+            ha="center",
+            va="center",
+            size=size,
+            family="monospace",
+            color=ink,
+        )
+        x += len(shown)
+    axis.set(xlim=(0, width), ylim=(y - 0.1, 1), xticks=[], yticks=[])
+    for spine in axis.spines.values():
+        spine.set_visible(False)

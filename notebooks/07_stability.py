@@ -9,13 +9,19 @@
 # %% [markdown]
 # # Always the same heads? Stability
 #
-# **Claim.** A ranking of heads by {term}`RAM` is worth something beyond the samples that it was measured on: it comes out alike on
-# other samples of the same kind, and, to the degree that the first figure shows, on other kinds of evidence. Models that inherit a language model
-# keep its leading heads. Independent training runs agree on how *few* heads fetch, not on where these heads sit.
+# A ranking of heads is worth something if it comes out alike on other samples, other kinds of evidence, other lengths, and other models.
 #
-# {cite:t}`sun2026core` show two things for large models (their figure 5): rank correlations of head scores between tasks, and the overlap of the top 5 %. We add
-# what such numbers need to be read: how alike two halves of the *same* data are (other data can hardly be more alike), how alike
-# *shuffled* heads are (anything should do better), and intervals.
+# **What came out.** Within one tiny model, two kinds of evidence share {glue:text}`kinds_shared:.1f` of {glue:text}`top_heads:d` top heads on average;
+# luck would share {glue:text}`kinds_luck:.1f`. Between independent models {glue:text}`strangers_significant:d` of
+# {glue:text}`strangers_tests:d` comparisons beat luck after correction; between models that inherited one language model
+# {glue:text}`relatives_significant:d` of {glue:text}`relatives_tests:d` do. Heads are stable in a model, not across training runs.
+#
+# ```{glue:figure} fig_maps
+# :name: fig-stability-maps
+# :alt: Six maps of 8 layers by 16 heads. Above, one model on scenes, clips and texts: the same square is brightest on all three, in layer 2. Below, three other models on scenes: two have their bright squares elsewhere, the third, which inherited the language model, has them in the same places as the first.
+#
+# RAM of every head. Framed: the top 5 %.
+# ```
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
@@ -25,7 +31,7 @@ data_dir: str = ""  # folder of the one dataset on disk; empty: under $COREHEAD_
 detection_samples: int = 48  # samples of each dataset; two halves are compared {2..100000, quick 24}
 other_samples: int = 24  # samples of each dataset for the other models {2..100000, quick 8}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
-resamples: int = 300  # of the bootstrap, and of the shuffled heads {10..100000, quick 50}
+resamples: int = 300  # of the bootstrap {10..100000, quick 50}
 seed: int = 0  # seeds samples, bootstrap and shuffling {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
@@ -33,462 +39,250 @@ trained: str = "tiny-qwen3-vl-seed1"  # a model of the zoo whose training was ke
 device: str = "cpu"  # where to compute {device}
 dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
-# %%
+# %% tags=["hide-input"]
 from itertools import combinations
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
-from scipy import stats
+import torch
 
 from corehead_lib import plots
-from corehead_lib.data import samples_checksum
+from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.datasets.evidence import load_evidence
 from corehead_lib.encode import encode_all
-from corehead_lib.errors import CoreheadError
-from corehead_lib.heads import HeadScores, effective_heads, how_many
-from corehead_lib.models import ZOO, load_model, zoo_names
+from corehead_lib.heads import HeadScores, how_many
+from corehead_lib.models import load_model, zoo_names
 from corehead_lib.ram import TINY, measure_ram
-from corehead_lib.results import publish
-from corehead_lib.stats import halves
-from corehead_lib.zoo.snapshots import history, load_snapshot, score_snapshot
-from corehead_lib.zoo.training.card import read_curve
-from corehead_lib.zoo.training.train import read_recipe
+from corehead_lib.results import keep, publish
+from corehead_lib.zoo.snapshots import history
 
 plots.use_style()
-kinds = datasets.split()
-
-
-def scores_of(loaded, samples):
-    """RAM on each dataset, (samples, layers, heads) each."""
-    return {
-        k: measure_ram(loaded, encode_all(loaded, s, batch_size), queries, progress=False)
-        for k, s in samples.items()
-    }
-
-
-def top_overlap(a, b):
-    """Share of the top heads of one ranking that are top heads of the other."""
-    count = how_many(top_fraction, a.size)
-    return len(set(HeadScores(a).ranking()[:count]) & set(HeadScores(b).ranking()[:count])) / count
-
-
-def spearman(a, b):
-    return float(stats.spearmanr(a.ravel(), b.ravel()).statistic)
-
-
-loaded = load_model(model, device, dtype)
+loaded, kinds = load_model(model, device, dtype), datasets.split()
 samples = {
     kind: load_evidence(kind, "detection", detection_samples, seed, data_dir=data_dir) for kind in kinds
 }
-scores = scores_of(loaded, samples)
-{kind: s.target.shape for kind, s in scores.items()}  # (samples, layers, heads)
+groups = {kind: [s.group or s.id for s in part] for kind, part in samples.items()}
 
 # %% [markdown]
-# ## One head, several kinds of evidence
+# Kinds of evidence and models are compared on `datasets`. Lengths, and what is said of training, use generated data, whatever `datasets` holds.
 #
-# Take the head that is best on the first kind, and look where it stands on the others.
+# ## Scores to compare
+
 
 # %%
-rankings = {kind: HeadScores(s.ram).ranking() for kind, s in scores.items()}
-best = rankings[kinds[0]][0]
-places = {kind: ranking.index(best) + 1 for kind, ranking in rankings.items()}
-Markdown(
-    f"Layer {best.layer}, head {best.head} is first of {scores[kinds[0]].ram.size} on {kinds[0]}. Elsewhere: "
-    + "; ".join(f"{kind}: rank **{places[kind]}**, RAM {scores[kind].ram[best]:.2f}" for kind in kinds[1:])
-    + "."
-)
+def scored(one, some):
+    encoded = encode_all(one, some, batch_size)
+    return measure_ram(one, encoded, queries)
+
+
+ram = {kind: scored(loaded, some) for kind, some in samples.items()}
+shape = ram[kinds[0]].ram.shape
+top = how_many(top_fraction, np.prod(shape))
+{kind: of.target.shape for kind, of in ram.items()}
 
 # %% [markdown]
-# ## Raw RAM is not comparable between kinds
+# Two numbers say how alike two rankings are: Spearman's correlation over all heads, and the heads that both have in their top {glue:text}`top_heads:d`.
+# The first is mostly about the many heads that look nowhere, the second about the few that do.
 #
-# A head that spreads its attention evenly over all that is shown still puts some of it on the {term}`target`: the more, the larger the
-# target. That share differs from kind to kind, so a *level* of RAM means something else on each. {term}`Lift <lift>` divides it out.
-# A *ranking* within one kind is not touched by a common factor, but the target's size also varies from sample to sample.
+# *Luck* is the same comparison with the heads of each layer in random order, so that depth alone is no likeness.
+# Intervals draw groups of samples again. All p-values of a table are corrected together (Holm), and nothing is called significant before.
+#
+# ## Other samples, other evidence
+#
+# A kind compared with itself, on two halves that share no picture, is the ceiling: other data can hardly be more alike.
 
 # %%
-pd.DataFrame(
-    [
-        {
-            "evidence": kind,
-            "even attention": round(float(s.share.mean()), 3),
-            "best RAM": round(float(s.ram.max()), 3),
-            "median RAM": round(float(np.median(s.ram)), 4),
-            "lift of the best": round(float(s.lift[rankings[kind][0]]), 1),
-            "ranks by RAM and by lift, Spearman": round(spearman(s.ram, s.lift), 2),
-        }
-        for kind, s in scores.items()
-    ]
-).set_index("evidence")
+from corehead_lib.stats import halves
 
-# %% [markdown]
-# The last column says whether the correction changes the order. Where it is far from 1, the two scores disagree: a head that hardly looks
-# at the picture can have a high lift, because lift asks only how the little that it gives is spread. We rank by RAM.
-#
-# ## Between kinds, against two controls
-#
-# Every square compares one half of the samples of one kind with the *other* half of another kind, both ways, and takes the mean. So the diagonal,
-# a kind with itself, is the {term}`ceiling <reliability>`: it too is measured on disjoint samples, and on as many. (Two kinds can be expected to
-# reach about the geometric mean of their two ceilings at most, so a square can beat the *lower* one, and by luck a little more.)
-
+cut = {}
+for kind in kinds:
+    side, named = halves(groups[kind]), np.array(groups[kind])
+    score = ram[kind].target
+    cut[kind] = (score[side], named[side]), (score[~side], named[~side])
 
 # %%
-half = {kind: halves([s.group or s.id for s in part]) for kind, part in samples.items()}  # share no picture
+from corehead_lib.study import likeness
 
-
-def compare(a, half_a, b, half_b, measure):
-    """Half of one score (S, layers, heads) with the other half of another, both ways."""
-    one = measure(a[half_a].mean(0), b[~half_b].mean(0))
-    return (one + measure(a[~half_a].mean(0), b[half_b].mean(0))) / 2
-
-
-def tables(score):
-    """Spearman correlation and top overlap, (kinds, kinds) each, of scores by kind."""
-    return [
-        np.array([[compare(score[a], half[a], score[b], half[b], measure) for b in kinds] for a in kinds])
-        for measure in (spearman, top_overlap)
-    ]
-
-
-target = {kind: s.target for kind, s in scores.items()}
-rank_correlation, overlap = tables(target)
-rng = np.random.default_rng(seed)
-size = scores[kinds[0]].ram.size
-chance = []
-for _ in range(resamples):
-    a, b = (scores[kind].ram.ravel() for kind in kinds[:2])
-    chance.append((spearman(a, rng.permutation(b)), top_overlap(a[None], rng.permutation(b)[None])))
-chance_spearman, chance_overlap = np.quantile(chance, 0.95, axis=0)
-pairs = list(combinations(range(len(kinds)), 2))
-mean_pairs = {
-    name: float(np.mean([t[p] for p in pairs]))
-    for name, t in (("spearman", rank_correlation), ("overlap", overlap))
-}
-ceiling = {
-    name: float(np.diag(t).mean()) for name, t in (("spearman", rank_correlation), ("overlap", overlap))
-}
-
-# %% mystnb={"figure": {"name": "fig-stability-kinds", "caption": "How alike the ranking of heads is between kinds of evidence (the paper's figure 5). Left: Spearman rank correlation over all heads. Right: share of the top heads in common. The diagonal compares two disjoint halves of one kind and is the ceiling; what shuffled heads reach stands over each panel."}, "image": {"alt": "Two square tables of numbers, one row and one column for each kind of evidence. The diagonals are brightest; the other squares say how far the rankings of two kinds agree."}}
-figure, axes = plt.subplots(1, 2, figsize=(9, 4.6))
-for axis, table, title in (
-    (axes[0], rank_correlation, f"Spearman (95 % of shuffles\nbelow {chance_spearman:.2f})"),
-    (axes[1], overlap, f"top {top_fraction:.0%} shared (95 % of shuffles\nat most {chance_overlap:.2f})"),
-):
-    axis.imshow(table, vmin=0, vmax=1, cmap="cividis")
-    for (row, column), value in np.ndenumerate(table):
-        axis.text(
-            column, row, f"{value:.2f}", ha="center", va="center", color="white" if value < 0.55 else "black"
-        )
-    axis.set_xticks(range(len(kinds)), kinds, rotation=30, ha="right")
-    axis.set_yticks(range(len(kinds)), kinds)
-    axis.set_title(title, fontsize=10)
-_ = figure.suptitle(
-    f"Between kinds {mean_pairs['spearman']:.2f} in rank correlation (ceiling {ceiling['spearman']:.2f}), "
-    f"{mean_pairs['overlap']:.0%} of the top heads (ceiling {ceiling['overlap']:.0%})",
-    fontweight="bold",
-)
+pairs = {f"{kind}, itself": cut[kind] for kind in kinds}
+for a, b in combinations(kinds, 2):
+    pairs[f"{a}, {b}"] = (cut[a][0], cut[b][1])
+options = {"resamples": resamples, "seed": seed}
+between = likeness(pairs, top, **options)
 
 # %%
-above = {kind: int((s.ram > s.share.mean()).sum()) for kind, s in scores.items()}
-count = how_many(top_fraction, size)
-Markdown(
-    f"The top {top_fraction:.0%} are {count} of {size} heads. More RAM than even attention would give have: "
-    + ", ".join(f"**{n}** on {kind}" for kind, n in above.items())
-    + f". Where that is fewer than {count}, the last places of the top are filled by heads that hardly look, in the order of their noise, "
-    "and the ceiling of the overlap shows it."
-)
+columns = ["spearman", "spearman_luck", "spearman_adjusted"]
+columns += [name.replace("spearman", "shared") for name in columns]
+between[columns].round(3)
 
-# %% [markdown]
-# ### How sure?
-#
-# The samples are drawn again, with replacement, in each kind on its own (`scipy.stats.bootstrap`), and the rankings compared anew. These
-# intervals are about the samples, not about the model: there is one model here. A bootstrap sample is noisier than a
-# fresh one, so the intervals lean downwards: the estimate on all samples can sit near their upper end.
-
-
-# %%
-def interval(a, b, measure):
-    """Percentile bootstrap over the samples of both kinds."""
-    found = stats.bootstrap(
-        (np.arange(len(a)), np.arange(len(b))),
-        lambda i, j: measure(a[i].mean(0), b[j].mean(0)),
-        vectorized=False,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
-
-
-rows = []
-for i, j in pairs:
-    a, b = target[kinds[i]], target[kinds[j]]
-    row = {"kinds": f"{kinds[i]}, {kinds[j]}"}
-    for name, measure in (("spearman", spearman), ("overlap", top_overlap)):
-        row[name] = measure(a.mean(0), b.mean(0))
-        row[f"{name}_low"], row[f"{name}_high"] = interval(a, b, measure)
-    rows.append(row)
-
-# %% mystnb={"figure": {"name": "fig-stability-intervals", "caption": "The same comparisons on all samples, with 95 % bootstrap intervals over samples. Grey: what 95 % of shuffled heads stay below."}, "image": {"alt": "Two panels with one horizontal interval for each pair of kinds, and a grey band at the left for shuffled heads."}}
-figure, axes = plt.subplots(1, 2, figsize=(9, 0.45 * len(rows) + 1.6), sharey=True)
-clear = {}
-for axis, name, label, limit in (
-    (axes[0], "spearman", "Spearman correlation", chance_spearman),
-    (axes[1], "overlap", f"share of the top {top_fraction:.0%} in common", chance_overlap),
-):
-    middle = np.array([row[name] for row in rows])
-    low, high = (np.array([row[f"{name}_{end}"] for row in rows]) for end in ("low", "high"))
-    axis.axvspan(-0.35, limit, color="0.85", lw=0)
-    axis.hlines(range(len(rows)), low, high, color=plots.BLUE, lw=2)
-    axis.plot(middle, range(len(rows)), "o", color=plots.BLUE)
-    axis.set(xlim=(-0.35, 1.05), xlabel=label)
-    clear[name] = int((low > limit).sum())
-axes[0].set_yticks(range(len(rows)), [row["kinds"] for row in rows])
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(1, 2, figsize=(7.5, 0.3 * len(between) + 1.5), sharey=True)
+labels = {"spearman": "Spearman correlation", "shared": f"top heads shared, of {top}"}
+for axis, (name, label) in zip(axes, labels.items(), strict=True):
+    y = np.arange(len(between))
+    axis.hlines(y, between[f"{name}_low"], between[f"{name}_high"], color=plots.BLUE)
+    colours = [plots.AMBER if "itself" in pair else plots.BLUE for pair in between.index]
+    axis.scatter(between[name], y, color=colours, zorder=3)
+    axis.plot(between[f"{name}_luck"], y, "|", color=plots.BLACK, ms=10)
+    axis.set(xlabel=label)
+axes[1].set_xlim(-0.2, top + 0.2)
+axes[0].set_xlim(-0.25, 1.05)
+axes[0].set_yticks(y, between.index)
 axes[0].invert_yaxis()
-_ = figure.suptitle(
-    f"Above shuffled heads with their whole interval: {clear['spearman']} of {len(rows)} pairs by rank, "
-    f"{clear['overlap']} by top heads",
-    fontweight="bold",
-)
+figure.suptitle("Kinds of evidence share top heads", fontweight="bold")
+keep("fig_kinds", figure)
 
 # %% [markdown]
-# The two measures can part: heads that look nowhere in particular have an order too, and they are the many. A rank correlation over all heads is mostly about
-# *them*; the overlap is about the few that matter.
+# ```{glue:figure} fig_kinds
+# :name: fig-stability-kinds
+# :alt: Two panels with one line to a comparison: first each kind with itself, then each pair of kinds, with intervals. All points and whole intervals stand well to the right of the short black strokes that mark luck. By correlation, texts are least like the other kinds; by top heads the pairs reach as far as some kinds with themselves.
 #
-# ## Between training runs, sizes and families
+# Likeness of rankings with 95 % intervals. Amber: a kind with itself; black strokes: luck.
+# ```
 #
-# Two runs of one recipe from other random weights are two unrelated models. Head 3 of layer 2 in one has no more to do with head 3 of layer 2 in the
-# other than any two heads of that layer: inside a layer, heads may change places and the model computes the same. So we compare only what does
-# not depend on their numbers:
+# Between kinds the correlation is {glue:text}`kinds_spearman:.2f` on average, with a ceiling of {glue:text}`ceiling_spearman:.2f`; they share
+# {glue:text}`kinds_shared:.1f` top heads, with a ceiling of {glue:text}`ceiling_shared:.1f`.
+# After correction {glue:text}`kinds_significant:d` of {glue:text}`kinds_tests:d` pairs beat luck in their top heads.
 #
-# - the **sorted scores**: how far, on average, the k-th best head of one lies from the k-th best of the other (the Wasserstein distance of the two sets of scores);
-# - the **profile over depth**: RAM summed in each layer, against relative depth;
-# - the **effective number** of heads, $(\sum s)^2 / \sum s^2$, as a share of all.
+# Bootstrap samples repeat themselves and are noisier than fresh ones, so the intervals lean to the left: the estimate, from {glue:text}`half_samples:d`
+# samples a half, often stands at their right end.
 #
-# As a check of the argument, the correlation head by head is computed too, where the geometry is the same. Between unrelated runs it should not
-# beat a shuffle *within* layers. The positive control are relatives: where the recipe (`corehead_lib/zoo/training/recipe.yaml`) starts one model from the language model of
-# another, the heads keep their numbers, and the correlation should see it. Families of the zoo that are such relatives say little about whether
-# a family *by itself* would come to the same heads.
+# ## Other lengths
+#
+# The same heads for short and long texts, and for few pages and many?
 
 # %%
-names = [model] + [name for name in (models.split() or zoo_names()) if name != model]
-shorter = {kind: s[:other_samples] for kind, s in samples.items()}
-seen = {model: {kind: t[:other_samples] for kind, t in target.items()}}  # (samples, layers, heads) each
-checksums, architectures = {model: loaded.checksum}, {model: type(loaded.model).__name__}
-for name in names[1:]:
+short = {"haystacks": {"facts": (2, 3)}, "documents": {"pages": (2, 2)}}
+long = {"haystacks": {"facts": (6, 8)}, "documents": {"pages": (6, 6)}}
+by_length = {}
+for kind in short:
+    sides = []
+    for given in (short[kind], long[kind]):
+        which = (kind, "detection", other_samples, seed)
+        some = load_samples(*which, **given)
+        sides.append((scored(loaded, some).target, [s.id for s in some]))
+    by_length[f"{kind}, short and long"] = tuple(sides)
+
+# %%
+lengths = likeness(by_length, top, **options)
+lengths[columns].round(3)
+
+# %% [markdown]
+# Short and long texts share {glue:text}`length_haystacks:d` of {glue:text}`top_heads:d` top heads, few and many pages {glue:text}`length_documents:d`.
+#
+# ## Other models
+#
+# In two runs from other random weights, head 3 of layer 2 has no more to do with head 3 of layer 2 than with its neighbours. So nothing should
+# beat luck.
+#
+# Relatives are the positive control: models that started from one language model should. Who is related is *measured*, by the
+# correlation of the query projections, which is zero for strangers.
+
+
+# %%
+def query_weights(one):
+    layers = one.model.model.language_model.layers
+    flat = [layer.self_attn.q_proj.weight.flatten() for layer in layers]
+    return torch.cat(flat).detach().float().cpu().numpy()
+
+
+# %%
+names = [model, *(n for n in models.split() or zoo_names() if n != model)]
+shorter = {kind: some[:other_samples] for kind, some in samples.items()}
+seen, weights, provenance = {}, {}, {}
+for name in names:
     one = load_model(name, device, dtype)
-    seen[name] = {kind: s.target for kind, s in scores_of(one, shorter).items()}
-    checksums[name], architectures[name] = one.checksum, type(one.model).__name__
-ram = {name: {kind: t.mean(0) for kind, t in by_kind.items()} for name, by_kind in seen.items()}
-print(len(names), "models:", ", ".join(names))
-
+    seen[name] = {k: scored(one, some).target for k, some in shorter.items()}
+    weights[name], provenance[name] = query_weights(one), one.provenance
 
 # %%
-def stretched(score, points=101):
-    """Summed RAM by relative depth, (points,), so that models of different depth can be compared."""
-    depth = np.linspace(0, 1, score.shape[0])
-    return np.interp(np.linspace(0, 1, points), depth, score.sum(1))
-
-
-def within_layers(score):
-    """The heads of each layer in random order."""
-    return rng.permuted(score, axis=1)
-
-
-def distance(a, b):
-    """How far the sorted scores lie apart: the Wasserstein distance."""
-    return float(stats.wasserstein_distance(a.ravel(), b.ravel()))
-
-
-def profile(a, b):
-    """Correlation of the profiles over depth."""
-    return float(np.corrcoef(stretched(a), stretched(b))[0, 1])
-
-
-def origin(name):
-    """The model whose language model a model of the zoo started from, or itself; a folder's past is not known."""
-    try:
-        return read_recipe(name).get("language", name)
-    except CoreheadError:
-        return name
-
-
-def relation(one, other):
-    """What two models have in common."""
-    if origin(one) == origin(other):
-        return "inherited"
-    if architectures[one] != architectures[other]:
-        return "other family"
-    return "other seed" if ram[one][kinds[0]].shape == ram[other][kinds[0]].shape else "other size"
-
-
-across = []
-for one, other in combinations(names, 2):
+across, relation = {}, {}
+for a, b in combinations(names, 2):
+    if seen[a][kinds[0]].shape != seen[b][kinds[0]].shape:
+        continue  # heads of another geometry have no counterparts
+    near = np.corrcoef(weights[a], weights[b])[0, 1]
+    relation[a, b] = "relatives" if near > 0.1 else "strangers"
     for kind in kinds:
-        a, b = ram[one][kind], ram[other][kind]
-        row = {"one": one, "other": other, "relation": relation(one, other), "kind": kind}
-        row |= {"distance": distance(a, b), "profile": profile(a, b)}
-        if a.shape == b.shape:
-            shuffled = [spearman(a, within_layers(b)) for _ in range(resamples)]
-            row["by_number"] = spearman(a, b)
-            row["by_number_shuffled"] = float(np.quantile(shuffled, 0.95))
-            row["overlap_by_number"] = top_overlap(a, b)
-        across.append(row)
-floor = {kind: distance(t[half[kind]].mean(0), t[~half[kind]].mean(0)) for kind, t in target.items()}
-same = [row for row in across if "by_number" in row]
-beaten, compared = {}, {}
-for related in (False, True):
-    part = [row for row in same if (row["relation"] == "inherited") == related]
-    compared[related] = len(part)
-    beaten[related] = sum(row["by_number"] > row["by_number_shuffled"] for row in part)
-Markdown(
-    "Head by head, the correlation beats 95 % of the shuffles within layers in "
-    f"**{beaten[False]} of {compared[False]}** comparisons of unrelated models ({0.05 * compared[False]:.1f} expected by luck) and in "
-    f"**{beaten[True]} of {compared[True]}** of relatives."
-    + ("" if compared[False] else " Without unrelated models the argument itself stays unchecked.")
-    if same
-    else "There is **no second model of the same geometry** here, so no comparison head by head, and no check of the argument."
-)
-
-# %% mystnb={"figure": {"name": "fig-stability-models", "caption": "What can be compared between models. Above: scores sorted, highest first, over the share of heads. Below: RAM summed in each layer over relative depth. One panel to a kind of evidence, one line to a model."}, "image": {"alt": "Two rows of panels. Above, curves that fall steeply from the left and then run flat. Below, curves over depth with one or a few peaks."}}
-figure, axes = plt.subplots(
-    2, len(kinds), figsize=(2.5 * len(kinds), 5), sharex="row", sharey="row", squeeze=False
-)
-for column, kind in enumerate(kinds):
-    for name in names:
-        score = ram[name][kind]
-        order = np.sort(score.ravel())[::-1]
-        axes[0, column].plot(np.arange(1, score.size + 1) / score.size, order, label=Path(name).name)
-        axes[1, column].plot(np.linspace(0, 1, len(score)), score.sum(1), marker=".")
-    axes[0, column].set_title(kind, fontsize=10)
-    axes[0, column].set(xscale="log", xlabel="share of heads")
-    axes[1, column].set_xlabel("relative depth")
-axes[0, 0].set_ylabel("RAM, sorted")
-axes[1, 0].set_ylabel("RAM, sum in the layer")
-figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-shares = [effective_heads(ram[name][kind]) / ram[name][kind].size for name in names for kind in kinds]
-_ = figure.suptitle(
-    f"{len(names)} model{'s' * (len(names) > 1)}: an effective {min(shares):.0%} to {max(shares):.0%} of heads carry the RAM",
-    fontweight="bold",
-)
-
-# %% [markdown]
-# And as numbers, over all kinds of evidence, with 95 % bootstrap intervals over samples.
-
+        sides = [(seen[n][kind], groups[kind][:other_samples]) for n in (a, b)]
+        across[a, b, kind] = tuple(sides)
 
 # %%
-def over_samples(one, other, measure):
-    """Mean of a comparison over the kinds, and its interval when the samples are drawn again, the same for both."""
-
-    def mean(*drawn):
-        pairs = [
-            (seen[one][k][i].mean(0), seen[other][k][i].mean(0)) for k, i in zip(kinds, drawn, strict=True)
-        ]
-        return np.mean([measure(a, b) for a, b in pairs])
-
-    everything = [np.arange(len(seen[one][k])) for k in kinds]
-    found = stats.bootstrap(
-        everything,
-        mean,
-        vectorized=False,
-        n_resamples=resamples,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return f"{mean(*everything):.3f} ({found.low:.3f} to {found.high:.3f})"
-
-
-shown = [
-    {
-        "relation": relation(one, other),
-        "models": f"{Path(one).name}, {Path(other).name}",
-        "sorted scores, distance": over_samples(one, other, distance),
-        "profile, correlation": over_samples(one, other, profile),
-    }
-    for one, other in combinations(names, 2)
-]
-shown.append(
-    {
-        "relation": "itself",
-        "models": f"{Path(model).name}, two halves of the samples",
-        "sorted scores, distance": f"{np.mean(list(floor.values())):.3f}",
-        "profile, correlation": "",
-    }
-)
-pd.DataFrame(shown).sort_values("relation", kind="stable").set_index(["relation", "models"])
-
-# %%
-by_relation = (
-    pd.DataFrame(across).groupby("relation")[["distance", "profile"]].mean() if across else pd.DataFrame()
-)
-Markdown(
-    "On average over pairs and kinds: "
-    + "; ".join(
-        f"{name}: distance **{row['distance']:.3f}**, profile **{row['profile']:.2f}**"
-        for name, row in by_relation.iterrows()
-    )
-    + "."
-    if across
-    else "One model alone: nothing to compare."
-)
+runs = likeness(across, top, **options) if across else pd.DataFrame()
+if across:
+    runs["related"] = [relation[key[:2]] for key in runs.index]
+    either = runs[["spearman_adjusted", "shared_adjusted"]].min(axis=1)
+    runs["significant"] = either < 0.05
+    told = runs.groupby("related")
+    told = told.agg({**dict.fromkeys(columns, "mean"), "significant": "sum"})
+told.drop(columns=[columns[2], columns[5]]).round(2) if across else None
 
 # %% [markdown]
-# The row “itself” is the floor: how far the sorted scores of *one* model move when only the samples change.
-# A curve that runs flat on texts is a model whose heads look elsewhere than at the needle: [](05_targets_text) finds them.
+# Before correction {glue:text}`strangers_raw:d` of {glue:text}`strangers_tests:d` comparisons of strangers have p < 0.05 in one of the two measures; after it
+# {glue:text}`strangers_significant:d` are left.
+# Of the relatives' {glue:text}`relatives_tests:d`, {glue:text}`relatives_significant:d` are, so the method sees likeness where there is some.
+#
+# Models of other sizes have no heads to compare by number. What can be compared is how few they are and how deep.
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(1, 2, figsize=(7.5, 4.2))
+for number, name in enumerate(names):
+    score = seen[name][kinds[0]].mean(0)
+    style = {"color": f"C{number % 7}", "ls": "-" if number < 7 else "--", "lw": 1.6}
+    order = np.sort(score.ravel())[::-1]
+    axes[0].plot(np.arange(1, order.size + 1) / order.size, order, label=Path(name).name, **style)
+    axes[1].plot(np.linspace(0, 1, len(score)), score.sum(1), **style)
+axes[0].set(xscale="log", xlabel="share of heads", ylabel="RAM, sorted", title="Few in every model")
+axes[1].set(xlabel="relative depth", ylabel="RAM, sum of the layer", title="At other depths")
+figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+keep("fig_models", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_models
+# :name: fig-stability-models
+# :alt: Left, one curve to a model over the share of heads on a logarithmic axis; all fall steeply, one of them within the first fifth and the others within the first tenth. Right, summed RAM over relative depth; the peaks of most independent models lie at different depths.
+#
+# Sorted RAM, and RAM by depth, of each model on the first kind of evidence.
+# ```
 #
 # ## How they come about
 #
-# One run was kept along its training: scores and accuracy of many steps (lines, measured when the model was shipped), and the weights of
-# some, which are measured again here (circles). Dotted lines: the next stage of lessons begins; the price on looking rises in the last one.
+# One run was kept along its training.
 
 # %%
-past = history(trained)
-again = {s.step: score_snapshot(load_snapshot(trained, s.step), s.step) for s in past if s.checksum}
-curve = read_curve(ZOO / trained / "curve.jsonl")
-turns = curve.step[curve.stage.diff() > 0]
-watched = "scenes"
-late = HeadScores(past[-1].ram[watched]).ranking()[:3]
-busy = {
-    s.step: int((s.ram[watched] > s.ram[watched].max() / 2).sum()) for s in past if s.accuracy[watched] > 0.9
-}
-most_busy = max(busy, key=busy.get)
+from corehead_lib.heads import agreement
 
-# %% mystnb={"figure": {"name": "fig-stability-training", "caption": "A training run of a tiny model. Left: accuracy on held-out questions, one line to a kind of evidence. Right: RAM of every head on scenes; coloured, the three that are best at the end."}, "image": {"alt": "Left, four curves that rise from zero to one, scenes first and texts last. Right, many grey lines that rise together with a few coloured ones, then fall while the coloured ones stay."}}
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharex=True)
+past = history(trained)
+steps, watched = [s.step for s in past], "scenes"
+last = HeadScores(past[-1].ram[watched])
+busy = [int((s.ram[watched] > s.ram[watched].max() / 2).sum()) for s in past]
+ranks = [HeadScores(s.ram[watched]) for s in past]
+settled = [agreement(one, last, top).shared for one in ranks]
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), sharex=True)
 for kind in past[-1].accuracy:
-    (line,) = axes[0].plot([s.step for s in past], [s.accuracy[kind] for s in past], label=kind)
-    axes[0].plot(list(again), [s.accuracy[kind] for s in again.values()], "o", color=line.get_color())
-steps, by_head = [s.step for s in past], np.array([s.ram[watched].ravel() for s in past])
-axes[1].plot(steps, by_head, color="0.75", lw=0.7)
-for head in late:
-    (line,) = axes[1].plot(
-        steps, [s.ram[watched][head] for s in past], label=f"layer {head.layer}, head {head.head}"
-    )
-    axes[1].plot(list(again), [s.ram[watched][head] for s in again.values()], "o", color=line.get_color())
+    axes[0].plot(steps, [s.accuracy[kind] for s in past], label=kind)
+axes[1].plot(steps, [s.ram[watched].ravel() for s in past], color="0.75", lw=0.7)
+for head in last.ranking()[:3]:
+    path = [s.ram[watched][head] for s in past]
+    axes[1].plot(steps, path, label=f"layer {head.layer}, head {head.head}")
 for axis, label in zip(axes, ("accuracy", f"RAM on {watched}"), strict=True):
     axis.set(xlabel="training step", ylabel=label, ylim=(-0.02, 1.03))
-    axis.legend(fontsize=8, loc="upper left")
-    for turn in turns:
-        axis.axvline(turn, color="black", lw=0.8, ls=":")
-_ = figure.suptitle(
-    f"{busy[most_busy]} heads look more than half as much as the best at step {most_busy:,}, {busy[steps[-1]]} at the end",
-    fontweight="bold",
-)
-
-# %%
-then, now = (
-    HeadScores(next(x for x in past if x.step == at).ram[watched]).ranking() for at in (most_busy, steps[-1])
-)
-Markdown(
-    f"Best at step {most_busy:,} is layer {then[0].layer}, head {then[0].head}; at the end it has rank **{now.index(then[0]) + 1}**. "
-    f"Best at the end is layer {now[0].layer}, head {now[0].head}; at step {most_busy:,} it had rank **{then.index(now[0]) + 1}**."
-)
+    axis.legend(fontsize=9, loc="upper left")
+figure.suptitle("Heads begin to look when answers come", fontweight="bold")
+keep("fig_training", figure)
 
 # %% [markdown]
-# Heads begin to look when the answers come, many at once; few remain when looking has a price. Which of them remain is settled later than
-# retrieval itself.
+# ```{glue:figure} fig_training
+# :name: fig-stability-training
+# :alt: Left, four curves of accuracy that rise from near zero to one, scenes first. Right, many grey lines, one to a head, rise together with three coloured ones until about step 2,200 and then fall to the floor; the coloured ones, best at the end, go on rising.
+#
+# One training run. Left: accuracy on held-out questions. Right: RAM of each head on scenes.
+# ```
+#
+# Once scenes are answered (0.9 and more), up to {glue:text}`busy_most:d` heads look more than half as much as the best; at the end {glue:text}`busy_end:d` do.
+# At that busiest step, {glue:text}`settled_then:d` of the final top {glue:text}`top_heads:d` were in the top.
 #
 # ## Exercises
 #
@@ -496,7 +290,7 @@ Markdown(
 # :label: ex-stability-lift
 # ```
 #
-# Difficulty: 2/5. Make the tables of {numref}`fig-stability-kinds` from the lift of every sample. Do the kinds come closer together?
+# Difficulty: 2/5, 10 minutes. {term}`Lift <lift>` corrects for the size of the target. Do the kinds come closer together by lift?
 #
 # ```{exercise-end}
 # ```
@@ -506,19 +300,15 @@ Markdown(
 # ```
 
 # %%
-lift = {kind: s.target / np.maximum(s.visual, TINY) / s.share[:, None, None] for kind, s in scores.items()}
-lift_correlation, lift_overlap = tables(lift)
-for title, by_ram, by_lift in (
-    ("Spearman", rank_correlation, lift_correlation),
-    ("overlap", overlap, lift_overlap),
-):
-    told = [
-        f"{np.mean([t[p] for p in pairs]):.2f} (ceiling {np.diag(t).mean():.2f})" for t in (by_ram, by_lift)
-    ]
-    print(f"{title}: RAM {told[0]}, lift {told[1]}")
+lift = {}
+for kind, of in ram.items():
+    by_sample = of.target / np.maximum(of.visual, TINY)
+    lift[kind] = (by_sample / of.share[:, None, None], groups[kind])
+chosen = {f"{a}, {b}": (lift[a], lift[b]) for a, b in combinations(kinds, 2)}
+likeness(chosen, top, **options)[columns].round(2)
 
 # %% [markdown]
-# Read each number against its own ceiling. Lift is a ratio, so heads that hardly look at the picture get large and unsteady values.
+# Lift asks only how the little that a head gives is spread, so heads that hardly look get large and unsteady values.
 #
 # ```{solution-end}
 # ```
@@ -527,7 +317,7 @@ for title, by_ram, by_lift in (
 # :label: ex-stability-samples
 # ```
 #
-# Difficulty: 3/5. The diagonal is a reliability. How does it rise with the number of samples in each half, for the first kind of evidence?
+# Difficulty: 3/5, 10 minutes. How does a kind's likeness with itself grow with the samples in each half?
 #
 # ```{exercise-end}
 # ```
@@ -537,12 +327,12 @@ for title, by_ram, by_lift in (
 # ```
 
 # %%
-first = target[kinds[0]]
-for number in sorted({2, 4, 8, 16, len(first) // 2} & set(range(len(first) // 2 + 1))):
-    part, split = first[: 2 * number], half[kinds[0]][: 2 * number]
-    print(
-        f"{number:3d} in each half: Spearman {compare(part, split, part, split, spearman):.2f}, overlap {compare(part, split, part, split, top_overlap):.2f}"
-    )
+(one, _), (other, _) = cut[kinds[0]]
+for number in (2, 4, 8, 16):
+    if number <= min(len(one), len(other)):
+        means = [HeadScores(x[:number].mean(0)) for x in (one, other)]
+        rho, shared, _ = agreement(*means, top)
+        print(f"{number:2d} in each half: Spearman {rho:.2f}, shared {shared}")
 
 # %% [markdown]
 # ```{solution-end}
@@ -550,48 +340,78 @@ for number in sorted({2, 4, 8, 16, len(first) // 2} & set(range(len(first) // 2 
 #
 # ## Limits
 #
-# The kinds of evidence are generated by one program, with the same shapes and digits; photographs and scans differ more. The tiny models learned the
-# kinds one after another, which may itself make them share heads. For text the target is a whole sentence, and where a head looks in
-# it matters: see [](05_targets_text). With few top heads an overlap moves in coarse steps.
-# And agreement is not need: that the same heads *score* on two kinds does not say that both kinds fail without them: [](08_ablation).
+# One program draws all kinds of evidence, with the same shapes and digits, and today's tiny models paid a price for looking; photographs and scans differ more.
+# In text some models look behind the needle ([](05_targets_text)). A few top heads move in coarse steps.
+# And to score alike is not to be needed alike: [](08_ablation).
 #
 # ## Where to go from here
 #
-# - The ranking itself, for all models: [](06_head_ranking)
-# - Are they needed? [](08_ablation)
-# - Large models: {cite:t}`sun2026core`; which heads retrieval from text uses: {cite:t}`wu2024retrieval`
+# - The ranking itself: [](06_head_ranking); whether heads are needed: [](08_ablation)
+# - Large models: {cite:t}`sun2026core`, figure 5; retrieval from text: {cite:t}`wu2024retrieval`
 
-# %%
+# %% tags=["hide-input", "remove-output"]
+first = [(f"{Path(model).name}, {kind}", ram[kind].ram) for kind in (kinds[0], *kinds[-2:])]
+others = [n for n in names[1:] if seen[n][kinds[0]].shape[1:] == shape]
+others = [*others[-2:], *others[:1]][: len(first)]
+second = [(f"{Path(n).name}, {kinds[0]}", seen[n][kinds[0]].mean(0)) for n in others]
+drawn = [*first, *second]
+figure, axes = plt.subplots(-(-len(drawn) // 3), 3, figsize=(8, 4), sharex=True, sharey=True, squeeze=False)
+for axis, (title, score) in zip(axes.flat, drawn, strict=False):
+    shades = axis.imshow(score, origin="lower", vmin=0, vmax=1, aspect="auto")
+    for layer, head in HeadScores(score).top(top_fraction):
+        square = plt.Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, ec=plots.RED, lw=1.5)
+        axis.add_patch(square)
+    axis.set_title(title.removeprefix("tiny-"), fontsize=9)
+for axis in axes[-1]:
+    axis.set_xlabel("head")
+for axis in axes[:, 0]:
+    axis.set_ylabel("layer")
+figure.colorbar(shades, ax=axes, label="RAM", shrink=0.9)
+keep("fig_maps", figure)
+
+# %% tags=["hide-input"]
+itself = between.index.str.contains("itself")
+able = [i for i, s in enumerate(past) if s.accuracy[watched] > 0.9]
+most = max(able, key=lambda i: busy[i])
+numbers = {
+    "top_heads": top,
+    "half_samples": detection_samples // 2,
+    "kinds_spearman": between.spearman[~itself].mean(),
+    "kinds_shared": between.shared[~itself].mean(),
+    "kinds_luck": between.shared_luck[~itself].mean(),
+    "kinds_tests": (~itself).sum(),
+    "kinds_significant": (between.shared_adjusted[~itself] < 0.05).sum(),
+    "ceiling_spearman": between.spearman[itself].mean(),
+    "ceiling_shared": between.shared[itself].mean(),
+    "busy_most": busy[most],
+    "busy_end": busy[-1],
+    "settled_then": settled[most],
+}
+numbers |= {f"length_{k}": n for k, n in zip(short, lengths.shared, strict=True)}
+for related in ("strangers", "relatives"):
+    part = runs[runs.related == related] if across else runs
+    numbers[f"{related}_tests"] = len(part)
+    numbers[f"{related}_raw"] = (
+        (part[["spearman_p", "shared_p"]].min(axis=1) < 0.05).sum() if len(part) else 0
+    )
+    numbers[f"{related}_significant"] = part.significant.sum() if len(part) else 0
+
+# %% tags=["hide-input"]
+tables = {"kinds": between, "lengths": lengths, "models": runs}
+rows = [
+    {"what": what, "pair": key if isinstance(key, str) else ", ".join(key), **row[columns].to_dict()}
+    for what, table in tables.items()
+    for key, row in table.iterrows()
+]
 publish(
-    rows=[{"what": "kinds", **row} for row in rows] + [{"what": "models", **row} for row in across],
-    numbers={
-        "spearman_between_kinds": mean_pairs["spearman"],
-        "spearman_ceiling": ceiling["spearman"],
-        "spearman_shuffled": float(chance_spearman),
-        "overlap_between_kinds": mean_pairs["overlap"],
-        "overlap_ceiling": ceiling["overlap"],
-        "overlap_shuffled": float(chance_overlap),
-        "pairs_above_shuffled_by_rank": clear["spearman"],
-        "pairs_above_shuffled_by_top": clear["overlap"],
-        **{f"heads_above_even_on_{kind}": n for kind, n in above.items()},
-        "models": len(names),
-        "unrelated_comparisons": compared[False],
-        "unrelated_above_shuffled": beaten[False],
-        "related_comparisons": compared[True],
-        "related_above_shuffled": beaten[True],
-        "heads_that_look_at_most": busy[most_busy],
-        "heads_that_look_at_the_end": busy[steps[-1]],
-        **{f"rank_of_best_on_{kind}": place for kind, place in places.items()},
-        **{f"halves_distance_{kind}": distance for kind, distance in floor.items()},
-    },
+    rows=rows,
+    numbers=numbers,
     inputs={
-        **{f"model {name}": {"name": name, "checksum": checksums[name]} for name in names},
+        **provenance,
+        f"training of {trained}": {"name": trained, "steps": len(past)},
         **{
-            f"{trained}, step {s.step}": {"name": trained, "checksum": s.checksum} for s in past if s.checksum
-        },
-        **{
-            f"data {kind}": {"name": kind, "split": "detection", "sha256": samples_checksum(s)}
-            for kind, s in samples.items()
+            f"data {kind}": {"name": kind, "split": "detection", "sha256": samples_checksum(some)}
+            for kind, some in samples.items()
         },
     },
 )

@@ -2,6 +2,7 @@
 
 from corehead_lib.study.compare import compare_rankings
 from corehead_lib.study.controls import controls
+from corehead_lib.study.likeness import likeness
 from corehead_lib.study.patching import other_picture, other_question, patching
 from corehead_lib.study.sets import UNTOUCHED, Intervention, Sets, ablate, by_task, outcomes, until_half
 from corehead_lib.study.summary import Difference, difference, summarise
@@ -16,6 +17,7 @@ __all__ = [
     "compare_rankings",
     "controls",
     "difference",
+    "likeness",
     "other_picture",
     "other_question",
     "outcomes",
