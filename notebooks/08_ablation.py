@@ -20,7 +20,7 @@
 # :name: fig-ablation-controls
 # :alt: Seven strips of points. The three sets that rank highest by RAM stand near the two dotted lines of chance. All layer-matched draws lie on the dashed line of the untouched model. Draws from the whole model and draws matched by norm lie there too, but for a few that fall to about 0.6. The lowest by RAM lies just below the dashed line.
 #
-# Accuracy without six heads: one point a set.
+# Accuracy without each set of heads; one point a set.
 # ```
 
 # %% tags=["parameters"]
@@ -73,14 +73,12 @@ control = load_samples("scenes", "evaluation", samples, seed + 1, CONTROL_TASKS)
 # will be; `pages` and `max_pixels` make them shorter.
 
 # %%
-fits = {name: fitting(loaded, part, max_pixels) for name, part in
-        {"detection": detection, "test": retrieval}.items()}  # fmt: skip
-detection, retrieval = (fit.samples for fit in fits.values())
-estimate = pd.DataFrame({
-    name: {"samples": len(fit.samples), "do not fit": len(fit.refused),
-           "tokens": np.median(fit.tokens), "at most": max(fit.tokens)}
-    for name, fit in fits.items() if fit.tokens})  # fmt: skip
-estimate.T if dataset in real.DATASETS else None
+fits = [fitting(loaded, part, max_pixels) for part in (detection, retrieval)]
+detection, retrieval = (fit.samples for fit in fits)
+names = "detection tokens", "test tokens"
+length = {n: pd.Series(f.tokens).describe() for n, f in zip(names, fits, strict=True)}
+estimate = pd.DataFrame(length).loc[["count", "50%", "max"]]
+estimate if dataset in real.DATASETS else None
 
 # %% [markdown]
 # ## One head, one question
@@ -128,16 +126,17 @@ from corehead_lib.study import controls
 tops = {f"top by {r}": ranked[f"ram-{r}"].top(top_fraction) for r in rows[1:]}
 drawn = controls(core, scores, draws, seed, norms=ranked["norm"].score)
 sets = {"top": core, **tops, **drawn}
-pd.DataFrame({
-    "heads": [" ".join(f"{h.layer}.{h.head}" for h in sets[s])
-              for s in ("top", *tops, "bottom")],
-    "also in the top": [len({*core} & {*sets[s]})
-                        for s in ("top", *tops, "bottom")],
-}, ["top", *tops, "bottom"])  # fmt: skip
+shown = ["top", *tops, "bottom"]
+names = [" ".join(f"{h.layer}.{h.head}" for h in sets[s]) for s in shown]
+shared = [len({*core} & {*sets[s]}) for s in shown]
+pd.DataFrame({"heads (layer.head)": names, "also in the top": shared}, shown)
 
 # %% [markdown]
-# Heads are written layer.head. The rows matter less than their numbers of shared heads suggest: the best head by the last token,
-# the one that does most of the work, is in all three sets.
+# The answers here are one token long, so that the rows of the answer are the last prompt token, and its ranking is the same.
+#
+# The question's rows share {glue:text}`shared_question` head with the tested ranking. It is the best one, which does most of the work, so
+# that this top set breaks the model as well ({glue:text}`accuracy_without_top_question:.2f`). {cite:t}`park2026vrh` report for large
+# models, too, that output tokens as queries find the heads that matter, and prompt tokens find them less well.
 
 # %% [markdown]
 # ## What goes with them
@@ -174,9 +173,40 @@ keep("fig_controls", figure)
 # The column `p` of the table asks of each kind of draw how many fall as far as the top set. None does, so p is as small as
 # {glue:text}`sets_layer` draws can make it, {glue:text}`p_layer:.3f`, before any correction.
 #
-# The lowest heads by RAM cost something as well ({glue:text}`accuracy_without_bottom:.2f`), which is no contradiction:
+# The lowest heads by RAM leave {glue:text}`accuracy_without_bottom:.2f`: as a control they hold here, but nothing says that they must.
 # RAM knows one job, and a head with another job ranks low.
 #
+# ## Which control is strict?
+#
+# Layer-matched draws pass for the strict control, since depth alone cannot explain what they cost.
+# Here they are the lenient one, and we can look why: silence every head of the model alone.
+
+# %%
+from corehead_lib.heads import Head
+
+places = np.ndindex(scores.score.shape)
+every = {f"{layer}.{head}": [Head(layer, head)] for layer, head in places}
+alone = judged_outcomes(loaded, retrieval[:24], every, **how)
+alone = alone.groupby("set")[["correct", "logprob"]].mean()
+alone["in the top"] = [every.get(name, [None])[0] in core for name in alone.index]
+alone.sort_values("logprob").head(6).round(2)
+
+# %% [markdown]
+# One head of the top set is at the head of this list.
+# Behind it stand two that RAM does not know, in layers 0 and 1, where the top set has no head. No layer-matched draw can touch them, and
+# {glue:text}`fallen_explained` of the {glue:text}`fallen` draws of the other two kinds that fall below 0.9 hold one of the two.
+#
+# So the controls answer different questions. Against its own layers the top set is special beyond doubt; against the whole model it
+# is the worst set to lose, but not the only one that is bad to lose. Neither kind is the stricter before one has looked.
+
+# %% tags=["hide-input"]
+needed = [n for n in alone.sort_values("logprob").index if not alone["in the top"][n]][:2]
+needed = {every[name][0] for name in needed}
+wide = asked[asked.kind.isin(["model", "norm"])].groupby("set").correct.mean()
+low = [*wide[wide < 0.9].index]
+print(len(low), "draws fall,", sum(bool(needed & {*sets[s]}) for s in low), "with one of the two")
+
+# %% [markdown]
 # ## How sure are the differences?
 #
 # The p above is about other draws of heads.
@@ -188,18 +218,17 @@ from corehead_lib.stats import holm
 from corehead_lib.study import difference
 
 pairs = [("none", s) for s in ("top", *tops, "bottom")]
-pairs += [(kind, "top") for kind in ("layer", "model", "norm")
-          if kind in spread.index]  # fmt: skip
-found = [(f"{a} - {b}", *(d := difference(asked, a, b)).interval, d.mean, d.p)
-         for a, b in pairs]  # fmt: skip
-costs = pd.DataFrame(found, columns=["less", "low", "high", "mean", "p"])
+pairs += [(k, "top") for k in ("layer", "model", "norm") if k in spread.index]
+costs = pd.DataFrame([difference(asked, *pair) for pair in pairs])
+costs["low"], costs["high"] = zip(*costs.pop("interval"), strict=True)
 costs["p (Holm)"] = holm(costs.p.to_numpy())
-costs.set_index("less").round(4)
+costs.index = pd.Index([" - ".join(pair) for pair in pairs])
+costs.round(4)
 
 # %% [markdown]
-# All three top sets cost accuracy beyond doubt, and the tested one costs more than any kind of draw; the cost of the bottom set,
+# The top sets cost accuracy beyond doubt, and the tested one costs more than the mean draw of any kind; the cost of the bottom set,
 # {glue:text}`cost_bottom:.2f` with an interval from {glue:text}`cost_bottom_low:.2f` to {glue:text}`cost_bottom_high:.2f`,
-# could be none.
+# may be none.
 #
 # ## Is it retrieval, or just capacity?
 #
@@ -213,8 +242,8 @@ costs.set_index("less").round(4)
 # %%
 from corehead_lib.chance import is_control
 
-some = {s: h for s, h in sets.items() if int(s.partition("/")[2] or 0) < 10}
-other = judged_outcomes(loaded, control, some, **how)
+fewer = {s: h for s, h in sets.items() if len(s.partition("/")[2]) < 2}
+other = judged_outcomes(loaded, control, fewer, **how)
 both = pd.concat([asked, other])
 tasks = by_task(both).groupby(["task", "kind"], sort=False).accuracy.median()
 tasks = tasks.unstack(sort=False)
@@ -227,7 +256,7 @@ shown = tasks.rename(columns={"none": "all heads"}).drop(columns=[*tops])
 shown.assign(counts=shown.counts.map({True: "yes", False: "no"})).round(2)
 
 # %% [markdown]
-# Random kinds are medians over their draws.
+# Random kinds are medians over their draws, in control tasks over the first ten.
 #
 # All three retrieval tasks fall, while sums ({glue:text}`top_sum:.2f`) and backgrounds ({glue:text}`top_background:.2f`, untouched
 # {glue:text}`dense_background:.2f`) stay: what is lost is retrieval, not the power to read a picture or to write an answer.
@@ -241,18 +270,20 @@ shown.assign(counts=shown.counts.map({True: "yes", False: "no"})).round(2)
 
 # %%
 most, rng = scores.score.size // 2, np.random.default_rng(seed)
-sizes = sorted({n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, most) if n <= most})
+some = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48)
+sizes = [*(n for n in some if n < most), most]
 rest = [head for head in scores.ranking() if head not in core]
 orders = {"top": scores.ranking(), "bottom": scores.ranking()[::-1]}
-orders |= {f"random {n}": [rest[i] for i in rng.permutation(len(rest))]
-           for n in range(5)}  # fmt: skip
-growing = {f"{name}/{n}": order[:n] for name, order in orders.items() for n in sizes}
+for n in range(5):
+    orders[f"random {n}"] = [rest[i] for i in rng.permutation(len(rest))]
+growing = {f"{k}/{n}": o[:n] for k, o in orders.items() for n in sizes}
 curve = judged_outcomes(loaded, retrieval, growing, **how)
 curve = curve.groupby(["kind", "heads"])[["correct", "logprob"]].mean()
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.4))
-for axis, column, label in zip(axes, curve, ("accuracy", "log-probability of the answer (nats)"), strict=True):
+labels = "accuracy", "log-probability of the answer (nats)"
+for axis, column, label in zip(axes, curve, labels, strict=True):
     for kind in orders:
         colour, line = {"t": (plots.RED, "o-"), "b": (plots.SKY, "s-")}.get(kind[0], (plots.AMBER, "-"))
         part = curve.loc[kind, column]
@@ -277,22 +308,24 @@ keep("fig_curve", figure)
 # Accuracy, and how sure the model is of the right answer.
 # ```
 #
-# Half of what the model has beyond chance is gone after {glue:text}`heads_until_half` of its heads from the top.
+# How many heads take half of what the model has beyond chance? From the top, {glue:text}`heads_until_half`.
+# The steps get coarser to the right, so the other numbers are upper bounds.
 
 # %%
 dense, line = curve.correct["none"].item(), guess.line
-half = {kind: (left := part[part <= (dense + line) / 2].index.get_level_values(1)).min()
-        for kind, part in curve.correct.groupby(level=0)}  # fmt: skip
-pd.Series(half, name="heads until half is lost").drop("none")
+gone = curve.correct[curve.correct <= (dense + line) / 2].reset_index("heads")
+half = gone.heads.groupby("kind").min().reindex(list(orders))
+half.rename("heads until half is lost")
 
 # %% [markdown]
-# In random orders, the same takes between {glue:text}`random_half_least` and {glue:text}`random_half_most` heads.
-# From the bottom it takes {glue:text}`bottom_until_half`.
+# From the bottom half is lost somewhere up to {glue:text}`bottom_until_half` heads; in random orders up to
+# {glue:text}`random_half_least` at the earliest. {glue:text}`random_never` of the five does not get there with half of all heads gone.
 #
 # ## Does it hold for other models?
 #
 # The same experiment, smaller, on every tiny model of the zoo; each model's heads are ranked anew. (Which of them share a part
 # says [](07_stability).)
+
 
 # %%
 def experiment(one):
@@ -305,21 +338,23 @@ def experiment(one):
     sets |= {f"first/{n}": own.ranking()[:n] for n in (*range(1, 9), 12, 16, 24)}
     return own, judged_outcomes(one, retrieval[:samples_each], sets, **how)
 
+
 # %% tags=["hide-input"]
 from corehead_lib.progress import watched
 
 names = [model] + [name for name in (models.split() or zoo_names()) if name != model]
-repeated, line = [], chance(retrieval[:samples_each]).line
+repeated, line_each = [], chance(retrieval[:samples_each]).line
 for name in watched(names, "models"):
     one = loaded if name == model else load_model(name, device, dtype)
     own, result = experiment(one)
     level = summarise(by_task(result[result.kind != "first"])).set_index("kind")
     row = {"model": name.rsplit("/")[-1], "heads": own.score.size, "silenced": len(own.top(top_fraction))}
-    row |= {"all heads": level["median"]["none"], "top": level["median"]["top"], "bottom": level["median"]["bottom"]}
+    level = level.reindex(["none", "top", "bottom", "layer", "model"])  # some cannot be drawn everywhere
+    row |= dict(zip(("all heads", "top", "bottom"), level["median"], strict=False))
     for kind in ("layer", "model"):
-        row[f"{kind}, median"], row[f"{kind}, least"] = level.loc[kind, ["median", "low"]] if kind in level.index else (np.nan, np.nan)
+        row |= {f"{kind}, median": level["median"][kind], f"{kind}, least": level.low[kind]}
     lost = result[result.kind == "first"].groupby("heads").correct.mean()
-    row["until half"] = lost[lost <= (row["all heads"] + line) / 2].index.min()
+    row["until half"] = lost[lost <= (row["all heads"] + line_each) / 2].index.min()
     repeated.append({**row, "checksum": one.checksum})
 repeated = pd.DataFrame(repeated).set_index("model")
 repeated.drop(columns="checksum").round(2)
@@ -332,25 +367,37 @@ for kind, colour, shift in marks:
     ends = repeated[f"{kind}, least"], repeated[f"{kind}, median"]
     axis.hlines(places + shift, *ends, color=colour, lw=2.5)
     axis.plot(ends[1], places + shift, "o", color=colour, ms=6, label=f"{kind}: least to median")
-for column, colour, mark in (("all heads", "black", "|"), ("top", plots.RED, "o"), ("bottom", plots.SKY, "s")):
-    axis.plot(repeated[column], places, mark, color=colour, ms=12 if mark == "|" else 8, label=column)
-axis.axvline(line, color="black", lw=1, ls=":")
+marks = {"all heads": ("|", "black", 12), "top": ("o", plots.RED, 8), "bottom": ("s", plots.SKY, 8)}
+for column, (mark, colour, size) in marks.items():
+    axis.plot(repeated[column], places, mark, color=colour, ms=size, label=column)
+axis.axvline(line_each, color="black", lw=1, ls=":")
 axis.set_yticks(places, repeated.index)
 axis.set(xlim=(-0.02, 1.03), xlabel="accuracy")
 axis.invert_yaxis()
 figure.legend(loc="outside lower center", ncols=3)
-axis.set_title("Top sets break most models, and one bottom set does")
+axis.set_title("Top sets break most models; once the bottom set does")
 keep("fig_models", figure)
 
 # %% [markdown]
 # ```{glue:figure} fig_models
 # :name: fig-ablation-models
-# :alt: ALT
+# :alt: One row for each of seven tiny models. Without its top set each stands at the left, near the dotted line of chance, but the smallest, which loses nothing. Without the bottom set all stay near 1, but tiny-qwen3-vl-seed2, which falls to 0.6. Layer-matched draws stay near 1 but for one at 0.75 in tiny-internvl; the least of the draws from the whole model lies between 0.6 and 0.97.
 #
 # Every model without its own top, bottom and drawn sets.
 # ```
 #
-# MODELS
+# The top set takes more than half of what {glue:text}`models_broken_by_top` of {glue:text}`models` models have beyond chance.
+#
+# The one that it does not break is the small one, `tiny-qwen3-vl-s`: 5 % of its 48 heads are two, and those left do the work.
+# It breaks at {glue:text}`half_most` heads, so a share that is fixed beforehand is not always enough.
+#
+# **A bottom set that fails as a control.** In `tiny-qwen3-vl-seed2` the lowest heads by RAM leave {glue:text}`bottom_worst:.2f`.
+# Low RAM does not mean idle; a comparison of top and bottom alone would mislead there.
+#
+# **Random sets.** The worst draw from the whole model is worse than the worst layer-matched one in {glue:text}`models_layer_milder` models, and better
+# in {glue:text}`models_layer_harder`: in `tiny-internvl` it is a layer-matched draw that goes as low as {glue:text}`models_layer_least:.2f`.
+# Layer-matched draws are the more lenient control wherever the heads that anything needs stand in other layers than the top set, which is usual here,
+# and no law.
 #
 # ## Which cells use which data
 #
@@ -366,8 +413,7 @@ keep("fig_models", figure)
 # :label: ex-ablation-one
 # ```
 #
-# Difficulty: 1/5, five minutes. Silence each head of the top set alone. Which of them breaks retrieval? Would you have found out from
-# effects of single heads that the others matter?
+# Difficulty: 1/5, five minutes. Silence the best head alone, then all of the top set but the best. What do the others do?
 #
 # ```{exercise-end}
 # ```
@@ -377,12 +423,13 @@ keep("fig_models", figure)
 # ```
 
 # %%
-alone = {f"{h.layer}.{h.head}": [h] for h in core}
-alone = judged_outcomes(loaded, retrieval, {**alone, "without the best": core[1:]}, **how)
-alone.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
+parts = {"the best": core[:1], "all but the best": core[1:], "all": core}
+parts = judged_outcomes(loaded, retrieval, parts, **how)
+parts.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 
 # %% [markdown]
-# ONE
+# The others are backups: the model does well without them while it has its best head, and without the best head they still hold part of
+# the answer. Effects of single heads would have missed them, which is why the experiment ablates sets.
 #
 # ```{solution-end}
 # ```
@@ -405,7 +452,9 @@ alone.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 summarise(by_task(asked), column="logprob").set_index("kind").round(2)
 
 # %% [markdown]
-# LOGPROB
+# For the top set and its layers it does. But among the draws from the whole model there is one that leaves the answer as improbable as the
+# top set does, {glue:text}`logprob_model_min:.2f` against {glue:text}`logprob_top:.2f`, although its accuracy was far higher: the
+# model is then wrong less often, but very sure of what is wrong.
 #
 # ```{solution-end}
 # ```
@@ -440,34 +489,46 @@ summarise(by_task(asked), column="logprob").set_index("kind").round(2)
 # - Ablations of text retrieval heads: {cite:t}`wu2024retrieval`; of visual ones: {cite:t}`sun2026core`, {cite:t}`park2026vrh`, {cite:t}`li2026mmretheads`
 
 # %% tags=["hide-input"]
-level, least, orders5 = spread["median"], spread["low"], pd.Series(half).filter(like="random")
-zoo = {kind: repeated[f"{kind}, least"] for kind in ("layer", "model")}
-numbers = {"heads": scores.score.size, "heads_ablated": len(core), "samples": len(retrieval), "tests": len(costs),
-           "accuracy_dense": level["none"], "accuracy_without_top": level["top"],
-           "accuracy_without_bottom": level["bottom"], "chance_option": guess.option, "chance_constant": guess.constant}
-numbers |= {f"accuracy_without_top_{name[7:]}": level[name] for name in tops}
-for kind in ("layer", "model", "norm"):
-    if kind in spread.index:
-        numbers |= {f"sets_{kind}": spread.sets[kind], f"accuracy_{kind}_median": level[kind],
-                    f"accuracy_{kind}_min": least[kind], f"p_{kind}": spread.p[kind]}
-last = costs.set_index("less").loc["none - bottom"]
-numbers |= {"cost_bottom": last["mean"], "cost_bottom_low": last.low, "cost_bottom_high": last.high, "cost_bottom_p": last["p (Holm)"]}
-for name in CONTROL_TASKS:
-    numbers |= {f"dense_{name}": tasks["none"][name], f"top_{name}": tasks["top"][name], f"chance_{name}": tasks.chance[name]}
-found = {"heads_until_half": half["top"], "bottom_until_half": half["bottom"],
-         "random_half_least": orders5.min(), "random_half_most": orders5.max(), "sizes_most": most}
-numbers |= {name: int(value) for name, value in found.items() if value == value}
-middle = (repeated["all heads"] + line) / 2
-numbers |= {"models": len(repeated), "models_broken_by_top": int((repeated.top <= middle).sum()),
-            "models_broken_by_bottom": int((repeated.bottom <= middle).sum()), "bottom_worst": repeated.bottom.min(),
-            "random_never": int(orders5.isna().sum()), "until_half_worst": 0}
-numbers |= {f"models_{kind}_least": least.min() for kind, least in zoo.items() if least.notna().any()}
-numbers |= {"models_layer_milder": int((zoo["layer"] > zoo["model"]).sum()), "models_layer_harder": int((zoo["layer"] < zoo["model"]).sum())}
+level, least = spread["median"], spread["low"]
+numbers = {"heads": scores.score.size, "heads_ablated": len(core), "samples": len(retrieval)}
+numbers |= {"tests": len(costs), "fallen": len(low)}
+numbers |= {"chance_option": guess.option, "chance_constant": guess.constant, "accuracy_dense": level["none"]}
+numbers |= {f"accuracy_without_{name.replace(' by ', '_')}": level[name] for name in ("top", *tops, "bottom")}
+numbers |= {f"shared_{name[7:]}": len({*core} & {*heads}) for name, heads in tops.items()}
+logs = summarise(by_task(asked), column="logprob").set_index("kind")
+numbers |= {"logprob_top": logs["median"]["top"], "logprob_none": logs["median"]["none"]}
+for kind in (kind for kind in ("layer", "model", "norm") if kind in spread.index):
+    numbers |= {f"sets_{kind}": spread.sets[kind], f"p_{kind}": spread.p[kind]}
+    numbers |= {f"accuracy_{kind}_median": level[kind], f"accuracy_{kind}_min": least[kind]}
+    numbers[f"logprob_{kind}_min"] = logs.low[kind]
+bottom = costs.loc["none - bottom"]
+numbers |= {"cost_bottom": bottom["mean"], "cost_bottom_low": bottom.low, "cost_bottom_high": bottom.high}
+numbers["fallen_explained"] = sum(bool(needed & {*sets[s]}) for s in low)
+for column, name in {"none": "dense", "top": "top", "chance": "chance"}.items():
+    numbers |= {f"{name}_{task}": tasks[column][task] for task in CONTROL_TASKS}
 
 # %% tags=["hide-input"]
-inputs = {"model": loaded.provenance, "control": {"name": "scenes", "sha256": samples_checksum(control)},
-          "detection": {"name": ranked_on, "sha256": samples_checksum(detection)},
-          "evaluation": {"name": dataset, "sha256": samples_checksum(retrieval)},
-          **{f"model {name}": {"name": name, "checksum": c} for name, c in repeated.checksum.items()}}
+at_random, middle = half[half.index.str.startswith("random")], (repeated["all heads"] + line_each) / 2
+numbers |= {"heads_until_half": half["top"], "bottom_until_half": half["bottom"]}
+numbers |= {"random_half_least": at_random.min(), "random_never": at_random.isna().sum()}
+numbers |= {"models": len(repeated), "half_most": repeated["until half"].max()}
+numbers["bottom_worst"] = repeated.bottom.min()
+numbers |= {f"models_broken_by_{name}": (repeated[name] <= middle).sum() for name in ("top", "bottom")}
+by_layer, by_model = (repeated[f"{kind}, least"] for kind in ("layer", "model"))
+numbers |= {"models_layer_least": by_layer.min(), "models_model_least": by_model.min()}
+numbers["models_layer_milder"] = (by_layer > by_model).sum()
+numbers["models_layer_harder"] = (by_layer < by_model).sum()
+whole = ("half_most", "heads_until_half", "bottom_until_half", "random_half_least")
+numbers = {k: int(v) if k in whole else v for k, v in numbers.items() if v == v}
+
+# %% tags=["hide-input"]
+data = {
+    "control": ("scenes", control),
+    "detection": (ranked_on, detection),
+    "evaluation": (dataset, retrieval),
+}
+inputs = {k: {"name": name, "sha256": samples_checksum(part)} for k, (name, part) in data.items()}
+inputs |= {f"model {name}": {"name": name, "checksum": c} for name, c in repeated.checksum.items()}
+inputs["model"] = loaded.provenance
 rows = pd.concat([by_task(asked), by_task(other)]).to_dict("records")
 publish(rows=rows, numbers=numbers, inputs=inputs)

@@ -58,7 +58,7 @@ def difference(
     how sure the difference is over other samples, not over other draws: for these see ``summarise``.
     Raises CoreheadError for a set that is not in the table, and as ``paired_interval`` does.
     """
-    missing = {first, second} - set(table["set"]) - set(table["kind"])
+    missing = {first, second} - set(table["set"]) - set(table.get("kind", ()))
     if missing:
         raise CoreheadError(f"The table holds no set {missing.pop()!r}.")
     one, other = (_by_sample(table, name, column) for name in (first, second))
@@ -70,5 +70,5 @@ def difference(
 
 
 def _by_sample(table: pd.DataFrame, name: str, column: str) -> pd.Series:
-    part = table[(table["set"] == name) | (table["kind"] == name)]
+    part = table[table["set"] == name] if name in set(table["set"]) else table[table["kind"] == name]
     return part[column].astype(float).groupby(part.id, sort=False).mean()
