@@ -113,10 +113,15 @@ def label_cells(axis: Axes, boxes: np.ndarray, labels: Sequence[object]) -> None
         axis.text(*place, str(label), ha="center", va="center", fontsize=8, path_effects=halo)
 
 
-def control_strips(axis: Axes, groups: Mapping[str, Sequence[float]], baseline: float, chance: float) -> None:
-    """Draw each group's values as points, one strip a group, with lines for baseline and chance."""
+def control_strips(
+    axis: Axes,
+    groups: Mapping[str, Sequence[float]],
+    baseline: float,
+    chance: float | Mapping[str, float],
+) -> None:
+    """Draw each group's values as points, one strip a group, with lines for baseline and chance, or several, by name."""
     rng = np.random.default_rng(0)
-    colours = (RED, BLUE, AMBER, GREEN, PINK, SKY)
+    colours = (RED, BLUE, AMBER, GREEN, PINK, SKY, BLACK)
     for place, (values, colour) in enumerate(zip(groups.values(), colours, strict=False)):
         spread = rng.uniform(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
         axis.plot(
@@ -125,9 +130,11 @@ def control_strips(axis: Axes, groups: Mapping[str, Sequence[float]], baseline: 
         if len(values) > 1:
             axis.hlines(float(np.median(values)), place - 0.28, place + 0.28, color=colour, lw=2.5)
     axis.axhline(baseline, color=BLACK, lw=1, ls="--")
-    axis.axhline(chance, color=BLACK, lw=1, ls=":")
+    lines = chance if isinstance(chance, Mapping) else {"chance": chance}
     axis.text(len(groups) - 0.45, baseline, " all heads", va="center", fontsize=9)
-    axis.text(len(groups) - 0.45, chance, " chance", va="center", fontsize=9)
+    for name, value in lines.items():
+        axis.axhline(value, color=BLACK, lw=1, ls=":")
+        axis.text(len(groups) - 0.45, value, f" {name}", va="center", fontsize=9)
     axis.set_xticks(range(len(groups)), list(groups))
     axis.set(xlim=(-0.5, len(groups) - 0.5), ylim=(-0.03, 1.05), ylabel="accuracy")
 

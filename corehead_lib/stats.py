@@ -89,17 +89,19 @@ def paired_interval(
     groups: Sequence[str] | None = None,
     level: float = 0.95,
     seed: int = 0,
+    bounds: Interval | None = None,
 ) -> Interval:
     """Interval of the mean of ``first - second``, (S,) each, measured on the same samples; as in ``mean_interval``.
 
-    Two arrays of booleans (correct or not) differ by -1 to 1; for other numbers there are no bounds.
+    bounds: of a difference. Two arrays of booleans (correct or not) differ by -1 to 1; for other numbers None means none.
     """
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape:
         raise CoreheadError(
             f"{first.shape} and {second.shape} values are not pairs: measure both on the same samples."
         )
-    bounds = (-1.0, 1.0) if first.dtype == second.dtype == bool else None
+    if bounds is None and first.dtype == second.dtype == bool:
+        bounds = (-1.0, 1.0)
     return mean_interval(first.astype(float) - second.astype(float), level, seed, groups, bounds)
 
 

@@ -15,7 +15,7 @@ from corehead_lib.evaluate import evaluate
 from corehead_lib.heads import Head, HeadScores, random_heads
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
-from corehead_lib.study import ablate, outcomes, summarise, until_half
+from corehead_lib.study import ablate, difference, outcomes, summarise, until_half
 from corehead_lib.study.controls import controls, norm_matched_heads
 from corehead_lib.study.replay import PerBlock
 
@@ -181,6 +181,21 @@ def test_summary_of_a_table_made_by_hand() -> None:
     assert np.isnan(summary.p["bottom"])
     with pytest.raises(CoreheadError, match="no set 'tops'"):
         summarise(pd.DataFrame(rows), of="tops")
+
+
+def test_a_kind_is_the_mean_over_its_sets() -> None:
+    right = {"none": [1, 1, 1, 0], "layer/0": [1, 0, 1, 0], "layer/1": [0, 0, 1, 0]}
+    rows = [
+        {"set": name, "kind": name.split("/")[0], "id": str(i), "group": str(i), "correct": bool(value)}
+        for name, values in right.items()
+        for i, value in enumerate(values)
+    ]
+    found = difference(pd.DataFrame(rows), "none", "layer")
+    assert found.mean == pytest.approx((0.5 + 1 + 0 + 0) / 4)
+    assert -1 <= found.interval[0] < found.mean < found.interval[1] <= 1  # four groups: bounds, not a bootstrap
+    assert difference(pd.DataFrame(rows), "none", "layer/0").mean == pytest.approx(0.25)
+    with pytest.raises(CoreheadError, match="no set 'layers'"):
+        difference(pd.DataFrame(rows), "none", "layers")
 
 
 def test_until_half_is_lost(monkeypatch: pytest.MonkeyPatch, tiny: LoadedModel, batch: Batch) -> None:

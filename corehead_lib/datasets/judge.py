@@ -29,12 +29,14 @@ def judge(
     max_new_tokens: int = 64,
     batch_size: int = 8,
     progress: bool = False,
+    max_pixels: int = 0,
 ) -> pd.DataFrame:
     """Let the model answer greedily, and score what it writes as the samples' dataset does (``scores.OF``).
 
     It runs inside operators, as any generation. Questions for boxes are asked in the model's own units (``in_its_units``).
     score: one of ``scores.SCORES`` for all samples, in place of their dataset's.
     max_new_tokens: longest answer; one that does not end by then is judged as far as it goes.
+    max_pixels: of each picture and frame, as in ``encode``.
 
     Returns a row for each sample: ``id``, ``task``, ``group``; ``rule``, the score's name; ``gold`` and ``text``, what
     is asked for and what was written; ``ended``; ``parsed``, whether the text could be read at all; ``overlap``, the IoU of
@@ -50,7 +52,7 @@ def judge(
     starts = range(0, len(samples), batch_size)
     rows = []
     for start in watched(starts, "judge", progress):
-        rows += _judged(loaded, samples[start : start + batch_size], score, max_new_tokens)
+        rows += _judged(loaded, samples[start : start + batch_size], score, max_new_tokens, max_pixels)
     table = pd.DataFrame(rows)
     if (table.refused != "").all():
         raise CoreheadError(f"No sample could be asked: {table.refused.iloc[0]}")
@@ -107,7 +109,9 @@ def in_its_units(loaded: LoadedModel, sample: Sample) -> tuple[Sample, Conventio
     return replace(sample, question=f"{question}, {ASKED[how.kind]}.", answer=gold), how
 
 
-def _judged(loaded: LoadedModel, samples: Sequence[Sample], score: str, tokens: int) -> list[dict[str, Any]]:
+def _judged(
+    loaded: LoadedModel, samples: Sequence[Sample], score: str, tokens: int, max_pixels: int
+) -> list[dict[str, Any]]:
     """One batch; a sample that cannot be asked is refused, the others go on."""
     rows: list[dict[str, Any]] = []
     asked: list[tuple[int, Sample, Convention | None]] = []
@@ -129,7 +133,7 @@ def _judged(loaded: LoadedModel, samples: Sequence[Sample], score: str, tokens: 
             asked.append((len(rows) - 1, own, how))
         except CoreheadError as error:
             row["refused"] = str(error)
-    written = _answers(loaded, [sample for _, sample, _ in asked], tokens)
+    written = _answers(loaded, [sample for _, sample, _ in asked], tokens, max_pixels)
     for (place, sample, how), answer in zip(asked, written, strict=True):
         row, rule = rows[place], SCORES[rows[place]["rule"]]
         if isinstance(answer, CoreheadError):
@@ -144,18 +148,18 @@ def _judged(loaded: LoadedModel, samples: Sequence[Sample], score: str, tokens: 
 
 
 def _answers(
-    loaded: LoadedModel, samples: Sequence[Sample], tokens: int
+    loaded: LoadedModel, samples: Sequence[Sample], tokens: int, max_pixels: int
 ) -> list[tuple[str, bool] | CoreheadError]:
     """What is written about each sample, and whether it ended; or why the sample cannot be asked."""
     if not samples:
         return []
     try:
-        batches = encode_all(loaded, samples, len(samples))
+        batches = encode_all(loaded, samples, len(samples), max_pixels=max_pixels)
         return [answer for batch in batches for answer in _generated(loaded, batch, tokens)]
     except CoreheadError as error:
         if len(samples) == 1:
             return [error]
-        return [answer for sample in samples for answer in _answers(loaded, [sample], tokens)]
+        return [a for sample in samples for a in _answers(loaded, [sample], tokens, max_pixels)]
 
 
 def _generated(loaded: LoadedModel, batch: Batch, tokens: int) -> list[tuple[str, bool]]:

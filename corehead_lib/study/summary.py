@@ -52,13 +52,23 @@ def difference(
 ) -> Difference:
     """The mean of ``first`` minus ``second`` in a table of ``outcomes``, with a paired interval and a permutation p by group.
 
-    ``difference(table, "none", "top")`` is what the top set costs. Two-sided, before any correction.
+    first, second: names of sets, or of a kind such as "layer": then the mean over its sets, sample by sample.
+
+    ``difference(table, "none", "top")`` is what the top set costs. Two-sided, before any correction. Interval and p say
+    how sure the difference is over other samples, not over other draws: for these see ``summarise``.
     Raises CoreheadError for a set that is not in the table, and as ``paired_interval`` does.
     """
-    missing = {first, second} - set(table["set"])
+    missing = {first, second} - set(table["set"]) - set(table.get("kind", ()))
     if missing:
         raise CoreheadError(f"The table holds no set {missing.pop()!r}.")
-    one, other = (table[table["set"] == name] for name in (first, second))
-    a, b, groups = one[column].to_numpy(), other[column].to_numpy(), one.group.tolist()
-    mean = float(a.astype(float).mean() - b.astype(float).mean())
-    return Difference(mean, paired_interval(a, b, groups, level), paired_p(a, b, groups))
+    one, other = (_by_sample(table, name, column) for name in (first, second))
+    a, b = one.to_numpy(), other.to_numpy()
+    groups = table[table["set"] == UNTOUCHED].group.tolist()
+    bounds = (-1.0, 1.0) if column == "correct" else None
+    found = paired_interval(a, b, groups, level, bounds=bounds)
+    return Difference(float(a.mean() - b.mean()), found, paired_p(a, b, groups))
+
+
+def _by_sample(table: pd.DataFrame, name: str, column: str) -> pd.Series:
+    part = table[table["set"] == name] if name in set(table["set"]) else table[table["kind"] == name]
+    return part[column].astype(float).groupby(part.id, sort=False).mean()
