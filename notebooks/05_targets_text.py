@@ -185,7 +185,10 @@ keep("fig_parts", figure)
 from corehead_lib.study import ablate
 
 asked = encode_all(loaded, evaluation, batch_size)
-sets = {f"by {part}": scores.top(top_fraction) for part, scores in ranked.items()}
+sets = {
+    f"by {part}": scores.top(top_fraction)
+    for part, scores in ranked.items()
+}
 over_question = HeadScores(found["fact"]["question"].ram)
 sets["by fact, question rows"] = over_question.top(top_fraction)
 by_target = ablate(loaded, asked, sets)
@@ -253,7 +256,8 @@ long = pd.concat(tables, names=["model", "asked"])
 wide = long["median"].unstack().drop(columns=["layer", "model"])
 for kind in ("layer", "model"):
     part = long.xs(kind, level="kind")
-    wide[f"{kind}, median"], wide[f"{kind}, least"] = part["median"], part["low"]
+    wide[f"{kind}, median"] = part["median"]
+    wide[f"{kind}, least"] = part["low"]
 wide.loc[list(by_aim)].round(2)
 
 # %% tags=["hide-input", "remove-output"]
@@ -290,7 +294,7 @@ keep("fig_controls", figure)
 #   {glue:text}`seed2_top:.2f` is left: its best head gives the needle {glue:text}`seed2_ram:.2f`, hardly more than even attention would ({glue:text}`even_fact:.2f`).
 #   No head of it looks at the needle, and it answers all the same.
 # - **Bottom, a control that fails.** Without the heads of lowest needle RAM, {glue:text}`bottom_low:.2f` to {glue:text}`bottom_high:.2f` is left on texts and
-#   {glue:text}`bottom_scenes_low:.2f` to {glue:text}`bottom_scenes_high:.2f` on scenes. Of these heads, {glue:text}`bottom_first:d` of {glue:text}`bottom_all:d`
+#   {glue:text}`bottom_scenes_low:.2f` to {glue:text}`bottom_scenes_high:.2f` on scenes. Of these heads, {glue:text}`bottom_first:.0f` of {glue:text}`bottom_all:.0f`
 #   sit in layer 0. They look nowhere near the needle, since they serve something that every question needs. So they are no proof that RAM is blind, but neither
 #   does a low RAM say that a head can go.
 # - **Same layers.** Random heads from the layers of the top cost nothing in the median; the worst set leaves {glue:text}`layer_least:.2f`.
@@ -303,7 +307,7 @@ keep("fig_controls", figure)
 #
 # The last two columns of the table silence heads that were found elsewhere.
 # In `tiny-qwen3-vl` the top by scenes takes texts to {glue:text}`text_scenes:.2f`, as far as the top by needles, with which it shares
-# {glue:text}`shared_scenes:d` of {glue:text}`top_heads:d` heads.
+# {glue:text}`shared_scenes:.0f` of {glue:text}`top_heads:.0f` heads.
 # In `tiny-llava-onevision` the same step leaves {glue:text}`llava_scenes:.2f`: the overlap of two lists is not the overlap of what heads do.
 #
 # In `seed2` the top by scenes does take texts to {glue:text}`seed2_scenes:.2f`: what it needs for texts can be found with pictures, and with needles cannot.

@@ -11,10 +11,10 @@
 #
 # A ranking of heads is worth something if it comes out alike on other samples, other kinds of evidence, other lengths, and other models.
 #
-# **What came out.** Within one tiny model, two kinds of evidence share {glue:text}`kinds_shared:.1f` of {glue:text}`top_heads:d` top heads on average;
-# luck would share {glue:text}`kinds_luck:.1f`. Between independent models {glue:text}`strangers_significant:d` of
-# {glue:text}`strangers_tests:d` comparisons beat luck after correction; between models that inherited one language model
-# {glue:text}`relatives_significant:d` of {glue:text}`relatives_tests:d` do. Heads are stable in a model, not across training runs.
+# **What came out.** Within one tiny model, two kinds of evidence share {glue:text}`kinds_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average;
+# luck would share {glue:text}`kinds_luck:.1f`. Between independent models {glue:text}`strangers_significant:.0f` of
+# {glue:text}`strangers_tests:.0f` comparisons beat luck after correction; between models that inherited one language model
+# {glue:text}`relatives_significant:.0f` of {glue:text}`relatives_tests:.0f` do. Heads are stable in a model, not across training runs.
 #
 # ```{glue:figure} fig_maps
 # :name: fig-stability-maps
@@ -83,7 +83,7 @@ top = how_many(top_fraction, np.prod(shape))
 {kind: of.target.shape for kind, of in ram.items()}
 
 # %% [markdown]
-# Two numbers say how alike two rankings are: Spearman's correlation over all heads, and the heads that both have in their top {glue:text}`top_heads:d`.
+# Two numbers say how alike two rankings are: Spearman's correlation over all heads, and the heads that both have in their top {glue:text}`top_heads:.0f`.
 # The first is mostly about the many heads that look nowhere, the second about the few that do.
 #
 # *Luck* is the same comparison with the heads of each layer in random order, so that depth alone is no likeness.
@@ -143,9 +143,9 @@ keep("fig_kinds", figure)
 #
 # Between kinds the correlation is {glue:text}`kinds_spearman:.2f` on average, with a ceiling of {glue:text}`ceiling_spearman:.2f`; they share
 # {glue:text}`kinds_shared:.1f` top heads, with a ceiling of {glue:text}`ceiling_shared:.1f`.
-# After correction {glue:text}`kinds_significant:d` of {glue:text}`kinds_tests:d` pairs beat luck in their top heads.
+# After correction {glue:text}`kinds_significant:.0f` of {glue:text}`kinds_tests:.0f` pairs beat luck in their top heads.
 #
-# Bootstrap samples repeat themselves and are noisier than fresh ones, so the intervals lean to the left: the estimate, from {glue:text}`half_samples:d`
+# Bootstrap samples repeat themselves and are noisier than fresh ones, so the intervals lean to the left: the estimate, from {glue:text}`half_samples:.0f`
 # samples a half, often stands at their right end.
 #
 # ## Other lengths
@@ -169,7 +169,7 @@ lengths = likeness(by_length, top, **options)
 lengths[columns].round(3)
 
 # %% [markdown]
-# Short and long texts share {glue:text}`length_haystacks:d` of {glue:text}`top_heads:d` top heads, few and many pages {glue:text}`length_documents:d`.
+# Short and long texts share {glue:text}`length_haystacks:.0f` of {glue:text}`top_heads:.0f` top heads, few and many pages {glue:text}`length_documents:.0f`.
 #
 # ## Other models
 #
@@ -218,9 +218,9 @@ if across:
 told.drop(columns=[columns[2], columns[5]]).round(2) if across else None
 
 # %% [markdown]
-# Before correction {glue:text}`strangers_raw:d` of {glue:text}`strangers_tests:d` comparisons of strangers have p < 0.05 in one of the two measures; after it
-# {glue:text}`strangers_significant:d` are left.
-# Of the relatives' {glue:text}`relatives_tests:d`, {glue:text}`relatives_significant:d` are, so the method sees likeness where there is some.
+# Before correction {glue:text}`strangers_raw:.0f` of {glue:text}`strangers_tests:.0f` comparisons of strangers have p < 0.05 in one of the two measures; after it
+# {glue:text}`strangers_significant:.0f` are left.
+# Of the relatives' {glue:text}`relatives_tests:.0f`, {glue:text}`relatives_significant:.0f` are, so the method sees likeness where there is some.
 #
 # Models of other sizes have no heads to compare by number. What can be compared is how few they are and how deep.
 
@@ -281,8 +281,8 @@ keep("fig_training", figure)
 # One training run. Left: accuracy on held-out questions. Right: RAM of each head on scenes.
 # ```
 #
-# Once scenes are answered (0.9 and more), up to {glue:text}`busy_most:d` heads look more than half as much as the best; at the end {glue:text}`busy_end:d` do.
-# At that busiest step, {glue:text}`settled_then:d` of the final top {glue:text}`top_heads:d` were in the top.
+# Once scenes are answered (0.9 and more), up to {glue:text}`busy_most:.0f` heads look more than half as much as the best; at the end {glue:text}`busy_end:.0f` do.
+# At that busiest step, {glue:text}`settled_then:.0f` of the final top {glue:text}`top_heads:.0f` were in the top.
 #
 # ## Exercises
 #
