@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from PIL import Image
 
+from corehead_lib.cells.table import Cells
 from corehead_lib.samples import Box, Clip, Frames, Pages, Sample
 
 STYLE = Path(__file__).with_name("corehead.mplstyle")
@@ -97,6 +98,33 @@ def evidence(axis: Axes, sample: Sample, item: int = 0, frame: int = 0, colour: 
                 outline(axis, (1, 1, width, height), colour)
             case Frames() if piece.item == item and piece.start <= frame < piece.stop:
                 outline(axis, (1, 1, width, height), colour)
+
+
+def strip(
+    axes: Sequence[Axes],
+    sample: Sample,
+    cells: Cells,
+    taken: np.ndarray | None = None,
+    weight: np.ndarray | None = None,
+    top: float | None = None,
+) -> None:
+    """Draw a sample's pages, or the frames of its one clip, one to an axis, with the evidence framed.
+
+    taken: (N,) bool, cells to fill over the grid. weight: (N,), shades cells instead; ``top`` is fully bright, or else the
+    largest weight of the whole strip. A cell that shows two frames is drawn in both.
+    """
+    clip = sample.media[0] if isinstance(sample.media[0], Clip) else None
+    views = list(enumerate(clip.frames if clip else sample.media))
+    for axis, (number, image) in zip(axes, views, strict=True):
+        here = (cells.frames[:, 0] <= number) & (number < cells.frames[:, 1]) if clip else cells.item == number
+        here = here & (cells.view == "main")
+        if weight is None:
+            cells_over(axis, image, cells.box[here])
+        else:
+            cells_over(axis, image, cells.box[here], weight[here], top or float(weight.max()))
+        if taken is not None:
+            mark_cells(axis, cells.box[here & taken])
+        evidence(axis, sample, 0 if clip else number, number if clip else 0)
 
 
 def mark_cells(axis: Axes, boxes: np.ndarray, colour: str = AMBER) -> None:

@@ -30,11 +30,23 @@ class Fitting:
     tokens: list[int]  # of each, about
     refused: dict[str, str] = field(default_factory=dict)  # by id
 
+    def __str__(self) -> str:
+        """The estimate, to be read before a run."""
+        said = (
+            f"{len(self.tokens)} prompts of about {min(self.tokens):,} to {max(self.tokens):,} tokens, "
+            f"{sum(self.tokens):,} in all"
+        )
+        if not self.refused:
+            return f"{said}; none is refused."
+        return f"{said}. {len(self.refused)} refused and left out, the first: {next(iter(self.refused.values()))}"
+
 
 def fitting(loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int = 0) -> Fitting:
     """Sort out the samples whose texts, sizes or length the model cannot take, so that one does not end a run.
 
     Damaged pixels are not met here, because none is read.
+
+    Raises CoreheadError if no sample is left; it says why the first was refused.
     """
     kept, tokens, refused = [], [], {}
     for sample in samples:
@@ -46,6 +58,9 @@ def fitting(loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int = 0)
         else:
             kept.append(sample)
             tokens.append(length)
+    if not kept:
+        why = next(iter(refused.values()), "there are none.")
+        raise CoreheadError(f"Not one of {len(samples)} samples can be encoded: {why}")
     return Fitting(kept, tokens, refused)
 
 

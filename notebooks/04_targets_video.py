@@ -9,384 +9,350 @@
 # %% [markdown]
 # # From frames to tokens
 #
-# **Claim.** Each visual token of a clip shows a known cell of known *frames*, sometimes of two at once; whoever divides the tokens
-# by the number of frames gets targets that drift, and on one family or another no way of counting is right.
+# A visual token of a clip shows a known place in known frames, sometimes in two at once.
 #
-# A clip adds time to [](02_targets_image). The paper asks for the frames that show an event, as VidSTG does; we can also ask for
-# the box of the thing in each of them. Three families, three habits: Qwen3-VL looks at frames *in pairs* and writes the time
-# before each, InternVL takes every frame as a tile of its own, LLaVA-OneVision pools every frame to fewer cells.
+# **What came out.** The same shape in the same clip is {glue:text}`box_qwen3_vl` target tokens for the tiny Qwen3-VL, {glue:text}`box_internvl` for the tiny InternVL and {glue:text}`box_llava_onevision` for
+# the tiny LLaVA-OneVision, whose cells are larger. Where frames are taken in pairs, {glue:text}`cut_share:.0%` of the events begin or end inside a pair, and the
+# policy for such a pair moves the best head's RAM on whole frames from {glue:text}`frames_any:.2f` to {glue:text}`frames_all:.2f`. Say which one you use.
+#
+# ```{glue:figure} fig_video_cells
+# :name: fig-video-cells
+# :alt: Three rows of the same five small frames, one row for each model family, each under its grid of cells. Cells around a framed shape are filled; in the first row, where frames are taken in pairs, both frames of a pair show the same filled cells; in the last row cells are larger.
+#
+# One shape in one clip, by family. Filled: target tokens.
+# ```
+#
+# A clip adds time to [](02_targets_image). Three families have three habits: Qwen3-VL looks at frames *in pairs* and writes the time
+# before each pair {cite:p}`bai2025qwen3vl`, InternVL takes every frame as a picture of its own, LLaVA-OneVision pools every frame to fewer cells.
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside {models, empty}
-dataset: str = "clips"  # any with frames, see the page on data {dataset}
+dataset: str = "clips"  # any with frames or boxes in clips, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
 detection_samples: int = 60  # samples that RAM is averaged over {2..100000, quick 24}
-samples: int = 24  # clips of each kind in the comparisons {2..100000, quick 12}
+frames: int = 12  # frames of one of its clips that are shown, at most {1..100000}
+max_pixels: int = 0  # shrink larger frames to so many pixels; 0: as they are {0..}
+samples: int = 60  # generated clips of each comparison {2..100000, quick 12}
 batch_size: int = 12  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 device: str = "cpu"  # where to compute {device}
 dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
-# %%
+# %% tags=["hide-input"]
+import re
 from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from IPython.display import Markdown
-from matplotlib.cbook import get_sample_data
-from PIL import Image
 
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
-from corehead_lib.datasets.evidence import load_evidence, remarks
+from corehead_lib.datasets.evidence import at_most, load_evidence, remarks
 from corehead_lib.encode import encode, encode_all
-from corehead_lib.evaluate import evaluate
-from corehead_lib.explorer import explorer
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import load_model
 from corehead_lib.ram import measure_ram
-from corehead_lib.results import publish
-from corehead_lib.samples import Box, Clip, Frames, Sample
-from corehead_lib.targets import target_cells
-from corehead_lib.targets_compare import (
-    EXACT,
-    attention_maps,
-    compare,
-    mass_on,
-    summary,
-    tagged_targets,
-    units,
-)
-from corehead_lib.worlds.clips import as_images
+from corehead_lib.results import keep, publish
+from corehead_lib.samples import Box, Frames
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
 families = [loaded, *(load_model(name, device, dtype) for name in others.split())]
+families = {one.model.config.model_type: one for one in families}
 family = loaded.model.config.model_type
-wanted = {"level": "frames"} if dataset == "clips" else {}
-detection = load_evidence(dataset, "detection", detection_samples, seed, (Frames,), data_dir, **wanted)
-note = remarks(dataset, detection, detection_samples, "clips")
-Markdown(note) if note else print(f"{len(detection)} samples of {dataset}; the model is a {family}")
 
 # %% [markdown]
 # ## One clip
 #
-# Five frames of moving shapes. The question is about a shape that is there for some of them only. Its evidence is a box *in each
-# frame that shows it*, or simply those frames.
+# Five frames of moving shapes. The question is about a shape that is there in some of them only. Its evidence is a box *in each
+# frame that shows it*, or those frames whole, as in VidSTG.
 
 # %%
-FIVE = [
-    load_samples("clips", "evaluation", 24, seed, frames=(5, 5), paired=False, level=level)
-    for level in ("box", "frames")
-]
-number = next(i for i, s in enumerate(FIVE[1]) if (s.evidence[0].start, s.evidence[0].stop) == (1, 4))
-boxed, ranged = (some[number] for some in FIVE)
-clip = boxed.media[0]
-groups = []
-for one in families:
-    cells = encode(one, [ranged]).cells[0]
-    shown, first = np.unique(cells.frames, axis=0, return_index=True)
-    groups.append(
-        {
-            "family": one.model.config.model_type,
-            "visual tokens": len(cells),
-            "frames of each group": ", ".join(
-                "-".join(str(f) for f in range(*pair)) for pair in shown.tolist()
-            ),
-            "cells of a group": len(cells) // len(shown),
-            "first positions": ", ".join(map(str, cells.position[first].tolist())),
-            "target, box": int(target_cells(boxed.evidence, cells).sum()),
-            "target, frames": int(target_cells(ranged.evidence, cells).sum()),
-        }
+def five(level):
+    """Clips of five frames, with evidence of a level: "box" or "frames"."""
+    return load_samples(
+        "clips", "evaluation", 24, seed, frames=(5, 5), paired=False, level=level
     )
-pd.DataFrame(groups).set_index("family")
 
-# %% mystnb={"figure": {"name": "fig-video-cells", "caption": "The same clip as each family cuts it. The frame marks the shape that the question asks for; filled: the target tokens, drawn on every frame that they show. Where two frames share their tokens, cells of both places are filled in both."}, "image": {"alt": "Rows of the same five small frames, one row for each model family, each under its grid of cells. Cells around a moving framed shape are filled; where frames are taken in pairs, each frame of a pair shows the same filled cells."}}
-figure, axes = plt.subplots(len(families), 5, figsize=(9, 1.9 * len(families) + 0.4), squeeze=False)
-for line, one in zip(axes, families, strict=True):
-    cells = encode(one, [boxed]).cells[0]
-    taken = target_cells(boxed.evidence, cells)
-    for frame, axis in enumerate(line):
-        mine = (cells.frames[:, 0] <= frame) & (frame < cells.frames[:, 1])
-        plots.cells_over(axis, clip.frames[frame], cells.box[mine])
-        plots.mark_cells(axis, cells.box[mine & taken])
-        plots.evidence(axis, boxed, frame=frame)
-        if one is loaded:
-            axis.set_title(f"frame {frame}")
-    line[0].set_ylabel(f"{one.model.config.model_type}\n{taken.sum()} tokens", fontsize=9)
-_ = figure.suptitle(f"{boxed.question} {' / '.join(str(g['target, box']) for g in groups)} target tokens")
+
+middle = (Frames(1, 4),)  # neither the first frame nor the last
+at = next(i for i, s in enumerate(five("frames")) if s.evidence == middle)
+boxed, ranged = five("box")[at], five("frames")[at]
 
 # %% [markdown]
+# Each family's cell table has a column `frames`: the frames $start \le f < stop$ that a token shows. The targets follow from it.
+
+# %%
+from corehead_lib.targets import target_cells
+
+tables = {name: encode(one, [boxed]).cells[0] for name, one in families.items()}
+targets = {n: target_cells(boxed.evidence, t) for n, t in tables.items()}
+whole = {n: target_cells(ranged.evidence, t) for n, t in tables.items()}
+
+
+# %%
+def groups(cells):
+    """The frames that share tokens, such as 0-1 2-3 4."""
+    pairs = np.unique(cells.frames, axis=0).tolist()
+    return " ".join("-".join(map(str, range(*pair))) for pair in pairs)
+
+
+pd.DataFrame(
+    [[groups(t), len(t), targets[n].sum(), whole[n].sum()] for n, t in tables.items()],
+    index=list(tables), columns=["frames of a group", "tokens", "target: box", "target: frames"],
+)  # fmt: skip
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(len(families), 5, figsize=(6.6, 1.45 * len(families) + 0.5), squeeze=False)
+for line, (name, cells) in zip(axes, tables.items(), strict=True):
+    plots.strip(line, boxed, cells, taken=targets[name])
+    line[0].set_ylabel(f"{name}: {targets[name].sum()}".replace("_", "\n", 1), fontsize=9)
+for number, axis in enumerate(axes[0]):
+    axis.set_title(f"frame {number}")
+figure.suptitle(boxed.question)
+keep("fig_video_cells", figure)
+
+# %% [markdown]
+# A last frame without a partner is doubled, so it has its tokens to itself. The shape may move within a pair: then the pair's
+# tokens for *both* places are the target, and show in both frames of the figure.
+#
 # ## What stands between the frames
 #
-# The prompt is more than cells. Here is the clip as each model reads it, every run of cells shortened to one sign. A
-# `<video>` that is left over in LLaVA-OneVision's is its newline: a visual token that shows nothing.
-
+# The prompt is more than cells. Here it is as each model reads it, every run of one sign shortened to its number.
 
 # %%
 def written(one, sample):
-    """The prompt, with runs of visual tokens as [n]; two samples of other families may differ a lot."""
-    b = encode(one, [sample])
-    seen = np.isin(np.arange(b.question.shape[1]), b.cells[0].position)
-    text, run = "", 0
-    for token, visual in zip(b.inputs["input_ids"][0].tolist(), seen.tolist(), strict=True):
-        text += f"[{run}]" * (run > 0 and not visual) + (
-            "" if visual else one.processor.tokenizer.decode(token)
-        )
-        run = run + 1 if visual else 0
-    return text[: text.index(sample.question)].replace("\n", " ")
+    """The prompt up to the question."""
+    tokens = encode(one, [sample]).inputs["input_ids"][0]
+    text = one.processor.tokenizer.decode(tokens).split(sample.question)[0]
+    short = lambda run: f"[{len(run[0]) // len(run[1])} {run[1][1:-1].strip('|')}]"
+    return re.sub(r"(<[^<>]*>)\1+", short, text).replace("\n", " ")
 
 
-for one in families:
-    print(f"{one.model.config.model_type}: ...{written(one, ranged)[-270:]}\n")
+for name, one in families.items():
+    print(f"{name}: {written(one, ranged)[-250:]}\n")
 
-# %% mystnb={"figure": {"name": "fig-video-sequence", "caption": "The sequence of each family, by token: text (markers, timestamps, newlines), the groups of frames in turn, the target and the question."}, "image": {"alt": "One strip for each family. Coloured stretches of visual tokens alternate with grey text where a family writes something between frames; part of them is marked as target."}}
-figure, axes = plt.subplots(len(families), 1, figsize=(9, 1.15 * len(families) + 0.5), squeeze=False)
-colours = {
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(len(families), 1, figsize=(7.2, 1.1 * len(families) + 0.7), squeeze=False, sharex=True)
+signs = {
     "text": "#DDDDDD",
     "frames": plots.SKY,
-    "next frames": plots.BLUE,
     "target": plots.AMBER,
     "question": plots.BLACK,
 }
 between = {}
-for axis, one in zip(axes[:, 0], families, strict=True):
-    b = encode(one, [ranged])
-    kind, cells = np.zeros(b.question.shape[1], dtype=int), b.cells[0]
-    kind[cells.position] = 1 + np.unique(cells.frames[:, 0], return_inverse=True)[1] % 2
-    target = b.targets()[0].cpu().numpy()
+for axis, (name, one) in zip(axes[:, 0], families.items(), strict=True):
+    batch, cells = encode(one, [ranged]), tables[name]
+    target, kind = batch.targets()[0].cpu().numpy(), np.zeros(batch.question.shape[1], dtype=int)
+    kind[cells.position] = 1
+    kind[target], kind[batch.question[0].cpu().numpy()] = 2, 3
     span = np.flatnonzero(target)
-    between[one.model.config.model_type] = int((~target[span[0] : span[-1]]).sum())
-    kind[target], kind[b.question[0].cpu().numpy()] = 3, 4
-    for value, (name, colour) in enumerate(colours.items()):
-        axis.bar(np.flatnonzero(kind == value), 1, width=1, color=colour, label=name)
-    axis.set(yticks=[], xlim=(-0.5, len(kind) - 0.5))
-    axis.set_ylabel(one.model.config.model_type, fontsize=8)
-axes[-1, 0].set_xlabel("position in the sequence")
-axes[0, 0].legend(ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=8)
-_ = figure.suptitle(
-    "Tokens inside the event that show nothing of it: " + ", ".join(f"{n} ({f})" for f, n in between.items()),
-    fontweight="bold",
-    y=1.06,
-)
+    between[name] = int((~target[span[0] : span[-1]]).sum())
+    for value, (sign, colour) in enumerate(signs.items()):
+        axis.bar(np.flatnonzero(kind == value), 1, width=1, color=colour, label=sign)
+    axis.set(yticks=[])
+    axis.set_title(name, fontsize=10)
+axes[-1, 0].set_xlabel("place in the sequence, tokens")
+figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=5, loc="outside lower center")
+keep("fig_video_sequence", figure)
 
 # %% [markdown]
-# ## Half a group
+# ```{glue:figure} fig_video_sequence
+# :name: fig-video-sequence
+# :alt: One strip for each family. Coloured stretches of visual tokens alternate with grey text where a family writes something between frames; the stretches of the middle frames are marked as target.
+#
+# The prompt by token. Target: the frames that show the shape.
+# ```
+#
+# Between the first target token and the last stand {glue:text}`between_qwen3_vl` tokens of Qwen3-VL that show nothing, time marks and signs; InternVL has {glue:text}`between_internvl`, LLaVA-OneVision {glue:text}`between_llava_onevision`.
+# LLaVA-OneVision ends its clip with one newline token, which is visual by its sign but shows nothing.
+#
+# ## Your clips, or ours
+#
+# This section is the one that uses `dataset`; all others draw generated clips. It ranks the heads that the rest of the chapter follows.
+#
+# `frames` bounds how many frames of a clip are shown, `max_pixels` shrinks them, and before anything runs we count. A prompt that is longer than the
+# model's context is refused by name.
+
+# %%
+from corehead_lib.tokens import fitting
+
+detection = load_evidence(
+    dataset, "detection", detection_samples, seed, (Frames, Box), data_dir,
+    **at_most(dataset, frames=frames),
+)  # fmt: skip
+room = fitting(loaded, detection, max_pixels)
+print(room)
+
+# %% tags=["hide-input"]
+note = remarks(dataset, room.samples, detection_samples, "clips")
+Markdown(note) if note else print(f"{len(room.samples)} generated clips")
+
+# %%
+batches = encode_all(loaded, room.samples, batch_size, max_pixels=max_pixels)
+given = measure_ram(loaded, batches, "last")
+scores = HeadScores(given.ram)
+core, ranking = scores.top(top_fraction), scores.ranking()
+best, lowest = ranking[0], ranking[-1]
+pd.DataFrame(
+    {"RAM": [given.ram[h] for h in (*core, lowest)]},
+    index=[f"L{h.layer} H{h.head}" for h in (*core, lowest)],
+).round(3)
+
+# %% [markdown]
+# The last line is the control, the lowest head of the model.
+#
+# ## Half a pair
 #
 # If an event begins in the middle of a pair, does the pair belong to it? Two policies: take every group that shows *any* frame of the
 # event (used in this book unless said otherwise), or only groups *all* of whose frames lie in it; if that leaves none, the nearest group.
+#
+# We ask on clips whose shapes come and go between any two frames.
 
 # %%
-clips = {
-    level: load_samples("clips", "detection", detection_samples, seed, paired=False, level=level)
-    for level in ("box", "frames")
+def clips(level):
+    return load_samples(
+        "clips", "evaluation", samples, seed, paired=False, level=level
+    )
+
+
+events = [sample.evidence[0] for sample in clips("frames")]
+lengths = [len(sample.media[0].frames) for sample in clips("frames")]
+cut = [
+    e.start % 2 or (e.stop % 2 and e.stop < n)
+    for e, n in zip(events, lengths, strict=True)
+]
+print(f"{sum(map(bool, cut))} of {len(cut)} events begin or end inside a pair")
+
+# %%
+made = {n: encode_all(loaded, clips(n), batch_size) for n in ("box", "frames")}
+scored = {
+    "box": measure_ram(loaded, made["box"], "last"),
+    "frames, any": measure_ram(loaded, made["frames"], "last"),
+    "frames, all": measure_ram(loaded, made["frames"], "last", groups="all"),
 }
-if dataset != "clips":
-    clips = {"frames": detection}
-batches = {level: encode_all(loaded, some, batch_size) for level, some in clips.items()}
-policies = {
-    policy: measure_ram(loaded, batches["frames"], "last", groups=policy, progress=False)
-    for policy in ("any", "all")
-}
-level = next(iter(clips))
-ram = {
-    name: measure_ram(loaded, b, "last", progress=False) for name, b in batches.items() if name != "frames"
-}
-ram["frames"] = policies["any"]
-scores = HeadScores(ram[level].ram)
-core, best, bottom = scores.top(top_fraction), scores.ranking()[0], scores.ranking()[-1]
-pd.DataFrame(
+
+# %%
+policies = pd.DataFrame(
     {
         name: {
-            "even attention": r.share.mean(),
-            "best head, RAM": r.ram[best],
-            "best head, lift": r.lift[best],
-            "lowest head, RAM": r.ram[bottom],
-            f"top {len(core)} shared": len({*HeadScores(r.ram).top(top_fraction)} & {*core}),
-        }
-        for name, r in (
-            {level: ram[level], "frames, any": policies["any"], "frames, all": policies["all"]}
-        ).items()
+            "best head": r.ram[best], "its lift": r.lift[best],
+            "lowest head": r.ram[lowest], "even attention": r.share.mean(),
+        } for name, r in scored.items()
     }
-).round(3)
+)  # fmt: skip
+policies.round(3)
 
-# %%
-even = {policy: r.share.mean() for policy, r in policies.items()}
-Markdown(
-    f"Whole frames are a large target: even attention scores {even['any']:.2f} on them under *any*, {even['all']:.2f} under *all*. The best "
-    f"head (layer {best.layer}, head {best.head}) has a RAM of **{ram[level].ram[best]:.2f}** on the {level} with a lift of "
-    f"{ram[level].lift[best]:.1f}, and **{policies['any'].ram[best]:.2f}** on the frames with a lift of {policies['any'].lift[best]:.1f}. A raw score on "
-    f"frames is flattered by the size of its target; say which policy, and give the lift."
-)
+# %% tags=["hide-input", "remove-output"]
+figure, axis = plt.subplots(figsize=(7, 2.6))
+for name, colour, marker in (
+    ("best head", plots.RED, "o"),
+    ("even attention", plots.BLACK, "|"),
+    ("lowest head", plots.SKY, "s"),
+):
+    axis.plot(policies.loc[name], range(3), marker, color=colour, ms=11, mew=2, label=name)
+axis.set(yticks=range(3), ylim=(2.5, -0.5), xlim=(-0.03, 1.03), xlabel="RAM at the last prompt token")
+axis.set_yticklabels(policies.columns)
+axis.grid(axis="x", alpha=0.3)
+axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+axis.set_title("The policy for half a pair moves both RAM and what chance gives")
+keep("fig_video_policy", figure)
 
 # %% [markdown]
+# ```{glue:figure} fig_video_policy
+# :name: fig-video-policy
+# :alt: Three lines of markers: box, frames under any, frames under all. The best head is far to the right on each, less so under all. Even attention is near zero for the box, near the middle for frames. The lowest head is at zero.
+#
+# RAM by what counts as evidence.
+# ```
+#
+# Whole frames are a large target: even attention scores {glue:text}`even_any:.2f` on them under *any* and {glue:text}`even_all:.2f` under *all*, but {glue:text}`even_box:.2f` on the boxes.
+# The best head's RAM is {glue:text}`best_box:.2f` on the boxes, with a lift of {glue:text}`lift_box:.0f`; on the frames its lift is {glue:text}`lift_any:.1f` or {glue:text}`lift_all:.1f`.
+# The lowest head, the control, stays below both.
+#
+# ## The same clips, each family
+#
+# One call serves all of them. Each family is asked about the same boxes, with its own best head, ranked on other clips.
+
+# %%
+from corehead_lib.chance import chance
+from corehead_lib.evaluate import evaluate
+
+
+def ranked(one):
+    """The head that leads on clips of the other split, and the last one."""
+    some = load_samples("clips", "detection", samples, seed, paired=False)
+    found = measure_ram(one, encode_all(one, some, batch_size), "last")
+    order = HeadScores(found.ram).ranking()
+    return order[0], order[-1]
+
+
+# %%
+def measured(one):
+    top, bottom = ranked(one)
+    made = encode_all(one, clips("box"), batch_size)
+    r, right = measure_ram(one, made, "last"), evaluate(one, made)
+    return {
+        "head": f"L{top.layer} H{top.head}", "RAM": r.ram[top],
+        "lift": r.lift[top], "lowest head": r.ram[bottom],
+        "even attention": r.share.mean(), "accuracy": right.accuracy,
+    }  # fmt: skip
+
+
+by_family = pd.DataFrame(map(measured, families.values()), list(families))
+print(f"chance: {chance(clips('box')).line:.2f}")
+by_family.round(2)
+
+# %% [markdown]
+# All three tiny models answer far above chance ({glue:text}`chance:.2f`): {glue:text}`accuracy_qwen3_vl:.2f`, {glue:text}`accuracy_internvl:.2f` and {glue:text}`accuracy_llava_onevision:.2f`.
+# LLaVA-OneVision's best head has the lowest lift, {glue:text}`lift_llava_onevision:.1f` against {glue:text}`lift_qwen3_vl:.0f` and {glue:text}`lift_internvl:.0f`: its cells are so large that even attention scores {glue:text}`even_llava_onevision:.2f`.
+# A lift has an upper end, one over that share in each clip. Compare heads of one family by it, not families.
+#
 # ## Where heads look
 #
-# After the paper's figure 2: a strip of frames, as a few heads see it. Where frames share tokens, both show the same light.
+# After the paper's figure 2: a strip of frames as three heads see it, the first and the second of the ranking and the last. Where frames share tokens, both show the same light.
 
 # %%
-question_ram = measure_ram(loaded, batches[level], "question", progress=False).ram
-best_question = HeadScores(question_ram).ranking()[0]
-strip = load_samples("clips", "evaluation", 3, seed, frames=(6, 6), paired=True)[0]
-group = encode(loaded, [strip])
-maps = {rows: attention_maps(loaded, group, getattr(group, rows))[:, 0] for rows in ("last", "question")}
+from corehead_lib.explorer import attention_to
 
-# %% mystnb={"figure": {"name": "fig-video-heads", "caption": "Where heads look, over a clip of six frames: a row for each head, scaled to its own maximum over the clip, dark where it does not look. The frame is the evidence, never shown to the model."}, "image": {"alt": "Four rows of six small frames. The first shows the clip with a frame around one shape where it appears. The others show it darkened except where a head looks."}}
-lines = [
-    ("highest RAM", best, "last"),
-    ("over the question", best_question, "question"),
-    ("lowest RAM", bottom, "last"),
-]
-figure, axes = plt.subplots(4, 6, figsize=(10, 7))
-cells, landed = group.cells[0], []
-inside = target_cells(strip.evidence, cells)
-for frame, axis in enumerate(axes[0]):
-    plots.picture(axis, strip.media[0].frames[frame])
-    axis.set_title(f"frame {frame}")
-for line, (title, head, asked) in zip(axes[1:], lines, strict=True):
-    weight = maps[asked][cells.position, head.layer, head.head]
-    landed.append(float(weight[inside].sum()))
-    for frame, axis in enumerate(line):
-        mine = (cells.frames[:, 0] <= frame) & (frame < cells.frames[:, 1])
-        plots.cells_over(
-            axis, strip.media[0].frames[frame], cells.box[mine], weight[mine], float(weight.max())
-        )
-    line[0].set_ylabel(f"{title}\nL{head.layer} H{head.head}: {landed[-1]:.2f}", fontsize=9)
-for line in axes:
-    for frame, axis in enumerate(line):
-        plots.evidence(axis, strip, frame=frame)
-_ = figure.suptitle(
-    f"{strip.question} On the evidence: " + ", ".join(f"{m:.2f}" for m in landed), fontweight="bold"
-)
+six = load_samples("clips", "evaluation", 3, seed, frames=(6, 6), paired=True)[0]
+alone = encode(loaded, [six])
+look = attention_to(loaded, alone, alone.visual[0].nonzero().flatten())
+inside = target_cells(six.evidence, alone.cells[0])
+followed = {"first": ranking[0], "second": ranking[1], "last": lowest}
+landed = {name: look[inside][:, *h].sum() for name, h in followed.items()}
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(3, 6, figsize=(7.2, 4))
+for line, (name, head) in zip(axes, followed.items(), strict=True):
+    weight = look[:, head.layer, head.head]
+    plots.strip(line, six, alone.cells[0], weight=weight, top=look[:, best.layer, best.head].max())
+    line[0].set_ylabel(f"{name}: L{head.layer} H{head.head}\n{landed[name]:.2f} on it", fontsize=9)
+for number, axis in enumerate(axes[0]):
+    axis.set_title(f"frame {number}")
+figure.suptitle(six.question)
+keep("fig_video_heads", figure)
 
 # %% [markdown]
-# ## Counting instead of asking
+# ```{glue:figure} fig_video_heads
+# :name: fig-video-heads
+# :alt: Three rows of the same six frames, darkened where a head does not look, all on one scale. In the first row the framed shape is bright in the frames that show it, and all else is dark. In the last row every frame is dark.
 #
-# The paper counts frames as it counts pages: *uniform slices* of M visual tokens over N frames, *cumulative offsets* of so many
-# tokens a frame, or *tags* around a frame. We run the first two on clips with an even and with an odd number of frames. Tags cannot
-# be written into a clip, whose frames come from one placeholder (and put between Qwen's tokens they would break its positions),
-# so for them frames are handed over one by one, as images.
-
-
-# %%
-def of_lengths(lengths):
-    """Clips of these lengths, as many in all as asked for, sorted by length; evidence: frames."""
-    each = max(1, samples // len(lengths))
-    return [
-        s
-        for n in lengths
-        for s in load_samples(
-            "clips", "evaluation", each, seed + n, frames=(n, n), paired=False, level="frames"
-        )
-    ]
-
-
-kinds = {"even number": of_lengths((4, 6, 8)), "odd number": of_lengths((5, 7, 9))}
-kinds["one by one"] = [as_images(s) for s in kinds["odd number"]]
-ways = pd.DataFrame(
-    [
-        row
-        for one in families
-        for kind, some in kinds.items()
-        for row in summary(
-            compare(one, encode_all(one, some, batch_size)),
-            top_fraction,
-            family=one.model.config.model_type,
-            frames=kind,
-        )
-    ]
-)
-ways.set_index(["family", "frames", "way"]).round(2)
-
-# %% mystnb={"figure": {"name": "fig-video-ways", "caption": "Wrong tokens (filled) and missed ones (open), as shares, for each way of finding target tokens. Exact cells, the baseline, are at zero by definition."}, "image": {"alt": "A panel for each family with one line for each way and kind of clip; a filled and an open marker on every line tell how many tokens are wrong and how many are missed."}}
-part = ways[ways["way"] != EXACT]
-order = [f"{way}, {kind}" for way, kind in dict.fromkeys(zip(part["way"], part["frames"], strict=True))]
-figure, axes = plt.subplots(
-    1, len(families), figsize=(3.1 * len(families) + 2, 3.9), squeeze=False, sharey=True
-)
-for axis, name in zip(axes[0], dict.fromkeys(part["family"]), strict=True):
-    own = part[part["family"] == name]
-    places = [order.index(f"{way}, {kind}") for way, kind in zip(own["way"], own["frames"], strict=True)]
-    axis.plot(own["wrong"], places, "o", color=plots.RED, label="wrong")
-    axis.plot(own["missed"], places, "o", mfc="none", mec=plots.BLUE, ms=9, label="missed")
-    axis.set(title=name, xlim=(-0.06, 1.06), xlabel="share", yticks=range(len(order)))
-    axis.set_yticklabels(order, fontsize=8)
-    axis.grid(axis="y", alpha=0.3)
-axes[0, 0].invert_yaxis()
-axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
-mine = ways[ways["family"] == family].set_index(["frames", "way"])
-sliced = {kind: mine.loc[(kind, "uniform slices")] for kind in ("even number", "odd number")}
-_ = figure.suptitle(
-    f"Uniform slices on {family}: {sliced['even number']['missed']:.0%} missed in even clips, "
-    f"{sliced['odd number']['wrong']:.0%} wrong and {sliced['odd number']['missed']:.0%} missed in odd ones",
-    fontweight="bold",
-)
-
-# %%
-accuracy = {}
-for kind, some in {"as a clip": kinds["odd number"], "one by one": kinds["one by one"]}.items():
-    accuracy[kind] = evaluate(loaded, encode_all(loaded, some, batch_size), progress=False).accuracy
-tags = [tagged_targets(loaded, b)[0] for b in encode_all(loaded, kinds["one by one"], batch_size)]
-accuracy["one by one, tagged"] = evaluate(loaded, tags, progress=False).accuracy
-several = np.mean([len(units(s)[1]) for s in kinds["one by one"]])
-tag = mine.loc[("one by one", "tags, in the tagged prompt")]
-worst = part.sort_values(["spearman", "top_shared"]).iloc[0]
-Markdown(
-    f"On {family}, uniform slices miss **{sliced['even number']['missed']:.0%}** of the evidence in clips of an even length and "
-    f"{sliced['odd number']['missed']:.0%} in those of an odd one, and {sliced['even number']['wrong']:.0%} and {sliced['odd number']['wrong']:.0%} of their tokens are wrong; "
-    f"Spearman with the exact ranking is {sliced['even number']['spearman']:.2f} and {sliced['odd number']['spearman']:.2f}, and "
-    f"{sliced['even number']['top_shared']:.0%} and {sliced['odd number']['top_shared']:.0%} of the top heads are found. "
-    + (
-        "Part of the evidence is missed and nothing complains. "
-        if sliced["even number"]["missed"] + sliced["odd number"]["missed"] > 0
-        else "Here every frame has tokens of its own, so that slicing is right. "
-    )
-    + f"An event has {several:.1f} frames on average, but the scan for tags stops "
-    f"at the first pair, so that tags miss **{tag['missed']:.0%}** of the evidence. They are also read: accuracy is {accuracy['as a clip']:.2f} for "
-    f"clips, {accuracy['one by one']:.2f} for the same frames one by one, {accuracy['one by one, tagged']:.2f} with tags. The lowest agreement of all is "
-    f"{worst['spearman']:.2f}, of *{worst['way']}* on {worst['family']} ({worst['frames']})."
-)
-
-# %% [markdown]
-# ## A photograph in motion
+# Where three heads look, on one scale. The frame is the evidence, never shown to the model.
+# ```
 #
-# No short clip with a clear licence is among the packages that this book installs, and none is shipped. We move a camera over a photograph instead:
-# Matplotlib's picture of Grace Hopper (by James S. Davis for the US Navy, in the public domain), five frames, her name plate as the evidence. *Only the geometry is real*.
+# On the framed shape lies {glue:text}`example_first:.2f` of the first head's attention, {glue:text}`example_second:.2f` of the second's, and nothing to speak of from the last.
+#
+# Choose any head, or slide along the ranking. The clip is the same; here each head is on its own scale, so look at the number, too.
 
 # %%
-photo = Image.open(get_sample_data("grace_hopper.jpg", asfileobj=False)).convert("RGB")
-corners = [(24 * step, 200 + 20 * step) for step in range(5)]  # upper left of what the camera sees
-views = tuple(photo.crop((x, y, x + 320, y + 320)) for x, y in corners)
-plate = [
-    Box(max(0, 79 - x), 484 - y, min(320, 168 - x), min(320, 518 - y), 0, frame)
-    for frame, (x, y) in enumerate(corners)
-    if frame in (1, 2, 3)
-]
-pan = Sample("pan", "photo", "Which name is on the plate?", "Hopper", (Clip(views, 2.0),), tuple(plate))
+from corehead_lib.explorer import explorer
 
-# %% mystnb={"figure": {"name": "fig-video-photo", "caption": "A camera moves over a photograph. The evidence is the name plate in frames 1 to 3; filled: target cells, by family, in the tiny models' settings."}, "image": {"alt": "Rows of five crops of the photograph of an officer, moving to the lower right, each under a grid. In the middle three a frame marks the name plate, and the cells that touch it are filled."}}
-figure, axes = plt.subplots(len(families), 5, figsize=(9.5, 1.95 * len(families) + 0.4), squeeze=False)
-photo_rows = []
-for line, one in zip(axes, families, strict=True):
-    cells = encode(one, [pan]).cells[0]
-    taken = target_cells(pan.evidence, cells)
-    photo_rows.append(
-        {"family": one.model.config.model_type, "tokens": len(cells), "target": int(taken.sum())}
-    )
-    for frame, axis in enumerate(line):
-        here = (cells.frames[:, 0] <= frame) & (frame < cells.frames[:, 1])
-        plots.cells_over(axis, views[frame], cells.box[here])
-        plots.mark_cells(axis, cells.box[here & taken])
-        plots.evidence(axis, pan, frame=frame)
-    line[0].set_ylabel("{family}\n{target} of {tokens}".format(**photo_rows[-1]), fontsize=9)
-_ = figure.suptitle(
-    "One plate in three frames: " + ", ".join(f"{r['target']}" for r in photo_rows) + " target tokens",
-    fontweight="bold",
-)
+explorer(loaded, [six], scores)
 
 # %% [markdown]
 # ## Exercises
@@ -395,7 +361,7 @@ _ = figure.suptitle(
 # :label: ex-video-ranges
 # ```
 #
-# Difficulty: 2/5. Take a clip of eight frames and every range of frames in it. For how many ranges do *any* and *all* give another
+# Difficulty: 2/5, 10 minutes. Take a clip of eight frames and every range of frames in it. For how many ranges do *any* and *all* give another
 # target? Is there a range for which *all* takes frames outside it?
 #
 # ```{exercise-end}
@@ -406,17 +372,20 @@ _ = figure.suptitle(
 # ```
 
 # %%
-eight = encode(loaded, load_samples("clips", "evaluation", 1, seed, frames=(8, 8))).cells[0]
-differ, outside, ranges = 0, 0, list(combinations(range(9), 2))
-for start, stop in ranges:
-    one, both = (target_cells((Frames(start, stop),), eight, groups=policy) for policy in ("any", "all"))
-    differ += bool((one != both).any())
-    outside += bool(((eight.frames[both] < start) | (eight.frames[both] > stop)).any())
-print(f"{len(ranges)} ranges: other targets in {differ}; with all, frames outside in {outside}")
+eight = load_samples("clips", "evaluation", 1, seed, frames=(8, 8))
+cells = encode(loaded, eight).cells[0]
+differ, outside = 0, 0
+for start, stop in combinations(range(9), 2):
+    either = target_cells((Frames(start, stop),), cells, groups="any")
+    fully = target_cells((Frames(start, stop),), cells, groups="all")
+    first, end = cells.frames[fully].T
+    differ += bool((either != fully).any())
+    outside += bool(((first < start) | (stop < end)).any())
+print(f"of 36 ranges, {differ} differ; 'all' reaches outside in {outside}")
 
 # %% [markdown]
-# Wherever a family takes frames in pairs, ranges that begin or end in the middle of a pair differ; where every frame has its own
-# tokens, none does. A range shorter than a pair, or across two halves, has no group of its own, and gets the nearest one.
+# Where a family takes frames in pairs, ranges that begin or end inside a pair differ, single frames excepted: both policies take their pair. A range that
+# holds no whole pair gets the nearest one under *all*, part of which lies outside. Where every frame has its own tokens, no range differs: try `model=tiny-internvl`.
 #
 # ```{solution-end}
 # ```
@@ -425,7 +394,7 @@ print(f"{len(ranges)} ranges: other targets in {differ}; with all, frames outsid
 # :label: ex-video-between
 # ```
 #
-# Difficulty: 2/5. A colleague takes *all* tokens from the first target token to the last. How much larger is the target, and what does the best
+# Difficulty: 2/5, 15 minutes. A colleague takes *all* tokens from the first target token to the last. How much larger is the target, and what does the best
 # head's RAM become? What are the additional tokens?
 #
 # ```{exercise-end}
@@ -436,77 +405,56 @@ print(f"{len(ranges)} ranges: other targets in {differ}; with all, frames outsid
 # ```
 
 # %%
-rows = []
-for b in batches["frames"]:
-    target = b.targets()
-    filled = (target.cumsum(1) > 0) & (target.flip(1).cumsum(1).flip(1) > 0)
-    mass = mass_on(loaded, b, torch.stack([target, filled]), b.last)[..., best.layer, best.head]
-    rows.append(np.stack([*mass, *(t.sum(1).cpu().numpy() for t in (target, filled))]))
-exact_mass, filled_mass, exact_size, filled_size = np.concatenate(rows, axis=1).mean(1)
-print(
-    f"{exact_size:.1f} tokens, RAM {exact_mass:.3f}; with all between {filled_size:.1f} tokens, RAM {filled_mass:.3f}"
-)
+import torch
+
+from corehead_lib.ram import mass
+
+batch = made["frames"][0]
+target = batch.targets()
+filled = (target.cumsum(1) > 0) & (target.flip(1).cumsum(1).flip(1) > 0)
+both = mass(loaded, batch, torch.stack([target, filled]), "last")  # (2, B, L, H)
+exact, more = both.mean(1)[:, best.layer, best.head]
+sizes = [float(mask.sum(1).float().mean()) for mask in (target, filled)]
+print(f"{sizes[0]:.0f} tokens: {exact:.3f}; {sizes[1]:.0f} tokens: {more:.3f}")
 
 # %% [markdown]
-# The additional tokens are text: timestamps and markers, where a family writes them. Heads that look at markers would pass for heads that look at frames.
+# The additional tokens are text: time marks and signs, where a family writes them. Heads that look at those would pass for heads that look at frames.
 #
 # ```{solution-end}
 # ```
 #
-# ## Look for yourself
-#
-# Choose a head, or slide along the ranking from the first to the last. The frame is the {term}`target`; dark places get little attention.
-
-# %%
-explorer(loaded, [strip], scores)
-
-# %% [markdown]
 # ## Limits
 #
-# Our clips have a dozen frames at most and shapes that jump by whole cells. Real ones are sampled first, and an event between two sampled
-# frames is lost before any table is made: the table says which frames a token shows, not what was left out. Tokens of a pair
-# show two moments at once, and no policy can tell them apart. One seed and one model of each family.
+# - Our clips have a dozen frames at most, and shapes that jump by whole cells. Real ones are sampled first, and an event between two sampled
+#   frames is lost before any table is made: the table says which frames a token shows, not what was left out.
+# - Tokens of a pair show two moments at once, and no policy can tell them apart.
+# - One tiny model of each family. [](07_stability) compares seeds and sizes.
 #
 # ## Where to go from here
 #
+# - The paper's ways of counting a frame's tokens, and where they go wrong: [](13_paper_targets)
 # - One picture: [](02_targets_image); many pages: [](03_targets_document); words: [](05_targets_text)
 # - What is done with the target: [](01_ram_definition)
-# - The model's own account of its clips: {cite:t}`bai2025qwen3vl`
-# - The figures and algorithms that this chapter follows and tests: {cite:t}`sun2026core`
+# - The paper that asks for frames: {cite:t}`sun2026core`
 
-# %%
+# %% tags=["hide-input"]
 publish(
-    rows=[{"part": "ways", **row} for row in ways.to_dict("records")]
-    + [{"part": "photo", **row} for row in photo_rows]
-    + [{"part": "groups", **row} for row in groups],
-    numbers={
-        "even_any": even["any"],
-        "even_all": even["all"],
-        "best_ram_finest": ram[level].ram[best],
-        "best_lift_finest": ram[level].lift[best],
-        "best_ram_frames": policies["any"].ram[best],
-        "best_lift_frames": policies["any"].lift[best],
-        "slices_wrong_odd": sliced["odd number"]["wrong"],
-        "slices_missed_odd": sliced["odd number"]["missed"],
-        "slices_missed_even": sliced["even number"]["missed"],
-        "slices_spearman_odd": sliced["odd number"]["spearman"],
-        "slices_spearman_even": sliced["even number"]["spearman"],
-        "slices_wrong_even": sliced["even number"]["wrong"],
-        "slices_top_shared_odd": sliced["odd number"]["top_shared"],
-        "slices_top_shared_even": sliced["even number"]["top_shared"],
-        "event_frames": several,
-        "tags_missed": tag["missed"],
-        **{f"accuracy_{kind.replace(', ', '_').replace(' ', '_')}": a for kind, a in accuracy.items()},
-        "worst_spearman": worst["spearman"],
-        **{f"between_{name}": n for name, n in between.items()},
-        "example_mass_best": landed[0],
-        "example_mass_question": landed[1],
-        "example_mass_bottom": landed[2],
-    },
+    rows=[{"part": "policy", "target": name, **row} for name, row in policies.to_dict().items()]
+    + [{"part": "family", "family": name, **row} for name, row in by_family.T.to_dict().items()],
+    numbers={f"box_{name}": target.sum() for name, target in targets.items()}
+    | {f"between_{name}": number for name, number in between.items()}
+    | {f"accuracy_{name}": value for name, value in by_family["accuracy"].items()}
+    | {f"lift_{name}": value for name, value in by_family["lift"].items()}
+    | {f"even_{name}": value for name, value in by_family["even attention"].items()}
+    | {f"even_{name.split()[-1]}": value for name, value in policies.loc["even attention"].items()}
+    | {f"best_{name.split()[-1]}": value for name, value in policies.loc["best head"].items()}
+    | {f"lift_{name.split()[-1]}": value for name, value in policies.loc["its lift"].items()}
+    | {"frames_any": policies["frames, any"]["best head"], "frames_all": policies["frames, all"]["best head"]}
+    | {"cut_share": np.mean([bool(c) for c in cut]), "chance": chance(clips("box")).line}
+    | {f"example_{name}": value for name, value in landed.items()},
     inputs={
         "model": loaded.provenance,
-        **{f"other_{i}": one.provenance for i, one in enumerate(families[1:], 1)},
-        "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(detection)},
-        "photo": {"name": "grace_hopper.jpg, shipped with matplotlib", "sha256": samples_checksum([pan])},
+        **{f"other_{name}": one.provenance for name, one in families.items() if one is not loaded},
+        "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(room.samples)},
     },
 )

@@ -10,11 +10,12 @@ from PIL import Image
 
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.errors import CoreheadError
-from corehead_lib.samples import Box, Pages, Sample
+from corehead_lib.samples import Box, Frames, Pages, Sample
 from corehead_lib.worlds.documents import (
     CONTROLS,
     NEEDLES,
     Document,
+    among_others,
     ask,
     corpus,
     documents,
@@ -282,3 +283,20 @@ def test_what_cannot_be_asked_is_refused() -> None:
         load_samples("documents", "test", 3, 0)
     with pytest.raises(CoreheadError, match="Unknown task 'shape'; documents have"):
         load_samples("documents", "tuning", 3, 0, ("shape",))
+
+
+@pytest.mark.parametrize("level", ["entry", "block", "page"])
+def test_among_others_the_evidence_keeps_up_and_the_entry_stays_the_only_one(level: str) -> None:
+    rng = np.random.default_rng(0)
+    for sample in documents("evaluation", 12, 3, pages=(2, 3), level=level):
+        mixed = among_others(sample, rng, pages=2)
+        assert len(mixed.media) == len(sample.media) + 4
+        for old, new in zip(sample.media, mixed.media[2:-2], strict=True):
+            assert np.array_equal(np.asarray(old), np.asarray(new))
+        (old,), (new,) = sample.evidence, mixed.evidence
+        assert new == (
+            Pages((old.index[0] + 2,)) if isinstance(old, Pages) else replace(old, item=old.item + 2)
+        )
+        assert mixed.visible[: len(sample.visible)] == sample.visible
+    with pytest.raises(CoreheadError, match="no page"):
+        among_others(replace(sample, evidence=(Frames(0, 1),)), rng)

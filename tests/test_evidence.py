@@ -16,7 +16,7 @@ from corehead_lib.batches import Batches
 from corehead_lib.cli import main
 from corehead_lib.data import load_samples
 from corehead_lib.datasets import real
-from corehead_lib.datasets.evidence import chance, load_evidence, load_pictures, one_picture, remarks
+from corehead_lib.datasets.evidence import at_most, chance, load_evidence, load_pictures, one_picture, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
@@ -44,6 +44,24 @@ def test_a_dataset_gives_the_kind_that_is_asked_for(
     found = load_evidence(dataset, "all", 3, 0, kinds, str(tmp_path))
     assert {type(piece) for sample in found for piece in sample.evidence} == {got}
     assert all(sample.group for sample in found)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "options"),
+    [
+        ("mmdocir", {"pages": 3}),
+        ("mmdocir-layouts", {"pages": 3}),
+        ("mmlongbench-doc", {"pages": 3}),
+        ("vidstg", {"frames": 5}),
+        ("vidstg-tubes", {"frames": 5}),
+        ("refcocog", {}),
+        ("documents", {"pages": (2, 3)}),
+        ("clips", {"frames": (4, 5)}),
+        ("scenes", {}),
+    ],
+)
+def test_length_is_bounded_where_a_dataset_can(dataset: str, options: dict) -> None:
+    assert at_most(dataset, pages=3, frames=5) == options
 
 
 @pytest.mark.parametrize("kind", [Box, Pages, Frames, TextSpan])

@@ -85,6 +85,10 @@ def test_more_than_the_context_is_refused_before_and_while_encoding(family: Load
     assert found.samples == list(SAMPLES)
     assert found.tokens == [count_tokens(family, sample) for sample in SAMPLES]
     assert list(found.refused) == ["long"]
+    assert "1 refused and left out, the first: long: the prompt" in str(found)
+    assert str(fitting(short, SAMPLES)).endswith(" in all; none is refused.")
+    with pytest.raises(CoreheadError, match=r"^Not one of 1 samples can be encoded: long: the prompt"):
+        fitting(short, [long])
     message = (
         rf"^long: the prompt and its answer have [\d,]+ tokens, but the context .* has {longest:,}: use fewer"
     )

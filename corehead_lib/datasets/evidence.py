@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib import import_module
+from inspect import signature
 from typing import Any
 
 from corehead_lib.data import load_samples
@@ -38,6 +40,19 @@ def load_evidence(
         if not sample.evidence or not all(isinstance(piece, kinds) for piece in sample.evidence):
             raise CoreheadError(f"{sample.id}: {_unsuited(dataset, kinds)}")
     return found
+
+
+def at_most(dataset: str, **most: int) -> dict[str, Any]:
+    """Options of ``load_evidence`` that keep samples short, such as ``pages=8`` or ``frames=12``, where the dataset has them.
+
+    The generated datasets draw a length from what they usually have up to that number.
+    """
+    if dataset in real.SOURCES:
+        able = signature(import_module(f"corehead_lib.datasets.{real.SOURCES[dataset].module}").records)
+        return {name: number for name, number in most.items() if name in able.parameters}
+    usual = {"documents": ("pages", 2), "clips": ("frames", 4)}
+    name, least = usual.get(dataset, ("", 0))
+    return {name: (min(least, most[name]), most[name])} if name in most else {}
 
 
 def load_pictures(dataset: str, split: str, samples: int, seed: int, data_dir: str = "") -> list[Sample]:
@@ -77,7 +92,7 @@ def remarks(
     few = f" ({asked} were asked for)" if len(samples) < asked else ""
     lines = [
         f"**Note.** These are {len(samples)} samples of `{dataset}`{few}. The text around the cells was written for "
-        f"generated {usual}; numbers and figures are of this dataset."
+        f"generated {usual}; what a cell draws from `dataset` is of this one."
     ]
     groups = len({sample.group or sample.id for sample in samples})
     if groups < len(samples):

@@ -5,14 +5,14 @@ MMDocIR (arXiv 2501.08828), the whole layout block or the whole page.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from PIL import Image
 
 from corehead_lib.errors import CoreheadError
-from corehead_lib.samples import Evidence, Pages, Sample
+from corehead_lib.samples import Box, Evidence, Pages, Sample
 from corehead_lib.worlds import phrases
 from corehead_lib.worlds.layout import Stock, make_page
 from corehead_lib.worlds.pages import Entry, Page, draw_page
@@ -132,6 +132,34 @@ def ask(
         evidence = entry.block if level == "block" else entry.box
     seen = tuple(each.digit for each in document.entries)
     return Sample("", task, question, entry.digit, document.media, (evidence,), options, visible=seen)
+
+
+def among_others(sample: Sample, rng: np.random.Generator, pages: int = 2) -> Sample:
+    """Put ``pages`` pages of another document before a sample's own, and as many of a third one behind; the evidence keeps up.
+
+    No entry of the others has the name that is asked for.
+    """
+    others: list[Document] = []
+    while len(others) < 2:
+        drawn = make_document(rng, pages=(pages, pages), size=sample.media[0].size)  # type: ignore[union-attr]
+        if not any(entry.name in sample.question for entry in drawn.entries):
+            others.append(drawn)
+    before, behind = others
+    evidence: list[Evidence] = []
+    for piece in sample.evidence:
+        if isinstance(piece, Pages):
+            evidence.append(Pages(tuple(number + pages for number in piece.index)))
+        elif isinstance(piece, Box):
+            evidence.append(replace(piece, item=piece.item + pages))
+        else:
+            raise CoreheadError(f"{sample.id}: {piece} lies on no page.")
+    seen = tuple(entry.digit for other in others for entry in other.entries)
+    return replace(
+        sample,
+        media=(*before.media, *sample.media, *behind.media),
+        evidence=tuple(evidence),
+        visible=sample.visible + seen,
+    )
 
 
 def _control(document: Document, task: str, rng: np.random.Generator) -> phrases.Question:
