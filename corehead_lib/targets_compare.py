@@ -132,9 +132,7 @@ def tagged_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, torch.Tens
     return marked, _mask(marked, found), _mask(batch, [places[places < tokens] for places in plain])
 
 
-def span_targets(
-    loaded: LoadedModel, batch: Batch
-) -> tuple[Batch, torch.Tensor, torch.Tensor, torch.Tensor]:
+def span_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Needles in text: write tags around each and scan for them; or search for the needle's own tokens.
 
     Returns the tagged batch, the tokens (B, T') found between its tags, the same numbers taken in the plain prompts

@@ -260,19 +260,22 @@ from corehead_lib.heads import HeadScores
 from corehead_lib.targets_compare import attention_maps
 from corehead_lib.targets_naive import over_main
 
-figure, axes = plt.subplots(1, 3, figsize=(8, 2.5))
+mine = found[next(iter(families))]
+head = HeadScores(mine[EXACT].mass.mean(0)).ranking()[0]
+middle = np.argsort(mine[EXACT].mass[:, *head])[len(samples) // 2]
+typical = samples[middle]
+figure, axes = plt.subplots(1, 3, figsize=(8, 2.9))
 for axis, (name, one) in zip(axes, families.items(), strict=True):
-    batch = encode(one, [example])
+    batch = encode(one, [typical], max_pixels)
     exact = batch.cells[0]
     head = HeadScores(found[name][EXACT].mass.mean(0)).ranking()[0]
-    weight = attention_maps(one, batch, batch.last)[:, 0, head.layer, head.head]
-    weight = weight[exact.position]
-    landed = weight[target_cells(example.evidence, exact)].sum()
-    light = over_main(weight, exact)
-    plots.cells_over(axis, example.media[0], exact.box[exact.view == "main"], light)
-    plots.evidence(axis, example)
-    where = f"layer {head.layer}, head {head.head}"
-    axis.set_title(f"{name}, {where}:\n{landed:.2f} on the frame", fontsize=10)
+    weight = attention_maps(one, batch, batch.last)[exact.position, 0, *head]
+    landed = weight[target_cells(typical.evidence, exact)].sum()
+    light, main = over_main(weight, exact), exact.view == "main"
+    plots.cells_over(axis, typical.media[0], exact.box[main], light)
+    plots.evidence(axis, typical)
+    title = f"{name},\nlayer {head.layer}, head {head.head}:\n{landed:.2f} on the frame"
+    axis.set_title(title, fontsize=11)
 keep("fig_heads", figure)
 
 # %% [markdown]
@@ -283,7 +286,8 @@ keep("fig_heads", figure)
 # Where each family's best head looks.
 # ```
 #
-# {numref}`fig-image-heads` shows what RAM adds up, after figures 1 and 8 of {cite:t}`sun2026core`. Each panel is scaled to its own maximum; a second view's attention is
+# {numref}`fig-image-heads` shows what RAM adds up, after figures 1 and 8 of {cite:t}`sun2026core`. It is the picture on which
+# the first family's best head does as usual, its median. Each panel is scaled to its own maximum; a second view's attention is
 # laid over the cells that share its area.
 #
 # ## Exercises
@@ -303,7 +307,6 @@ keep("fig_heads", figure)
 # ```
 
 # %%
-mine = found[next(iter(families))]
 shares = pd.DataFrame({way: f.share_wrong for way, f in mine.items()})
 square = [s.media[0].width == s.media[0].height for s in samples]
 shares.drop(columns="at random").groupby(pd.Series(square, name="square")).mean().round(2)

@@ -14,7 +14,7 @@
 # **What came out.** Of {glue:text}`cases` cases (a way, a family, a kind of evidence), {glue:text}`exact_cases` give exactly the tokens of the cell table.
 # *Uniform slices* take {glue:text}`slices_alike:.0%` wrong tokens on documents whose pages have one size, and {glue:text}`slices_mixed:.0%` where
 # sizes differ (means over three tiny families).
-# *Tags* are harmless where they were written, but used on the plain prompt they are {glue:text}`plain_text:.0%` wrong in text.
+# *Tags* miss nothing of a single target where they were written; used on the plain prompt, {glue:text}`plain_text:.0%` of their tokens are wrong in text.
 #
 # ```{glue:figure} fig_paper
 # :name: fig-paper-targets
@@ -119,6 +119,7 @@ def folded_out(sample):
 # Clips have an even or an odd number of frames. Tags cannot be written into a clip, so its frames are also handed over one by one, as images.
 # Haystacks are text alone; beside the tags stands another habit, to tokenize the needle by itself and *search* for its tokens.
 
+
 # %% tags=["hide-input"]
 def of_lengths(lengths):
     """Clips of these lengths, sorted by length; evidence: frames."""
@@ -156,7 +157,8 @@ for name, one in families.items():
         found = compare(one, batches)
         rows += summary(found, top_fraction, family=name, kind=kind)
 ways = pd.DataFrame(rows)
-ways.pivot(index=["kind", "way"], columns="family", values="wrong").round(2).fillna("")
+shares = ways.set_index(["kind", "way", "family"])["wrong"]
+shares.unstack(sort=False).round(2)
 
 # %% tags=["hide-input", "remove-output"]
 marks = {
@@ -167,32 +169,35 @@ marks = {
     "tags, in the plain prompt": ("v", plots.RED),
     "search for the needle": ("x", plots.BLACK),
 }
-figure, axes = plt.subplots(1, 3, figsize=(8.5, 3.8), sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(8, 4), sharey=True, layout="none")
+figure.subplots_adjust(left=0.22, right=0.98, top=0.92, bottom=0.28, wspace=0.12)
 for axis, name in zip(axes, families, strict=True):
     mine = ways[ways["family"] == name]
     for place, (way, (marker, colour)) in enumerate(marks.items()):
         part = mine[mine["way"] == way]
         at = [list(kinds).index(kind) + 0.1 * (place - 2.5) for kind in part["kind"]]
-        axis.plot(part["wrong"], at, marker, color=colour, label=way, ms=6, clip_on=False)
-    axis.set(title=name, xlim=(-0.03, 1.03), xlabel="share of wrong tokens")
+        axis.plot(part["wrong"], at, marker, color=colour, label=way, ms=6)
+    axis.set(title=name, xlim=(-0.06, 1.06), xticks=(0, 0.5, 1))
     axis.grid(axis="y", alpha=0.3)
 axes[0].set_yticks(range(len(kinds)), list(kinds))
 axes[0].invert_yaxis()
-handles, labels = axes[0].get_legend_handles_labels()
-figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
+axes[1].set_xlabel("share of wrong tokens")
+handles, labels = axes[1].get_legend_handles_labels()
+figure.legend(handles, labels, loc="lower center", ncols=3, fontsize=9)
 keep("fig_paper", figure)
 
 # %% [markdown]
 # ## Where each holds
 #
-# **Uniform slices** are as good as the assumption that all items have as many tokens. Equal pages keep it; pages of two sizes break it, and so do odd clips in Qwen3-VL,
-# where two frames share their tokens: {glue:text}`slices_odd_wrong:.0%` wrong and {glue:text}`slices_odd_missed:.0%` missed.
+# **Uniform slices** are as good as the assumption that all items have as many tokens. Equal pages keep it in Qwen3-VL and InternVL; in LLaVA-OneVision newlines
+# slip in. Pages of two sizes break it, and so do clips in Qwen3-VL, where two frames share their tokens: {glue:text}`slices_odd_wrong:.0%` wrong and
+# {glue:text}`slices_odd_missed:.0%` missed in odd ones.
 #
 # **Cumulative offsets** exist for families with blocks. In InternVL they are exact, if the thumbnail is counted as a block; without it
 # {glue:text}`offsets_bare:.0%` of the tokens are wrong on pages of two sizes.
 #
 # **Tags** catch what stands between them, markers and newlines included, and find the first pair alone: of frames handed over one by one they
-# miss {glue:text}`tags_missed:.0%` (first family), since most events last several frames.
+# (in the tagged prompt) miss {glue:text}`tags_missed:.0%` (first family), since most events last several frames.
 #
 # **Search** misses {glue:text}`search_missed:.0%` of the needle's tokens, because its first word is one token at the start of a text and another behind a space.
 #
@@ -220,7 +225,7 @@ table[["missed", "ram_best", "spearman", "top_shared"]].round(2)
 # :label: ex-paper-equal
 # ```
 #
-# Difficulty: 1/5, five minutes. Which kinds of evidence would let *uniform slices* pass in all three families?
+# Difficulty: 1/5, five minutes. Which kinds of evidence would let *uniform slices* pass in every family?
 #
 # ```{exercise-end}
 # ```
@@ -234,7 +239,7 @@ slices = ways[ways["way"] == "uniform slices"].groupby("kind", sort=False)
 slices[["wrong", "missed"]].max().round(2)
 
 # %% [markdown]
-# Those with zeros in both columns. A test set in which all items have one size cannot tell counting from knowing.
+# Those with zeros in both columns, if there are any; with newlines about, not even items of one size are safe. A test set in which all items have one size cannot tell counting from knowing.
 #
 # ```{solution-end}
 # ```
@@ -288,8 +293,6 @@ numbers = {
     "worst_spearman": worst["spearman"],
     "tagged_spearman": mean.loc[(tags, "text"), "spearman"],
 }
-data = {
-    kind: {"name": kind, "sha256": samples_checksum(some)} for kind, some in kinds.items()
-}
+data = {kind: {"name": kind, "sha256": samples_checksum(some)} for kind, some in kinds.items()}
 models = {f"model_{i}": one.provenance for i, one in enumerate(loaded)}
 publish(rows=rows, numbers=numbers, inputs={**models, **data})
