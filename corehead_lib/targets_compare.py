@@ -16,10 +16,20 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import mass
-from corehead_lib.samples import Clip, Frames, Pages, Sample
-from corehead_lib.targets_paper import END, START, boundary_tags, cumulative_offsets, tagged, uniform_slices
+from corehead_lib.samples import Clip, Frames, Pages, Sample, TextSpan
+from corehead_lib.targets_paper import (
+    END,
+    START,
+    boundary_tags,
+    cumulative_offsets,
+    searched,
+    tagged,
+    tagged_span,
+    uniform_slices,
+)
 
 EXACT = "exact cells"
+SEARCH = "search for the needle"
 
 
 @dataclass(frozen=True)
@@ -122,6 +132,27 @@ def tagged_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, torch.Tens
     return marked, _mask(marked, found), _mask(batch, [places[places < tokens] for places in plain])
 
 
+def span_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Needles in text: write tags around each and scan for them; or search for the needle's own tokens.
+
+    Returns the tagged batch, the tokens (B, T') found between its tags, the same numbers taken in the plain prompts
+    (B, T), which nobody moves back, and the tokens (B, T) that the search finds there.
+    """
+    marked, tokenizer = encode(loaded, [tagged_span(s) for s in batch.samples]), loaded.processor.tokenizer
+    start, end = (tokenizer(tag)["input_ids"] for tag in (START, END))
+    before, after = (b.inputs["attention_mask"].argmax(1).tolist() for b in (batch, marked))  # padding
+    tagged_ids, plain_ids = (b.inputs["input_ids"].cpu().numpy() for b in (marked, batch))
+    there = [boundary_tags(ids, start, end) for ids in tagged_ids]
+    here = [at - was + now for at, was, now in zip(there, after, before, strict=True)]
+    hits = []
+    for sample, ids in zip(batch.samples, plain_ids, strict=True):
+        (span,) = (piece for piece in sample.evidence if isinstance(piece, TextSpan))
+        text = sample.context[span.start : span.stop]
+        hits.append(searched(ids, tokenizer(text, add_special_tokens=False)["input_ids"]))
+    inside = [at[at < batch.question.shape[1]] for at in here]
+    return marked, _mask(marked, there), _mask(batch, inside), _mask(batch, hits)
+
+
 def compare(
     loaded: LoadedModel, batches: Iterable[Batch], queries: Literal["question", "last"] = "last"
 ) -> dict[str, Found]:
@@ -141,6 +172,12 @@ def compare(
             parts.setdefault(name, []).append(row)
 
     for batch in batches:
+        if all(isinstance(piece, TextSpan) for sample in batch.samples for piece in sample.evidence):
+            marked, there, here, hits = span_targets(loaded, batch)
+            plain = {EXACT: batch.targets(), SEARCH: hits}
+            note(batch, {**plain, "tags, in the plain prompt": here})
+            note(marked, {"tags, in the tagged prompt": there})
+            continue
         plain = {EXACT: batch.targets(), **paper_targets(loaded, batch)}
         if any(isinstance(item, Clip) for sample in batch.samples for item in sample.media):
             note(batch, plain)

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from corehead_lib.errors import CoreheadError
-from corehead_lib.samples import MEDIA, Sample
+from corehead_lib.samples import MEDIA, Sample, TextSpan
 
 START, END = "<GT_START>", "<GT_END>"
 
@@ -22,7 +22,7 @@ def tagged(sample: Sample, items: Iterable[int], start: str = START, end: str = 
     The tagged prompt is longer: what stands behind a tag has moved, and the model reads the tags too.
     Text spans in the evidence would no longer fit, so such a sample is refused with CoreheadError.
     """
-    if any(type(piece).__name__ == "TextSpan" for piece in sample.evidence):
+    if any(isinstance(piece, TextSpan) for piece in sample.evidence):
         raise CoreheadError(f"{sample.id}: tags would move its text spans.")
     chosen, count = set(items), len(sample.media)
     if not chosen <= set(range(count)):
@@ -33,6 +33,34 @@ def tagged(sample: Sample, items: Iterable[int], start: str = START, end: str = 
         for number, piece in enumerate(pieces[:-1])
     )
     return replace(sample, context=context + pieces[-1])
+
+
+def tagged_span(sample: Sample, start: str = START, end: str = END) -> Sample:
+    """Write the tags around the one text span that is the evidence; the span moves along.
+
+    Raises CoreheadError for any other evidence.
+    """
+    if len(sample.evidence) != 1 or not isinstance(span := sample.evidence[0], TextSpan):
+        raise CoreheadError(f"{sample.id}: its evidence is not one span of text.")
+    before, inside, behind = (
+        sample.context[: span.start],
+        sample.context[span.start : span.stop],
+        sample.context[span.stop :],
+    )
+    moved = TextSpan(span.start + len(start), span.stop + len(start))
+    return replace(sample, context=before + start + inside + end + behind, evidence=(moved,))
+
+
+def searched(ids: np.ndarray, needle: Sequence[int]) -> np.ndarray:
+    """Take the first place where the needle's tokens stand; none if they do not occur.
+
+    ids: (T,) int. needle: the ids of the needle's text, tokenized by itself. Not the paper's way but a common one.
+    Assumes that the tokenizer writes a text alike wherever it stands: not where its first word is one
+    token at the start of a text and another one behind a space.
+    """
+    first = _first(ids, needle)
+    there = len(needle) > 0 and np.array_equal(ids[first : first + len(needle)], needle)
+    return np.arange(first, first + len(needle)) if there else np.arange(0)
 
 
 def boundary_tags(ids: np.ndarray, start: Sequence[int], end: Sequence[int]) -> np.ndarray:
