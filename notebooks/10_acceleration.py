@@ -27,10 +27,10 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
-datasets: str = "scenes, documents, clips, haystacks"  # where the samples come from {datasets}
+datasets: str = "scenes, documents, clips, haystacks"  # where the samples come from {datasets, quick scenes}
 data_dir: str = ""  # folder of datasets that are read from disk {folder, empty}
 detection_samples: int = 16  # of each task, to rank heads on {2..100000, quick 8}
-tuning_samples: int = 120  # of each task, to choose a plan on {2..100000, quick 80}
+tuning_samples: int = 120  # of each task, to choose a plan on {2..100000}
 samples: int = 120  # of each task, others, to test it on {2..100000, quick 16}
 seed: int = 0  # seeds samples and random heads {0..}
 top_fraction: float = 0.05  # share of heads in the comparison with other heads; fixed before looking {0<..1}

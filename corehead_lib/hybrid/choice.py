@@ -64,8 +64,7 @@ def trial(
     jobs = [(way, dataset) for way in ways for dataset in data]
     tables = []
     for way, dataset in watched(jobs, "ways", progress):
-        pieces = [_asked(loaded, ways[way], dataset, batch) for batch in data[dataset]]
-        tables.append(pd.concat(pieces, ignore_index=True).assign(way=way))
+        tables.append(_asked(loaded, ways[way], dataset, data[dataset]).assign(way=way))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -182,17 +181,19 @@ def _pieces(
     done = 0
     for dataset, batches in data.items():
         for batch in batches:
-            piece = _asked(loaded, plan.check(loaded).operator(), dataset, batch)
+            piece = _asked(loaded, plan.check(loaded).operator(), dataset, [batch])
             piece.index += done
             done += len(piece)
             yield piece
 
 
-def _asked(loaded: LoadedModel, operator: Operator | None, dataset: str, batch: Batch) -> pd.DataFrame:
+def _asked(
+    loaded: LoadedModel, operator: Operator | None, dataset: str, batches: Sequence[Batch]
+) -> pd.DataFrame:
     with operator(loaded.model) if operator else nullcontext():
-        correct = evaluate(loaded, [batch]).correct
-    groups = [sample.group or sample.id for sample in batch.samples]
-    tasks = [sample.task for sample in batch.samples]
+        correct = evaluate(loaded, batches).correct
+    samples = [sample for batch in batches for sample in batch.samples]
+    groups, tasks = [s.group or s.id for s in samples], [s.task for s in samples]
     return pd.DataFrame({"dataset": dataset, "task": tasks, "group": groups, "correct": correct})
 
 
