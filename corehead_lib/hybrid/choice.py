@@ -190,11 +190,13 @@ def _pieces(
 def _asked(
     loaded: LoadedModel, operator: Operator | None, dataset: str, batches: Sequence[Batch]
 ) -> pd.DataFrame:
+    rows: list[tuple[str, str, str, bool]] = []
     with operator(loaded.model) if operator else nullcontext():
-        correct = evaluate(loaded, batches).correct
-    samples = [sample for batch in batches for sample in batch.samples]
-    groups, tasks = [s.group or s.id for s in samples], [s.task for s in samples]
-    return pd.DataFrame({"dataset": dataset, "task": tasks, "group": groups, "correct": correct})
+        for batch in batches:  # each is made once: those of large datasets are not kept
+            correct = evaluate(loaded, [batch]).correct
+            asked = zip(batch.samples, correct.tolist(), strict=True)
+            rows += [(dataset, s.task, s.group or s.id, right) for s, right in asked]
+    return pd.DataFrame(rows, columns=["dataset", "task", "group", "correct"])
 
 
 def _at_most(lost: np.ndarray, groups: pd.Series, level: float) -> float:
