@@ -221,7 +221,7 @@ found.describe()[["count", "min", "50%", "max"]].round(2)
 # ({glue:text}`accuracy_none:.0%`): it is not the number of heads that helps.
 #
 # Two lines of chance help to read that: always the most frequent answer ({glue:text}`chance_constant:.0%`), and a random one of the answers that
-# the media show ({glue:text}`chance_option:.0%`). The controls do not reach the second: they can no longer tell what is there.
+# the media show ({glue:text}`chance_option:.0%`). The controls do not reach the second line: they can no longer tell what is there.
 
 # %% tags=["hide-input", "remove-output"]
 from corehead_lib.chance import chance
@@ -268,12 +268,12 @@ tasks.round(2)
 # %% [markdown]
 # Sums survive. The background does not: it falls from {glue:text}`background_dense:.0%` to {glue:text}`background_plan:.0%`,
 # with the plan as without any dense head, because the wide view that it needs sits in heads that RAM does not rank high.
-# Counting is no control: untouched it stands at {glue:text}`count_dense:.0%`, near the chance of {glue:text}`count_chance:.0%`.
+# Counting is no control: untouched it stands at {glue:text}`count_dense:.0%`, and chance is {glue:text}`count_chance:.0%`.
 # So a plan that keeps retrieval does not keep the model.
 #
 # ## Longer prompts
 #
-# Pages and frames that hold nothing of what is asked for push the evidence out of every window.
+# Pages and frames that hold nothing of what is asked for push the evidence out of every window. Generated documents and clips, whatever `datasets` says:
 
 # %%
 steps = {"documents": ("pages", (8, 16, 40)), "clips": ("frames", (8, 16, 32))}
@@ -287,7 +287,7 @@ grown = trial(loaded, longer, ways)
 grown.pivot_table("correct", "dataset", "way", sort=False).round(2)
 
 # %% [markdown]
-# The plan stays within {glue:text}`long_gap:.0%` of the dense model at every length, and no dense head stays near chance. With 24 questions
+# At no length does the plan lose more than {glue:text}`long_gap:.0%`, while no dense head answers {glue:text}`long_none:.0%` at best. With 24 questions
 # each, a loss below a tenth could not be told from none.
 #
 # ## A surprise: the question alone
@@ -368,7 +368,7 @@ print(f"{same} of {len(texts)} the same; planned 1 / {planned:.2f}, is 1 / {shru
 # Qwen3-VL-2B's 16 query heads on 8 KV heads of width 128, one head dense, a window of 256 and 16 sinks. Kernels take turns in one run, and the
 # fastest round counts: look at ratios, not at seconds.
 #
-# Below its *crossover*, a length that follows from window, sinks and block size, streaming costs more than it saves, and hybrid attention
+# Below its *crossover*, a length that follows from window, sinks and block size, streaming gains little or nothing, and hybrid attention
 # falls back to the dense kernel by itself.
 
 # %%
