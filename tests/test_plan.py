@@ -1,4 +1,4 @@
-"""Plans: which heads, what they save, and that the choice is the cheapest that is good enough."""
+"""Plans: which heads, and what they save."""
 
 import json
 from pathlib import Path
@@ -6,20 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import forward
 
 from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head, HeadScores
 from corehead_lib.hybrid.cache import HybridCache
-from corehead_lib.hybrid.plan import (
-    HybridPlan,
-    by_fraction,
-    by_threshold,
-    candidates,
-    cheapest,
-    tuning_accuracy,
-)
+from corehead_lib.hybrid.plan import HybridPlan, by_fraction, by_threshold
 from corehead_lib.models import Backbone, LoadedModel
 
 SHAPE = Backbone(layers=2, heads=4, kv_heads=2, head_dim=8)
@@ -100,41 +92,8 @@ def test_a_file_without_a_plan_is_refused(tmp_path: Path, text: str | None) -> N
         HybridPlan.load(tmp_path / "plan.json")
 
 
-def test_the_cheapest_plan_that_is_good_enough_is_chosen() -> None:
-    plans = candidates(SCORES, SHAPE, fractions=(0.0, 0.25, 0.5, 1.0), windows=(16, 64))
-    seen: list[HybridPlan | None] = []
-
-    def accuracy(plan: HybridPlan | None) -> float:
-        seen.append(plan)
-        return 0.8 if plan is None else 0.8 * plan.fraction + 0.002 * plan.window
-
-    chosen = cheapest(plans, accuracy, length=4096, tolerance=0.4)
-    good = [p for p in plans if accuracy(p) >= 0.6 * 0.8]
-    assert chosen.compute_gain(4096) == max(p.compute_gain(4096) for p in good)
-    assert (chosen.fraction, chosen.window) == (0.5, 64)
-    tuning = chosen.provenance["tuning"]
-    assert [row["accuracy"] for row in tuning["tried"]] == [accuracy(p) for p in seen[1:7]]
-    assert tuning["accuracy_dense"] == 0.8
-
-
-def test_no_plan_good_enough_is_an_error() -> None:
-    plans = candidates(SCORES, SHAPE, fractions=(0.0,), windows=(16,))
-    with pytest.raises(CoreheadError, match="None of 1 plans keeps 97%"):
-        cheapest(plans, lambda plan: 1.0 if plan is None else 0.9, 4096)
-    with pytest.raises(CoreheadError, match="tolerance"):
-        cheapest(plans, lambda _: 1.0, 4096, tolerance=1.5)
-
-
 def test_scores_of_another_model_are_refused(tiny: LoadedModel) -> None:
     with pytest.raises(CoreheadError, match="2 layers of 4 heads"):
         by_fraction(SCORES, tiny.backbone, 0.5, window=16)
     with pytest.raises(CoreheadError, match="The plan is for"):
         by_fraction(SCORES, SHAPE, 0.5, window=16).check(tiny)
-
-
-def test_tuning_runs_the_plan_and_leaves_the_model_alone(tiny: LoadedModel, batch: Batch) -> None:
-    before = forward(tiny, batch)
-    scores = HeadScores(np.arange(18.0).reshape(3, 6))
-    accuracy = tuning_accuracy(tiny, [batch])
-    assert accuracy(by_fraction(scores, tiny.backbone, 1, window=1)) == accuracy(None)
-    assert torch.equal(forward(tiny, batch), before)

@@ -1,17 +1,15 @@
 """Which heads stay dense, how wide the others' window is, and what that saves: a plan, chosen on a tuning split."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
-from corehead_lib.evaluate import evaluate
 from corehead_lib.heads import Head, HeadScores, how_many
 from corehead_lib.hybrid.operator import HybridAttention
 from corehead_lib.hybrid.timing import arithmetic_limit
@@ -122,53 +120,9 @@ def candidates(
     windows: Iterable[int] = WINDOWS,
     sinks: Iterable[int] = SINKS,
 ) -> list[HybridPlan]:
-    """All combinations, to choose from with ``cheapest``."""
+    """All combinations, for ``choice.choose``."""
     grid = product(fractions, windows, sinks)
     return [by_fraction(scores, backbone, fraction, window, s) for fraction, window, s in grid]
-
-
-def cheapest(
-    plans: Sequence[HybridPlan],
-    accuracy: Callable[[HybridPlan | None], float],
-    length: int,
-    tolerance: float = 0.03,
-) -> HybridPlan:
-    """Return the plan that needs the fewest pairs at ``length`` tokens of those within ``tolerance`` of dense.
-
-    accuracy: of a plan on the *tuning* split, and of the dense model for None (``tuning_accuracy`` makes one).
-    Plans are tried from the cheapest on, until one keeps at least ``1 - tolerance`` of the dense accuracy; all that
-    was tried is in its provenance. Raises CoreheadError if none does.
-    """
-    if not 0 <= tolerance < 1:
-        raise CoreheadError(
-            f"tolerance={tolerance}: use a share of the dense accuracy in [0, 1), such as 0.03."
-        )
-    goal, tried = (1 - tolerance) * (full := accuracy(None)), []
-    for plan in sorted(plans, key=lambda plan: -plan.compute_gain(length)):
-        found = accuracy(plan)
-        tried.append(
-            {"dense": len(plan.dense), "window": plan.window, "sinks": plan.sinks, "accuracy": found}
-        )
-        if found >= goal:
-            chosen = {"tolerance": tolerance, "length": length, "accuracy_dense": full, "tried": tried}
-            return replace(plan, provenance=plan.provenance | {"tuning": chosen})
-    best = max((row["accuracy"] for row in tried), default=0.0)
-    raise CoreheadError(
-        f"None of {len(plans)} plans keeps {1 - tolerance:.0%} of the dense accuracy {full:.3f} (the best has {best:.3f}): "
-        "offer larger fractions or windows."
-    )
-
-
-def tuning_accuracy(loaded: LoadedModel, batches: Sequence[Batch]) -> Callable[[HybridPlan | None], float]:
-    """Accuracy on ``batches`` under a plan, or dense for None; for ``cheapest``."""
-
-    def accuracy(plan: HybridPlan | None) -> float:
-        if plan is None:
-            return evaluate(loaded, batches, progress=False).accuracy
-        with plan.check(loaded).operator()(loaded.model):
-            return evaluate(loaded, batches, progress=False).accuracy
-
-    return accuracy
 
 
 def _plan(
