@@ -116,7 +116,9 @@ def strip(
     clip = sample.media[0] if isinstance(sample.media[0], Clip) else None
     views = list(enumerate(clip.frames if clip else sample.media))
     for axis, (number, image) in zip(axes, views, strict=True):
-        here = (cells.frames[:, 0] <= number) & (number < cells.frames[:, 1]) if clip else cells.item == number
+        here = (
+            (cells.frames[:, 0] <= number) & (number < cells.frames[:, 1]) if clip else cells.item == number
+        )
         here = here & (cells.view == "main")
         if weight is None:
             cells_over(axis, image, cells.box[here])
