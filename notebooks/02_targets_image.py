@@ -185,9 +185,9 @@ batches = encode_all(loaded[0], samples, batch_size, max_pixels=max_pixels)
 under = {}
 for overlap in ("any", "centre"):
     ram = measure_ram(loaded[0], batches, "last", overlap).ram
-    tokens = [b.targets(overlap).sum(1).float() for b in batches]
-    under[overlap] = [np.mean(np.concatenate(tokens)), ram.max()]
-pd.DataFrame(under, index=["tokens", "RAM"]).T.round(2)
+    tokens = np.concatenate([b.targets(overlap).sum(1) for b in batches])
+    under[overlap] = {"tokens": tokens.mean(), "RAM": ram.max()}
+pd.DataFrame(under).T.round(2)
 
 # %% [markdown]
 # *Centre* takes {glue:text}`tokens_centre:.1f` tokens instead of {glue:text}`tokens_any:.1f`, and the best head's RAM reads

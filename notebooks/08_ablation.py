@@ -302,7 +302,7 @@ shown.assign(counts=shown.counts.map({True: "yes", False: "no"})).round(2)
 # {glue:text}`dense_background:.2f`) stay: what is lost is retrieval, not the power to read a picture or to write an answer.
 #
 # **Counting is no control.** The tiny model stands at {glue:text}`dense_count:.2f` untouched, no better than chance, so that its row
-# says nothing; [](09_controls) has more tasks, and other ways to take a head away.
+# says nothing.
 #
 # ## How many heads does it take?
 #
@@ -555,8 +555,8 @@ summarise(by_task(asked), column="logprob").set_index("kind").round(2)
 #
 # ## Limits
 #
-# Zero is a value that a head's output never has, so zero ablation can do damage beyond removing what the head says; [](09_controls) puts
-# other values in its place.
+# Zero is a value that a head's output never has, so zero ablation can do damage beyond removing what the head says;
+# `corehead_lib.interventions` can put other values in its place.
 #
 # Tiny models, a handful of training runs, one kind of picture; and a set that breaks the model is not the only such set.
 # The models were trained with a price on looking, which makes retrieval sparse.
@@ -564,7 +564,6 @@ summarise(by_task(asked), column="logprob").set_index("kind").round(2)
 # ## Where to go from here
 #
 # - What the definition measures: [](01_ram_definition)
-# - Other tasks, other interventions, other rankings: [](09_controls)
 # - What the heads buy: [](10_acceleration)
 # - Ablations of text retrieval heads: {cite:t}`wu2024retrieval`; of visual ones: {cite:t}`sun2026core`, {cite:t}`park2026vrh`, {cite:t}`li2026mmretheads`
 

@@ -47,12 +47,18 @@ def test_results_hold_the_run_and_where_it_came_from(ok: Path) -> None:
     assert pd.DataFrame(kept["rows"]).value.tolist() == [0.0, 0.5, 1.0]
 
 
-def test_the_executed_notebook_shows_the_values_folded(ok: Path) -> None:
+def test_the_executed_notebook_shows_what_was_changed(ok: Path) -> None:
     executed = nbformat.read(ok / "01_ok.ipynb", as_version=4)
     injected = [c for c in executed.cells if "injected-parameters" in c.metadata.get("tags", [])]
     assert len(injected) == 1
-    assert "hide-input" in injected[0].metadata.tags
-    assert "it's 3 True" in executed.cells[3].outputs[0].text
+    assert "hide-input" not in injected[0].metadata.tags
+    banner = executed.cells[1]
+    assert banner.cell_type == "markdown"
+    assert "were written for the defaults" in banner.source
+    for line in injected[0].source.splitlines()[1:]:
+        name = line.split(" = ")[0]
+        assert f"`{name} = " in banner.source
+    assert "it's 3 True" in executed.cells[4].outputs[0].text
 
 
 def test_up_to_date_until_something_changes(ok: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +253,9 @@ def test_the_progress_of_loops_in_cells_is_passed_on(tmp_path: Path, monkeypatch
     assert lines[-1] == ""  # the line is cleared at the end
     assert "COREHEAD_PROGRESS" not in os.environ
     weights = runs._weights(planned, out / "06_loop.ipynb")
-    cells = nbformat.read(out / "06_loop.ipynb", as_version=4).cells
+    _title, banner, *rest = nbformat.read(out / "06_loop.ipynb", as_version=4).cells
+    assert banner.metadata.tags == [runs.BANNER]
+    cells = [_title, *rest]
     assert next(weights[i] for i, cell in enumerate(cells) if "sheep" in cell.source) >= 0.4  # seconds
 
 
