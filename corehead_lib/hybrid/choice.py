@@ -92,7 +92,7 @@ def able(data: Mapping[str, Sequence[Batch]], whole: pd.DataFrame) -> list[tuple
     """
     found = []
     for (dataset, task), part in whole.groupby(["dataset", "task"], sort=False):
-        samples = [s for batch in data[dataset] for s in batch.samples if s.task == task]
+        samples = [s for batch in data[str(dataset)] for s in batch.samples if s.task == task]
         if is_control(part.correct.to_numpy(), chance(samples).line):
             found.append((str(dataset), str(task)))
     return found
@@ -132,13 +132,13 @@ def choose(
     rows: list[dict[str, Any]] = []
     for plan in watched(sorted(plans, key=lambda plan: -plan.compute_gain(length)), "plans", progress):
         worst = _worst(loaded, tuning, plan, whole, tasks, tolerance, level)
-        row = {"dense": len(plan.dense), "window": plan.window, "sinks": plan.sinks}
+        row: dict[str, Any] = {"dense": len(plan.dense), "window": plan.window, "sinks": plan.sinks}
         row |= {"pairs_gain": plan.compute_gain(length), **worst, "passed": worst["at_most"] <= tolerance}
         rows.append(row)
         if row["passed"]:
-            chosen = {"tolerance": tolerance, "level": level, "length": length, "tried": rows}
-            chosen = replace(plan, provenance=plan.provenance | {"tuning": chosen})
-            return Choice(chosen, pd.DataFrame(rows))
+            how = {"tolerance": tolerance, "level": level, "length": length, "tried": rows}
+            plan = replace(plan, provenance=plan.provenance | {"tuning": how})
+            return Choice(plan, pd.DataFrame(rows))
     return Choice(None, pd.DataFrame(rows))
 
 
