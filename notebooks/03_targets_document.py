@@ -28,17 +28,29 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
-dataset: str = "documents"  # any with pages or boxes, see the page on data {dataset}
+dataset: str = (
+    "documents"  # any with pages or boxes, see the page on data {dataset}
+)
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
-detection_samples: int = 60  # samples that RAM is averaged over {2..100000, quick 24}
-pages: int = 8  # pages of one of its documents that are shown, at most {1..100000}
-max_pixels: int = 0  # shrink larger pages to so many pixels; 0: as they are {0..}
-samples: int = 12  # documents of each length, and of each comparison {2..100000, quick 6}
+detection_samples: int = (
+    60  # samples that RAM is averaged over {2..100000, quick 24}
+)
+pages: int = (
+    8  # pages of one of its documents that are shown, at most {1..100000}
+)
+max_pixels: int = (
+    0  # shrink larger pages to so many pixels; 0: as they are {0..}
+)
+samples: int = (
+    12  # documents of each length, and of each comparison {2..100000, quick 6}
+)
 batch_size: int = 12  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -46,8 +58,6 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
-
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.datasets.evidence import at_most, load_evidence, remarks
@@ -57,6 +67,7 @@ from corehead_lib.models import load_model
 from corehead_lib.ram import measure_ram
 from corehead_lib.results import keep, publish
 from corehead_lib.samples import Box, Pages
+from IPython.display import Markdown
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
@@ -151,6 +162,7 @@ pd.DataFrame(
 # The same questions three times, with evidence of each level. A head that spreads its attention evenly over all visual tokens scores the *share* of them that
 # is target. {term}`Lift` divides by that, sample by sample: 1 is what such a head gets.
 
+
 # %%
 def at(level):
     """RAM on generated documents of 2 to 8 pages, with evidence of a level."""
@@ -162,30 +174,47 @@ def at(level):
 
 ram = {level: at(level) for level in LEVELS}
 
+
 # %%
 def row(scored):
     same = {*HeadScores(scored.ram).top(top_fraction)} & {*core}
+    ram, lift = scored.ram, scored.lift
     return {
         "even attention": scored.share.mean(),
-        "best head, RAM": scored.ram[best], "best head, lift": scored.lift[best],
-        "median, RAM": np.median(scored.ram), "median, lift": np.median(scored.lift),
+        "best head, RAM": ram[best], "best head, lift": lift[best],
+        "median, RAM": np.median(ram), "median, lift": np.median(lift),
         "top heads kept": len(same) / len(core),
     }  # fmt: skip
 
 
+# %%
 levels = pd.DataFrame({level: row(scored) for level, scored in ram.items()})
 levels.round(3)
 
 # %% tags=["hide-input", "remove-output"]
 figure, panels = plt.subplots(1, 2, figsize=(7.2, 3.6))
 spread = np.random.default_rng(0).uniform(-0.25, 0.25, scores.score.shape)
-first = np.isin(np.arange(spread.size), [h.layer * spread.shape[1] + h.head for h in core])
+first = np.isin(
+    np.arange(spread.size), [h.layer * spread.shape[1] + h.head for h in core]
+)
 for place, scored in enumerate(ram.values()):
-    for axis, value, even in zip(panels, (scored.ram, scored.lift), (scored.share.mean(), 1), strict=True):
+    for axis, value, even in zip(
+        panels, (scored.ram, scored.lift), (scored.share.mean(), 1), strict=True
+    ):
         for some, colour in ((~first, plots.SKY), (first, plots.RED)):
-            axis.plot(place + spread.ravel()[some], value.ravel()[some], "o", color=colour, ms=4)
-        axis.hlines(even, place - 0.4, place + 0.4, color=plots.BLACK, ls="--", lw=1.5)
-panels[0].set(title="RAM: even attention climbs", ylabel="RAM", ylim=(-0.03, 1.03))
+            axis.plot(
+                place + spread.ravel()[some],
+                value.ravel()[some],
+                "o",
+                color=colour,
+                ms=4,
+            )
+        axis.hlines(
+            even, place - 0.4, place + 0.4, color=plots.BLACK, ls="--", lw=1.5
+        )
+panels[0].set(
+    title="RAM: even attention climbs", ylabel="RAM", ylim=(-0.03, 1.03)
+)
 panels[1].set(title="Lift: it stays at 1", ylabel="lift", yscale="symlog")
 for axis in panels:
     axis.set_xticks(range(3), LEVELS)
@@ -272,6 +301,7 @@ pd.DataFrame(answers, index=["accuracy", "chance"]).round(2)
 #
 # Even attention falls like one over the number of pages. Do the heads, ranked on documents of a few pages?
 
+
 # %%
 def of_length(number):
     """Attention and answers in documents of so many pages."""
@@ -306,8 +336,20 @@ drawn = {
     "lowest head": (plots.SKY, "-"),
 }
 for name, (colour, style) in drawn.items():
-    axis.plot(lengths.index, lengths[name], style, marker="o", color=colour, label=name)
-axis.set(xscale="log", xlabel="pages", ylabel="accuracy, or RAM on the entry", ylim=(-0.03, 1.05))
+    axis.plot(
+        lengths.index,
+        lengths[name],
+        style,
+        marker="o",
+        color=colour,
+        label=name,
+    )
+axis.set(
+    xscale="log",
+    xlabel="pages",
+    ylabel="accuracy, or RAM on the entry",
+    ylim=(-0.03, 1.05),
+)
 axis.set_xticks(LENGTHS, map(str, LENGTHS))
 axis.minorticks_off()
 axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
@@ -344,8 +386,17 @@ landed = {name: look[inside][:, *h].sum() for name, h in followed.items()}
 figure, axes = plt.subplots(3, 4, figsize=(7, 5.7))
 for line, (name, head) in zip(axes, followed.items(), strict=True):
     weight = look[:, head.layer, head.head]
-    plots.strip(line, four, alone.cells[0], weight=weight, top=look[:, best.layer, best.head].max())
-    line[0].set_ylabel(f"{name}: L{head.layer} H{head.head}\n{landed[name]:.2f} on it", fontsize=10)
+    plots.strip(
+        line,
+        four,
+        alone.cells[0],
+        weight=weight,
+        top=look[:, best.layer, best.head].max(),
+    )
+    line[0].set_ylabel(
+        f"{name}: L{head.layer} H{head.head}\n{landed[name]:.2f} on it",
+        fontsize=10,
+    )
 for number, axis in enumerate(axes[0]):
     axis.set_title(f"page {number + 1}")
 figure.suptitle(four.question)
@@ -426,7 +477,9 @@ def next_page(sample):
 
 off = [next_page(sample) for sample in own]
 wrong = measure_ram(loaded, encode_all(loaded, off, batch_size), "last")
-print(f"best head {wrong.ram[best]:.3f}, even attention {wrong.share.mean():.3f}")
+print(
+    f"best head {wrong.ram[best]:.3f}, even attention {wrong.share.mean():.3f}"
+)
 
 # %% [markdown]
 # Far below even attention: {glue:text}`off_best:.3f` against {glue:text}`off_even:.2f`. A best head with a lift below 1 is a reason to look at the annotation first.
@@ -451,25 +504,68 @@ print(f"best head {wrong.ram[best]:.3f}, even attention {wrong.share.mean():.3f}
 # %% tags=["hide-input"]
 last = lengths.loc[40]
 publish(
-    rows=[{"part": "length", **row} for row in lengths.reset_index().to_dict("records")]
-    + [{"part": "level", "level": name, **row} for name, row in levels.to_dict().items()]
-    + [{"part": "area", "area": name, **row} for name, row in pd.DataFrame(areas).T.to_dict().items()],
-    numbers={f"even_{name}": scored.share.mean() for name, scored in ram.items()}
+    rows=[
+        {"part": "length", **row}
+        for row in lengths.reset_index().to_dict("records")
+    ]
+    + [
+        {"part": "level", "level": name, **row}
+        for name, row in levels.to_dict().items()
+    ]
+    + [
+        {"part": "area", "area": name, **row}
+        for name, row in pd.DataFrame(areas).T.to_dict().items()
+    ],
+    numbers={
+        f"even_{name}": scored.share.mean() for name, scored in ram.items()
+    }
     | {f"best_ram_{name}": scored.ram[best] for name, scored in ram.items()}
     | {f"best_lift_{name}": scored.lift[best] for name, scored in ram.items()}
-    | {"median_lift_entry": levels["entry"]["median, lift"], "median_ram_entry": levels["entry"]["median, RAM"]}
+    | {
+        "median_lift_entry": levels["entry"]["median, lift"],
+        "median_ram_entry": levels["entry"]["median, RAM"],
+    }
     | {"even_factor": ram["page"].share.mean() / ram["entry"].share.mean()}
-    | {"kept_page": levels["page"]["top heads kept"], "question_best": given["question"].ram[best]}
-    | {"others_best": areas["best head"]["other documents"], "core_2_pages": lengths["top heads"][2]}
-    | {"others_even": areas["even attention"]["other documents"], "ram_40_pages": last["best head"]}
-    | {"even_40_pages": last["even attention"], "accuracy_40_pages": last["accuracy"]}
-    | {"chance_40_pages": last["chance"], "off_best": wrong.ram[best], "off_even": wrong.share.mean()}
-    | {f"accuracy_{name.replace(' ', '_')}": pair[0] for name, pair in answers.items()}
-    | {f"chance_{name.replace(' ', '_')}": pair[1] for name, pair in answers.items()}
-    | {"own_best": areas["best head"]["its document"], "own_entry": areas["best head"]["entry"]}
+    | {
+        "kept_page": levels["page"]["top heads kept"],
+        "question_best": given["question"].ram[best],
+    }
+    | {
+        "others_best": areas["best head"]["other documents"],
+        "core_2_pages": lengths["top heads"][2],
+    }
+    | {
+        "others_even": areas["even attention"]["other documents"],
+        "ram_40_pages": last["best head"],
+    }
+    | {
+        "even_40_pages": last["even attention"],
+        "accuracy_40_pages": last["accuracy"],
+    }
+    | {
+        "chance_40_pages": last["chance"],
+        "off_best": wrong.ram[best],
+        "off_even": wrong.share.mean(),
+    }
+    | {
+        f"accuracy_{name.replace(' ', '_')}": pair[0]
+        for name, pair in answers.items()
+    }
+    | {
+        f"chance_{name.replace(' ', '_')}": pair[1]
+        for name, pair in answers.items()
+    }
+    | {
+        "own_best": areas["best head"]["its document"],
+        "own_entry": areas["best head"]["entry"],
+    }
     | {f"example_{name}": value for name, value in landed.items()},
     inputs={
         "model": loaded.provenance,
-        "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(room.samples)},
+        "data": {
+            "name": dataset,
+            "split": "detection",
+            "sha256": samples_checksum(room.samples),
+        },
     },
 )

@@ -28,17 +28,27 @@
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside {models, empty}
-dataset: str = "clips"  # any with frames or boxes in clips, see the page on data {dataset}
+dataset: str = (
+    "clips"  # any with frames or boxes in clips, see the page on data {dataset}
+)
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
-detection_samples: int = 60  # samples that RAM is averaged over {2..100000, quick 24}
-frames: int = 12  # frames of one of its clips that are shown, at most {1..100000}
-max_pixels: int = 0  # shrink larger frames to so many pixels; 0: as they are {0..}
+detection_samples: int = (
+    60  # samples that RAM is averaged over {2..100000, quick 24}
+)
+frames: int = (
+    12  # frames of one of its clips that are shown, at most {1..100000}
+)
+max_pixels: int = (
+    0  # shrink larger frames to so many pixels; 0: as they are {0..}
+)
 samples: int = 60  # generated clips of each comparison {2..100000, quick 12}
 batch_size: int = 12  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 import re
@@ -47,21 +57,23 @@ from itertools import combinations
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import Markdown
-
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.datasets.evidence import at_most, load_evidence, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import load_model
-from corehead_lib.ram import measure_ram
+from corehead_lib.ram import mass, measure_ram
 from corehead_lib.results import keep, publish
 from corehead_lib.samples import Box, Frames
+from IPython.display import Markdown
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
-families = [loaded, *(load_model(name, device, dtype) for name in others.split())]
+families = [
+    loaded,
+    *(load_model(name, device, dtype) for name in others.split()),
+]
 families = {one.model.config.model_type: one for one in families}
 family = loaded.model.config.model_type
 
@@ -71,16 +83,17 @@ family = loaded.model.config.model_type
 # Five frames of moving shapes. The question is about a shape that is there in some of them only. Its evidence is a box *in each
 # frame that shows it*, or those frames whole, as in VidSTG.
 
+
 # %%
 def five(level):
-    """Clips of five frames, with evidence of a level: "box" or "frames"."""
-    return load_samples(
-        "clips", "evaluation", 24, seed, frames=(5, 5), paired=False, level=level
-    )
+    """Clips of five frames; evidence: "box" or "frames"."""
+    kind = {"frames": (5, 5), "paired": False, "level": level}
+    return load_samples("clips", "evaluation", 24, seed, **kind)
 
 
 middle = (Frames(1, 4),)  # neither the first frame nor the last
-at = next(i for i, s in enumerate(five("frames")) if s.evidence == middle)
+found = [sample.evidence == middle for sample in five("frames")]
+at = found.index(True)
 boxed, ranged = five("box")[at], five("frames")[at]
 
 # %% [markdown]
@@ -101,16 +114,20 @@ def groups(cells):
     return " ".join("-".join(map(str, range(*pair))) for pair in pairs)
 
 
-pd.DataFrame(
-    [[groups(t), len(t), targets[n].sum(), whole[n].sum()] for n, t in tables.items()],
-    index=list(tables), columns=["frames of a group", "tokens", "target: box", "target: frames"],
-)  # fmt: skip
+names = ["frames of a group", "tokens", "target: box", "target: frames"]
+sizes = {n: (t.sum(), whole[n].sum()) for n, t in targets.items()}
+rows = [(groups(t), len(t), *sizes[n]) for n, t in tables.items()]
+pd.DataFrame(rows, index=list(tables), columns=names)
 
 # %% tags=["hide-input", "remove-output"]
-figure, axes = plt.subplots(len(families), 5, figsize=(6.6, 1.45 * len(families) + 0.5), squeeze=False)
+figure, axes = plt.subplots(
+    len(families), 5, figsize=(6.6, 1.45 * len(families) + 0.5), squeeze=False
+)
 for line, (name, cells) in zip(axes, tables.items(), strict=True):
     plots.strip(line, boxed, cells, taken=targets[name])
-    line[0].set_ylabel(f"{name}: {targets[name].sum()}".replace("_", "\n", 1), fontsize=9)
+    line[0].set_ylabel(
+        f"{name}: {targets[name].sum()}".replace("_", "\n", 1), fontsize=9
+    )
 for number, axis in enumerate(axes[0]):
     axis.set_title(f"frame {number}")
 figure.suptitle(boxed.question)
@@ -124,20 +141,30 @@ keep("fig_video_cells", figure)
 #
 # The prompt is more than cells. Here it is as each model reads it, every run of one sign shortened to its number.
 
+
 # %%
 def written(one, sample):
     """The prompt up to the question."""
     tokens = encode(one, [sample]).inputs["input_ids"][0]
-    text = one.processor.tokenizer.decode(tokens).split(sample.question)[0]
-    short = lambda run: f"[{len(run[0]) // len(run[1])} {run[1][1:-1].strip('|')}]"
-    return re.sub(r"(<[^<>]*>)\1+", short, text).replace("\n", " ")
+    text = one.processor.tokenizer.decode(tokens).replace("\n", " ")
+    for run, sign in re.findall(r"((<[^<>]*>)\2+)", text):
+        short = f"[{len(run) // len(sign)} {sign.strip('<|>')}]"
+        text = text.replace(run, short, 1)
+    return text.split(sample.question)[0]
 
 
+# %%
 for name, one in families.items():
     print(f"{name}: {written(one, ranged)[-250:]}\n")
 
 # %% tags=["hide-input", "remove-output"]
-figure, axes = plt.subplots(len(families), 1, figsize=(7.2, 1.1 * len(families) + 0.7), squeeze=False, sharex=True)
+figure, axes = plt.subplots(
+    len(families),
+    1,
+    figsize=(7.2, 1.1 * len(families) + 0.7),
+    squeeze=False,
+    sharex=True,
+)
 signs = {
     "text": "#DDDDDD",
     "frames": plots.SKY,
@@ -147,17 +174,24 @@ signs = {
 between = {}
 for axis, (name, one) in zip(axes[:, 0], families.items(), strict=True):
     batch, cells = encode(one, [ranged]), tables[name]
-    target, kind = batch.targets()[0].cpu().numpy(), np.zeros(batch.question.shape[1], dtype=int)
+    target, kind = (
+        batch.targets()[0].cpu().numpy(),
+        np.zeros(batch.question.shape[1], dtype=int),
+    )
     kind[cells.position] = 1
     kind[target], kind[batch.question[0].cpu().numpy()] = 2, 3
     span = np.flatnonzero(target)
     between[name] = int((~target[span[0] : span[-1]]).sum())
     for value, (sign, colour) in enumerate(signs.items()):
-        axis.bar(np.flatnonzero(kind == value), 1, width=1, color=colour, label=sign)
+        axis.bar(
+            np.flatnonzero(kind == value), 1, width=1, color=colour, label=sign
+        )
     axis.set(yticks=[])
     axis.set_title(name, fontsize=10)
 axes[-1, 0].set_xlabel("place in the sequence, tokens")
-figure.legend(*axes[0, 0].get_legend_handles_labels(), ncols=5, loc="outside lower center")
+figure.legend(
+    *axes[0, 0].get_legend_handles_labels(), ncols=5, loc="outside lower center"
+)
 keep("fig_video_sequence", figure)
 
 # %% [markdown]
@@ -213,20 +247,22 @@ pd.DataFrame(
 #
 # We ask on clips whose shapes come and go between any two frames.
 
+
 # %%
 def clips(level):
-    return load_samples(
-        "clips", "evaluation", samples, seed, paired=False, level=level
-    )
+    kind = {"paired": False, "level": level}
+    return load_samples("clips", "evaluation", samples, seed, **kind)
 
 
-events = [sample.evidence[0] for sample in clips("frames")]
-lengths = [len(sample.media[0].frames) for sample in clips("frames")]
-cut = [
-    e.start % 2 or (e.stop % 2 and e.stop < n)
-    for e, n in zip(events, lengths, strict=True)
-]
-print(f"{sum(map(bool, cut))} of {len(cut)} events begin or end inside a pair")
+def cuts(sample):
+    """Whether the event begins or ends inside a pair of frames."""
+    event, length = sample.evidence[0], len(sample.media[0].frames)
+    return bool(event.start % 2 or (event.stop % 2 and event.stop < length))
+
+
+# %%
+cut = [cuts(sample) for sample in clips("frames")]
+print(f"{sum(cut)} of {len(cut)} events begin or end inside a pair")
 
 # %%
 made = {n: encode_all(loaded, clips(n), batch_size) for n in ("box", "frames")}
@@ -254,12 +290,27 @@ for name, colour, marker in (
     ("even attention", plots.BLACK, "|"),
     ("lowest head", plots.SKY, "s"),
 ):
-    axis.plot(policies.loc[name], range(3), marker, color=colour, ms=11, mew=2, label=name)
-axis.set(yticks=range(3), ylim=(2.5, -0.5), xlim=(-0.03, 1.03), xlabel="RAM at the last prompt token")
+    axis.plot(
+        policies.loc[name],
+        range(3),
+        marker,
+        color=colour,
+        ms=11,
+        mew=2,
+        label=name,
+    )
+axis.set(
+    yticks=range(3),
+    ylim=(2.5, -0.5),
+    xlim=(-0.03, 1.03),
+    xlabel="RAM at the last prompt token",
+)
 axis.set_yticklabels(policies.columns)
 axis.grid(axis="x", alpha=0.3)
 axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-axis.set_title("The policy for half a pair moves both RAM and what chance gives")
+axis.set_title(
+    "The policy for half a pair moves both RAM and what chance gives"
+)
 keep("fig_video_policy", figure)
 
 # %% [markdown]
@@ -294,8 +345,8 @@ def ranked(one):
 # %%
 def measured(one):
     top, bottom = ranked(one)
-    made = encode_all(one, clips("box"), batch_size)
-    r, right = measure_ram(one, made, "last"), evaluate(one, made)
+    asked = encode_all(one, clips("box"), batch_size)
+    r, right = measure_ram(one, asked, "last"), evaluate(one, asked)
     return {
         "head": f"L{top.layer} H{top.head}", "RAM": r.ram[top],
         "lift": r.lift[top], "lowest head": r.ram[bottom],
@@ -303,6 +354,7 @@ def measured(one):
     }  # fmt: skip
 
 
+# %%
 by_family = pd.DataFrame(map(measured, families.values()), list(families))
 print(f"chance: {chance(clips('box')).line:.2f}")
 by_family.round(2)
@@ -319,7 +371,9 @@ by_family.round(2)
 # %%
 from corehead_lib.explorer import attention_to
 
-six = load_samples("clips", "evaluation", 3, seed, frames=(6, 6), paired=True)[0]
+six = load_samples("clips", "evaluation", 3, seed, frames=(6, 6), paired=True)[
+    0
+]
 alone = encode(loaded, [six])
 look = attention_to(loaded, alone, alone.visual[0].nonzero().flatten())
 inside = target_cells(six.evidence, alone.cells[0])
@@ -330,8 +384,17 @@ landed = {name: look[inside][:, *h].sum() for name, h in followed.items()}
 figure, axes = plt.subplots(3, 6, figsize=(7.2, 4))
 for line, (name, head) in zip(axes, followed.items(), strict=True):
     weight = look[:, head.layer, head.head]
-    plots.strip(line, six, alone.cells[0], weight=weight, top=look[:, best.layer, best.head].max())
-    line[0].set_ylabel(f"{name}: L{head.layer} H{head.head}\n{landed[name]:.2f} on it", fontsize=9)
+    plots.strip(
+        line,
+        six,
+        alone.cells[0],
+        weight=weight,
+        top=look[:, best.layer, best.head].max(),
+    )
+    line[0].set_ylabel(
+        f"{name}: L{head.layer} H{head.head}\n{landed[name]:.2f} on it",
+        fontsize=9,
+    )
 for number, axis in enumerate(axes[0]):
     axis.set_title(f"frame {number}")
 figure.suptitle(six.question)
@@ -405,14 +468,12 @@ print(f"of 36 ranges, {differ} differ; 'all' reaches outside in {outside}")
 # ```
 
 # %%
-import torch
-
-from corehead_lib.ram import mass
-
 batch = made["frames"][0]
 target = batch.targets()
 filled = (target.cumsum(1) > 0) & (target.flip(1).cumsum(1).flip(1) > 0)
-both = mass(loaded, batch, torch.stack([target, filled]), "last")  # (2, B, L, H)
+both = mass(
+    loaded, batch, torch.stack([target, filled]), "last"
+)  # (2, B, L, H)
 exact, more = both.mean(1)[:, best.layer, best.head]
 sizes = [float(mask.sum(1).float().mean()) for mask in (target, filled)]
 print(f"{sizes[0]:.0f} tokens: {exact:.3f}; {sizes[1]:.0f} tokens: {more:.3f}")
@@ -439,22 +500,57 @@ print(f"{sizes[0]:.0f} tokens: {exact:.3f}; {sizes[1]:.0f} tokens: {more:.3f}")
 
 # %% tags=["hide-input"]
 publish(
-    rows=[{"part": "policy", "target": name, **row} for name, row in policies.to_dict().items()]
-    + [{"part": "family", "family": name, **row} for name, row in by_family.T.to_dict().items()],
+    rows=[
+        {"part": "policy", "target": name, **row}
+        for name, row in policies.to_dict().items()
+    ]
+    + [
+        {"part": "family", "family": name, **row}
+        for name, row in by_family.T.to_dict().items()
+    ],
     numbers={f"box_{name}": target.sum() for name, target in targets.items()}
     | {f"between_{name}": number for name, number in between.items()}
-    | {f"accuracy_{name}": value for name, value in by_family["accuracy"].items()}
+    | {
+        f"accuracy_{name}": value
+        for name, value in by_family["accuracy"].items()
+    }
     | {f"lift_{name}": value for name, value in by_family["lift"].items()}
-    | {f"even_{name}": value for name, value in by_family["even attention"].items()}
-    | {f"even_{name.split()[-1]}": value for name, value in policies.loc["even attention"].items()}
-    | {f"best_{name.split()[-1]}": value for name, value in policies.loc["best head"].items()}
-    | {f"lift_{name.split()[-1]}": value for name, value in policies.loc["its lift"].items()}
-    | {"frames_any": policies["frames, any"]["best head"], "frames_all": policies["frames, all"]["best head"]}
-    | {"cut_share": np.mean([bool(c) for c in cut]), "chance": chance(clips("box")).line}
+    | {
+        f"even_{name}": value
+        for name, value in by_family["even attention"].items()
+    }
+    | {
+        f"even_{name.split()[-1]}": value
+        for name, value in policies.loc["even attention"].items()
+    }
+    | {
+        f"best_{name.split()[-1]}": value
+        for name, value in policies.loc["best head"].items()
+    }
+    | {
+        f"lift_{name.split()[-1]}": value
+        for name, value in policies.loc["its lift"].items()
+    }
+    | {
+        "frames_any": policies["frames, any"]["best head"],
+        "frames_all": policies["frames, all"]["best head"],
+    }
+    | {
+        "cut_share": np.mean(cut),
+        "chance": chance(clips("box")).line,
+    }
     | {f"example_{name}": value for name, value in landed.items()},
     inputs={
         "model": loaded.provenance,
-        **{f"other_{name}": one.provenance for name, one in families.items() if one is not loaded},
-        "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(room.samples)},
+        **{
+            f"other_{name}": one.provenance
+            for name, one in families.items()
+            if one is not loaded
+        },
+        "data": {
+            "name": dataset,
+            "split": "detection",
+            "sha256": samples_checksum(room.samples),
+        },
     },
 )
