@@ -27,13 +27,19 @@
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 dataset: str = "scenes"  # any with boxes, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
-detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
+detection_samples: int = (
+    96  # samples that RAM is averaged over {2..100000, quick 24}
+)
 batch_size: int = 16  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
-cost_tokens: int = 2048  # prompt length at which costs are compared {64..65536, quick 256}
+cost_tokens: int = (
+    2048  # prompt length at which costs are compared {64..65536, quick 256}
+)
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -177,21 +183,32 @@ place = np.arange(len(by_row))
 axis.barh(place, by_row, color=[plots.BLUE] * (len(by_row) - 1) + [plots.RED])
 axis.set_yticks(place, by_row.index)
 axis.invert_yaxis()
-axis.set(xlim=(0, 1), xlabel="attention mass on the target", title="Only the last token looks")
+axis.set(
+    xlim=(0, 1),
+    xlabel="attention mass on the target",
+    title="Only the last token looks",
+)
 keep("fig_rows", figure)
 
 # %% tags=["hide-input", "remove-output"]
 from textwrap import fill
 
 shown = full[layer, head][:, batch.visual[0]]  # (queries, cells)
-light = {"at the last token": batch.last[0], "at the question's tokens": batch.question[0]}
+light = {
+    "at the last token": batch.last[0],
+    "at the question's tokens": batch.question[0],
+}
 figure, axes = plt.subplots(1, 3, figsize=(6.5, 2.6))
 plots.picture(axes[0], example.media[0])
 axes[0].set_title("the evidence")
 for axis, (name, rows) in zip(axes[1:], light.items(), strict=True):
     cell = shown[rows].mean(0).cpu().numpy()
-    plots.cells_over(axis, example.media[0], batch.cells[0].box, cell, top=float(shown.max()))
-    axis.set_title(f"{name}\nRAM {on_target[layer, head, rows].mean():.2f}", fontsize=9)
+    plots.cells_over(
+        axis, example.media[0], batch.cells[0].box, cell, top=float(shown.max())
+    )
+    axis.set_title(
+        f"{name}\nRAM {on_target[layer, head, rows].mean():.2f}", fontsize=9
+    )
 for axis in axes:
     plots.evidence(axis, example)
 figure.suptitle(fill(f"{example.question} ({example.answer})", 60), fontsize=11)
@@ -225,16 +242,29 @@ pd.DataFrame(by_head).agg(["max", "median"]).astype(float).round(4)
 
 # %% tags=["hide-input", "remove-output"]
 even = np.mean(
-    np.concatenate([(b.targets().sum(1) / b.inputs["attention_mask"].sum(1)).cpu().numpy() for b in batches])
+    np.concatenate(
+        [
+            (b.targets().sum(1) / b.inputs["attention_mask"].sum(1))
+            .cpu()
+            .numpy()
+            for b in batches
+        ]
+    )
 )
 figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.8), sharey=True)
-for axis, rows, name in zip(axes, QUERIES, ("question: none", "last token: a few"), strict=False):
+for axis, rows, name in zip(
+    axes, QUERIES, ("question: none", "last token: a few"), strict=False
+):
     values = np.sort(views[rows].ram.ravel())[::-1]
     axis.bar(np.arange(values.size), values, width=1.0, color=plots.BLUE)
-    axis.bar(np.arange(len(core)), values[: len(core)], width=1.0, color=plots.RED)
+    axis.bar(
+        np.arange(len(core)), values[: len(core)], width=1.0, color=plots.RED
+    )
     axis.axhline(even, color="black", ls="--", lw=1)
     axis.set(xlabel="head, by rank", title=name)
-axes[0].text(values.size, even, "even attention ", ha="right", va="bottom", fontsize=9)
+axes[0].text(
+    values.size, even, "even attention ", ha="right", va="bottom", fontsize=9
+)
 axes[0].set_ylabel("RAM")
 keep("fig_sorted", figure)
 
@@ -372,7 +402,11 @@ for name, view in (("as drawn", views["last"]), ("widened", wide)):
 shape = loaded.backbone
 publish(
     rows=[
-        {"layer": layer, "head": head, "selectivity": views["last"].selectivity[layer, head]}
+        {
+            "layer": layer,
+            "head": head,
+            "selectivity": views["last"].selectivity[layer, head],
+        }
         | {f"ram_{rows}": view.ram[layer, head] for rows, view in views.items()}
         for layer, head in np.ndindex(found[1].shape)
     ],
@@ -382,15 +416,25 @@ publish(
         "detection_samples": len(samples),
         "cost_tokens": cost_tokens,
         **{f"best_{rows}": view.ram.max() for rows, view in views.items()},
-        **{f"above_{rows}": int((view.ram > even).sum()) for rows, view in views.items()},
+        **{
+            f"above_{rows}": int((view.ram > even).sum())
+            for rows, view in views.items()
+        },
         "even": even,
         "core_own": own,
         "core_other": other,
         "ratio": costs["times plain"]["operator"],
-        "eager_gigabytes": 4e-9 * shape.layers * shape.heads * int(costs["length"]["plain"]) ** 2,
+        "eager_gigabytes": 4e-9
+        * shape.layers
+        * shape.heads
+        * int(costs["length"]["plain"]) ** 2,
     },
     inputs={
         "model": loaded.provenance,
-        "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(samples)},
+        "data": {
+            "name": dataset,
+            "split": "detection",
+            "sha256": samples_checksum(samples),
+        },
     },
 )

@@ -29,13 +29,19 @@ model: str = "tiny-qwen3-vl"  # the model to look into {model}
 others: str = "tiny-internvl tiny-llava-onevision"  # two more families to set beside it {models}
 dataset: str = "scenes"  # any with boxes, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
-max_pixels: int = 0  # most pixels of a picture; 0: as the processor has it {0..}
-detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
+max_pixels: int = (
+    0  # most pixels of a picture; 0: as the processor has it {0..}
+)
+detection_samples: int = (
+    96  # samples that RAM is averaged over {2..100000, quick 24}
+)
 batch_size: int = 16  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -180,8 +186,8 @@ under = {}
 for overlap in ("any", "centre"):
     ram = measure_ram(loaded[0], batches, "last", overlap).ram
     tokens = [b.targets(overlap).sum(1).float() for b in batches]
-    under[overlap] = {"tokens": np.mean(np.concatenate(tokens)), "RAM": ram.max()}
-pd.DataFrame(under).T.round(2)
+    under[overlap] = [np.mean(np.concatenate(tokens)), ram.max()]
+pd.DataFrame(under, index=["tokens", "RAM"]).T.round(2)
 
 # %% [markdown]
 # *Centre* takes {glue:text}`tokens_centre:.1f` tokens instead of {glue:text}`tokens_any:.1f`, and the best head's RAM reads
@@ -219,7 +225,9 @@ for axis, (name, one) in zip(axes, families.items(), strict=True):
     for place in exact.box[main & guess]:
         plots.outline(axis, place, plots.BLUE)
     plots.evidence(axis, example)
-    axis.set_title(f"{name}:\n{right.sum()} of {len(exact)} tokens", fontsize=12)
+    axis.set_title(
+        f"{name}:\n{right.sum()} of {len(exact)} tokens", fontsize=12
+    )
 keep("fig_families", figure)
 
 # %% [markdown]
@@ -309,7 +317,9 @@ keep("fig_heads", figure)
 # %%
 shares = pd.DataFrame({way: f.share_wrong for way, f in mine.items()})
 square = [s.media[0].width == s.media[0].height for s in samples]
-shares.drop(columns="at random").groupby(pd.Series(square, name="square")).mean().round(2)
+shares.drop(columns="at random").groupby(
+    pd.Series(square, name="square")
+).mean().round(2)
 
 # %% [markdown]
 # On a square picture the swapped grid *is* the right grid. Test geometry on pictures that are not square, whose sides are no
@@ -334,8 +344,8 @@ shares.drop(columns="at random").groupby(pd.Series(square, name="square")).mean(
 # %%
 corner = np.arange(32)
 for side in (6, 12, 24):
-    along = (corner <= 16) & (16 < corner + side)  # the next centre is at 48
-    along |= (corner <= 48) & (48 < corner + side)
+    along = (corner <= 16) & (corner + side > 16)  # the next centre is at 48
+    along |= (corner <= 48) & (corner + side > 48)
     print(f"{side} pixels: lost in {1 - along.mean() ** 2:.0%} of the places")
 
 # %% [markdown]
@@ -368,17 +378,36 @@ explorer(loaded[0], samples[:4], HeadScores(mine[EXACT].mass.mean(0)))
 # - All heads at once: [](06_head_ranking); how far to trust a picture of attention: {cite:t}`jain2019attention`
 
 # %% tags=["hide-input"]
-short = {EXACT: "", "one grid": "_grid", "resize forgotten": "_resize", "at random": "_random"}
+short = {
+    EXACT: "",
+    "one grid": "_grid",
+    "resize forgotten": "_resize",
+    "at random": "_random",
+}
 numbers = {}
-for place, name, count in zip(("first", "second", "third"), families, counts, strict=False):
+for place, name, count in zip(
+    ("first", "second", "third"), families, counts, strict=False
+):
     numbers |= {f"{place}_target": count[0], f"{place}_tokens": count[1]}
     for way, end in short.items():
         row = ways.loc[(way, name)]
-        numbers |= {f"{place}_ram{end}": row["ram_best"], f"{place}_wrong{end}": row["wrong"]}
-    numbers[f"{place}_spearman_random"] = ways.loc[("at random", name), "spearman"]
+        numbers |= {
+            f"{place}_ram{end}": row["ram_best"],
+            f"{place}_wrong{end}": row["wrong"],
+        }
+    numbers[f"{place}_spearman_random"] = ways.loc[
+        ("at random", name), "spearman"
+    ]
     numbers[f"{place}_right_random"] = 1 - numbers[f"{place}_wrong_random"]
 for overlap, row in under.items():
-    numbers |= {f"tokens_{overlap}": row["tokens"], f"ram_{overlap}": row["RAM"]}
-data = {"name": dataset, "split": "detection", "sha256": samples_checksum(samples)}
+    numbers |= {
+        f"tokens_{overlap}": row["tokens"],
+        f"ram_{overlap}": row["RAM"],
+    }
+data = {
+    "name": dataset,
+    "split": "detection",
+    "sha256": samples_checksum(samples),
+}
 models = {f"model_{i}": one.provenance for i, one in enumerate(loaded)}
 publish(rows=rows, numbers=numbers, inputs={**models, "data": data})

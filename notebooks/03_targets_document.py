@@ -58,6 +58,8 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
+
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.datasets.evidence import at_most, load_evidence, remarks
@@ -67,7 +69,6 @@ from corehead_lib.models import load_model
 from corehead_lib.ram import measure_ram
 from corehead_lib.results import keep, publish
 from corehead_lib.samples import Box, Pages
-from IPython.display import Markdown
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
@@ -178,13 +179,14 @@ ram = {level: at(level) for level in LEVELS}
 # %%
 def row(scored):
     same = {*HeadScores(scored.ram).top(top_fraction)} & {*core}
-    ram, lift = scored.ram, scored.lift
     return {
         "even attention": scored.share.mean(),
-        "best head, RAM": ram[best], "best head, lift": lift[best],
-        "median, RAM": np.median(ram), "median, lift": np.median(lift),
+        "best head, RAM": scored.ram[best],
+        "best head, lift": scored.lift[best],
+        "median, RAM": np.median(scored.ram),
+        "median, lift": np.median(scored.lift),
         "top heads kept": len(same) / len(core),
-    }  # fmt: skip
+    }
 
 
 # %%

@@ -57,17 +57,17 @@ from itertools import combinations
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
+from IPython.display import Markdown
+
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.datasets.evidence import at_most, load_evidence, remarks
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import load_model
-from corehead_lib.ram import mass, measure_ram
+from corehead_lib.ram import measure_ram
 from corehead_lib.results import keep, publish
 from corehead_lib.samples import Box, Frames
-from IPython.display import Markdown
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
@@ -87,14 +87,13 @@ family = loaded.model.config.model_type
 
 # %%
 def five(level):
-    """Clips of five frames; evidence: "box" or "frames"."""
-    kind = {"frames": (5, 5), "paired": False, "level": level}
-    return load_samples("clips", "evaluation", 24, seed, **kind)
+    """Clips of five frames, with evidence of a level: "box" or "frames"."""
+    how = {"frames": (5, 5), "paired": False, "level": level}
+    return load_samples("clips", "evaluation", 24, seed, **how)
 
 
 middle = (Frames(1, 4),)  # neither the first frame nor the last
-found = [sample.evidence == middle for sample in five("frames")]
-at = found.index(True)
+at = next(i for i, s in enumerate(five("frames")) if s.evidence == middle)
 boxed, ranged = five("box")[at], five("frames")[at]
 
 # %% [markdown]
@@ -115,10 +114,10 @@ def groups(cells):
     return " ".join("-".join(map(str, range(*pair))) for pair in pairs)
 
 
+count = {n: [targets[n].sum(), whole[n].sum()] for n in tables}
+rows = {n: [groups(t), len(t), *count[n]] for n, t in tables.items()}
 names = ["frames of a group", "tokens", "target: box", "target: frames"]
-sizes = {n: (t.sum(), whole[n].sum()) for n, t in targets.items()}
-rows = [(groups(t), len(t), *sizes[n]) for n, t in tables.items()]
-pd.DataFrame(rows, index=list(tables), columns=names)
+pd.DataFrame(rows, index=names).T
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(
@@ -147,14 +146,14 @@ keep("fig_video_cells", figure)
 def written(one, sample):
     """The prompt up to the question."""
     tokens = encode(one, [sample]).inputs["input_ids"][0]
-    text = one.processor.tokenizer.decode(tokens).replace("\n", " ")
-    for run, sign in re.findall(r"((<[^<>]*>)\2+)", text):
-        short = f"[{len(run) // len(sign)} {sign.strip('<|>')}]"
-        text = text.replace(run, short, 1)
-    return text.split(sample.question)[0]
+    text = one.processor.tokenizer.decode(tokens).split(sample.question)[0]
+
+    def short(run):
+        return f"[{len(run[0]) // len(run[1])} {run[1][1:-1].strip('|')}]"
+
+    return re.sub(r"(<[^<>]*>)\1+", short, text).replace("\n", " ")
 
 
-# %%
 for name, one in families.items():
     print(f"{name}: {written(one, ranged)[-250:]}\n")
 
@@ -251,19 +250,17 @@ pd.DataFrame(
 
 # %%
 def clips(level):
-    kind = {"paired": False, "level": level}
-    return load_samples("clips", "evaluation", samples, seed, **kind)
+    how = {"paired": False, "level": level}
+    return load_samples("clips", "evaluation", samples, seed, **how)
 
 
-def cuts(sample):
-    """Whether the event begins or ends inside a pair of frames."""
-    event, length = sample.evidence[0], len(sample.media[0].frames)
-    return bool(event.start % 2 or (event.stop % 2 and event.stop < length))
-
-
-# %%
-cut = [cuts(sample) for sample in clips("frames")]
-print(f"{sum(cut)} of {len(cut)} events begin or end inside a pair")
+events = [sample.evidence[0] for sample in clips("frames")]
+lengths = [len(sample.media[0].frames) for sample in clips("frames")]
+start, stop = (
+    np.array([getattr(e, k) for e in events]) for k in ("start", "stop")
+)
+cut = (start % 2 == 1) | ((stop % 2 == 1) & (stop < np.array(lengths)))
+print(f"{cut.sum()} of {len(cut)} events begin or end inside a pair")
 
 # %%
 made = {n: encode_all(loaded, clips(n), batch_size) for n in ("box", "frames")}
@@ -346,13 +343,14 @@ def ranked(one):
 # %%
 def measured(one):
     top, bottom = ranked(one)
-    asked = encode_all(one, clips("box"), batch_size)
-    r, right = measure_ram(one, asked, "last"), evaluate(one, asked)
-    return {
-        "head": f"L{top.layer} H{top.head}", "RAM": r.ram[top],
-        "lift": r.lift[top], "lowest head": r.ram[bottom],
-        "even attention": r.share.mean(), "accuracy": right.accuracy,
-    }  # fmt: skip
+    made = encode_all(one, clips("box"), batch_size)
+    r, right = measure_ram(one, made, "last"), evaluate(one, made)
+    found = {"head": f"L{top.layer} H{top.head}", "RAM": r.ram[top]}
+    found |= {"lift": r.lift[top], "lowest head": r.ram[bottom]}
+    return found | {
+        "even attention": r.share.mean(),
+        "accuracy": right.accuracy,
+    }
 
 
 # %%
@@ -469,12 +467,15 @@ print(f"of 36 ranges, {differ} differ; 'all' reaches outside in {outside}")
 # ```
 
 # %%
+import torch
+
+from corehead_lib.ram import mass
+
 batch = made["frames"][0]
 target = batch.targets()
 filled = (target.cumsum(1) > 0) & (target.flip(1).cumsum(1).flip(1) > 0)
-both = mass(
-    loaded, batch, torch.stack([target, filled]), "last"
-)  # (2, B, L, H)
+masks = torch.stack([target, filled])
+both = mass(loaded, batch, masks, "last")  # (2, B, L, H)
 exact, more = both.mean(1)[:, best.layer, best.head]
 sizes = [float(mask.sum(1).float().mean()) for mask in (target, filled)]
 print(f"{sizes[0]:.0f} tokens: {exact:.3f}; {sizes[1]:.0f} tokens: {more:.3f}")
@@ -537,7 +538,7 @@ publish(
         "frames_all": policies["frames, all"]["best head"],
     }
     | {
-        "cut_share": np.mean(cut),
+        "cut_share": np.mean([bool(c) for c in cut]),
         "chance": chance(clips("box")).line,
     }
     | {f"example_{name}": value for name, value in landed.items()},

@@ -26,16 +26,22 @@
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 others: str = "tiny-qwen3-vl-seed1 tiny-qwen3-vl-seed2 tiny-internvl tiny-llava-onevision"  # to set beside {models, empty, quick tiny-qwen3-vl-seed1}
-dataset: str = "haystacks"  # any with spans of text, see the page on data {dataset}
+dataset: str = (
+    "haystacks"  # any with spans of text, see the page on data {dataset}
+)
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
-detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
+detection_samples: int = (
+    96  # samples that RAM is averaged over {2..100000, quick 24}
+)
 samples: int = 60  # samples on which accuracy is measured {2..100000, quick 12}
 draws: int = 6  # random sets of heads of each kind {1..10000, quick 3}
 batch_size: int = 12  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples and the random heads {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -149,11 +155,21 @@ looks.round(2)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axis = plt.subplots(figsize=(6.5, 3.4))
-fill = (plots.SKY, plots.AMBER, plots.RED, "#F0E442", "#999999", "#E5E5E5")[-len(looks.columns) :]
+fill = (plots.SKY, plots.AMBER, plots.RED, "#F0E442", "#999999", "#E5E5E5")[
+    -len(looks.columns) :
+]
 left = np.zeros(len(looks))
 for name, colour in zip(looks.columns, fill, strict=True):
     width = looks[name].clip(0).to_numpy()
-    axis.barh(looks.index, width, left=left, color=colour, label=name, ec="white", lw=0.5)
+    axis.barh(
+        looks.index,
+        width,
+        left=left,
+        color=colour,
+        label=name,
+        ec="white",
+        lw=0.5,
+    )
     left += width
 axis.invert_yaxis()
 axis.axhline(len(looks) - 1.5, color=plots.BLACK, lw=0.8)
@@ -186,8 +202,7 @@ from corehead_lib.study import ablate
 
 asked = encode_all(loaded, evaluation, batch_size)
 sets = {
-    f"by {part}": scores.top(top_fraction)
-    for part, scores in ranked.items()
+    f"by {part}": scores.top(top_fraction) for part, scores in ranked.items()
 }
 over_question = HeadScores(found["fact"]["question"].ram)
 sets["by fact, question rows"] = over_question.top(top_fraction)
@@ -262,7 +277,10 @@ wide.loc[list(by_aim)].round(2)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.9), sharex=True, sharey=True)
-marks = {"needle": (plots.RED, "o", "top"), "bottom": (plots.BLUE, "v", "bottom")}
+marks = {
+    "needle": (plots.RED, "o", "top"),
+    "bottom": (plots.BLUE, "v", "bottom"),
+}
 marks |= {
     "layer": (plots.AMBER, "s", "same layers, and least"),
     "model": (plots.GREEN, "D", "whole model, and least"),
@@ -275,11 +293,24 @@ for axis, (task, level) in zip(axes, levels.items(), strict=True):
         axis.plot(part["median"], y, shape, color=colour, ms=6, label=label)
         axis.hlines(y, part["low"], part["median"], color=colour, lw=2)
     axis.axvline(level.line, color=plots.BLACK, lw=1, ls=":")
-    axis.set(xlim=(-0.03, 1.05), xlabel=f"accuracy on {task}", title=f"On {task}")
-axes[0].set_yticks(range(len(by_aim)), [name.removeprefix("tiny-") for name in by_aim])
+    axis.set(
+        xlim=(-0.03, 1.05), xlabel=f"accuracy on {task}", title=f"On {task}"
+    )
+axes[0].set_yticks(
+    range(len(by_aim)), [name.removeprefix("tiny-") for name in by_aim]
+)
 axes[0].invert_yaxis()
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
-figure.suptitle("The lowest heads are missed as much as the highest", fontweight="bold", fontsize=11)
+figure.legend(
+    *axes[0].get_legend_handles_labels(),
+    loc="outside lower center",
+    ncols=2,
+    fontsize=9,
+)
+figure.suptitle(
+    "The lowest heads are missed as much as the highest",
+    fontweight="bold",
+    fontsize=11,
+)
 keep("fig_controls", figure)
 
 # %% [markdown]
@@ -409,20 +440,31 @@ from corehead_lib.explorer import explorer
 explorer(loaded, [example["fact"]], ranked["fact"])
 
 # %% tags=["hide-input", "remove-output"]
-tint = {"fact": "#FFF2CC", "key": plots.SKY, "value": plots.AMBER, "separator": plots.RED}
+tint = {
+    "fact": "#FFF2CC",
+    "key": plots.SKY,
+    "value": plots.AMBER,
+    "separator": plots.RED,
+}
 inside = (batch.context[0][:, 0] < batch.context[0][:, 1]).nonzero()[0]
 shown = slice(inside[0], inside[-1] + 1)
 paint = np.full(len(words), "#FFFFFF", dtype=object)
 for part, mask in marked.items():
     paint[mask] = tint[part]
 eye = np.eye(len(words), dtype=bool)[:, None]
-every = mass(loaded, batch, batch.last.new_tensor(eye), "last")[:, 0, first.layer, first.head]
+every = mass(loaded, batch, batch.last.new_tensor(eye), "last")[
+    :, 0, first.layer, first.head
+]
 share = every / every[shown].max()
 figure, axes = plt.subplots(2, 1, figsize=(6.5, 3.3))
 plots.tiles(axes[0], words[shown], paint[shown])
-plots.tiles(axes[1], words[shown], [plt.cm.Blues(0.95 * s) for s in share[shown]])
+plots.tiles(
+    axes[1], words[shown], [plt.cm.Blues(0.95 * s) for s in share[shown]]
+)
 axes[0].set_title(f"{example['fact'].question} The needle and its parts")
-axes[1].set_title(f"Layer {first.layer}, head {first.head} looks at its full stop")
+axes[1].set_title(
+    f"Layer {first.layer}, head {first.head} looks at its full stop"
+)
 keep("fig_tokens", figure)
 
 # %% [markdown]
@@ -445,7 +487,9 @@ keep("fig_tokens", figure)
 text = long.xs("text", level="asked")["median"].unstack()
 pixels = long.xs("scenes", level="asked")["median"].unstack()
 lows = [h for of in by_aim.values() for h in of["needle"].bottom(top_fraction)]
-looking = [n for n, of in by_aim.items() if of["needle"].score.max() > 2 * even["fact"]]
+looking = [
+    n for n, of in by_aim.items() if of["needle"].score.max() > 2 * even["fact"]
+]
 numbers = {
     "top_heads": len(top),
     "needle_tokens": marked["fact"].sum(),
@@ -468,33 +512,66 @@ numbers = {
 # %% tags=["hide-input"]
 accuracy = by_target.set_index("set").accuracy
 for kind in ("layer", "model"):
-    numbers[f"{kind}_least"] = long.xs("text", level="asked")["low"].unstack()[kind].min()
+    numbers[f"{kind}_least"] = (
+        long.xs("text", level="asked")["low"].unstack()[kind].min()
+    )
 numbers |= {f"text_{k}": text.loc[loaded.name, k] for k in ("bottom", "scenes")}
-numbers |= {"text_top": text.loc[loaded.name, "needle"], "text_question": accuracy["by fact, question rows"]}
+numbers |= {
+    "text_top": text.loc[loaded.name, "needle"],
+    "text_question": accuracy["by fact, question rows"],
+}
 of_scenes = by_aim[loaded.name]["scenes"]
 numbers["shared_scenes"] = len({*top} & {*of_scenes.top(top_fraction)})
 of_layer = of_low.set_index("kind").loc["layer"]
 numbers |= {"low_median": of_layer["median"], "low_least": of_layer["low"]}
 for part in parts[1:]:
-    numbers |= {f"text_{part}": accuracy[f"by {part}"], f"best_{part}": ranked[part].score.max()}
+    numbers |= {
+        f"text_{part}": accuracy[f"by {part}"],
+        f"best_{part}": ranked[part].score.max(),
+    }
 if "separator" in parts:
     numbers["first_separator"] = look["separator"][first]
     numbers["top_separator"] = looks.loc["all of them", "separator"]
-for short, name in (("seed2", "tiny-qwen3-vl-seed2"), ("llava", "tiny-llava-onevision")):
+for short, name in (
+    ("seed2", "tiny-qwen3-vl-seed2"),
+    ("llava", "tiny-llava-onevision"),
+):
     if name in by_aim:
         numbers[f"{short}_ram"] = by_aim[name]["needle"].score.max()
-        kinds = {"top": "needle", "scenes": "scenes", "behind": "sentence behind"}
-        numbers |= {f"{short}_{key}": text.loc[name, kind] for key, kind in kinds.items()}
+        kinds = {
+            "top": "needle",
+            "scenes": "scenes",
+            "behind": "sentence behind",
+        }
+        numbers |= {
+            f"{short}_{key}": text.loc[name, kind]
+            for key, kind in kinds.items()
+        }
 
 # %% tags=["hide-input"]
 publish(
     rows=[{"part": "targets", **row} for row in by_target.to_dict("records")]
-    + [{"part": "models", **row} for row in long.drop(columns="p").reset_index().to_dict("records")],
+    + [
+        {"part": "models", **row}
+        for row in long.drop(columns="p").reset_index().to_dict("records")
+    ],
     numbers=numbers,
     inputs={
         **{one.name: one.provenance for one in models},
-        "data": {"name": dataset, "split": "detection", "sha256": samples_checksum(detection)},
-        "evaluation": {"name": dataset, "split": "evaluation", "sha256": samples_checksum(evaluation)},
-        "scenes": {"name": "scenes", "split": "evaluation", "sha256": samples_checksum(asked_scenes)},
+        "data": {
+            "name": dataset,
+            "split": "detection",
+            "sha256": samples_checksum(detection),
+        },
+        "evaluation": {
+            "name": dataset,
+            "split": "evaluation",
+            "sha256": samples_checksum(evaluation),
+        },
+        "scenes": {
+            "name": "scenes",
+            "split": "evaluation",
+            "sha256": samples_checksum(asked_scenes),
+        },
     },
 )

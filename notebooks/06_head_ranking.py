@@ -34,9 +34,13 @@ top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 queries: str = "last"  # rows that rank the heads {last, question, answer}
 models: str = ""  # to compare at the end; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
 kinds_of_evidence: str = "scenes documents clips haystacks"  # datasets for that comparison {datasets}
-samples_each: int = 24  # samples of each dataset for that comparison {2..100000, quick 8}
+samples_each: int = (
+    24  # samples of each dataset for that comparison {2..100000, quick 8}
+)
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -53,7 +57,9 @@ from corehead_lib.results import keep, publish
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
-samples = load_evidence(dataset, "detection", detection_samples, seed, data_dir=data_dir)
+samples = load_evidence(
+    dataset, "detection", detection_samples, seed, data_dir=data_dir
+)
 batches = encode_all(loaded, samples, batch_size)
 
 # %% [markdown]
@@ -78,12 +84,17 @@ scores.target.shape  # (samples, layers, heads)
 picture = scores.visual.mean(0)
 figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.2), sharey=True)
 for axis, score, name in zip(
-    axes, (scores.ram, picture), ("the evidence: one head", "the picture: the same one"), strict=True
+    axes,
+    (scores.ram, picture),
+    ("the evidence: one head", "the picture: the same one"),
+    strict=True,
 ):
     drawn = axis.imshow(score, origin="lower", vmin=0, vmax=1, aspect="auto")
     axis.set(xlabel="head", title=name, xticks=range(0, score.shape[1], 2))
 for layer, head in core:
-    square = plt.Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, ec=plots.RED, lw=2)
+    square = plt.Rectangle(
+        (head - 0.5, layer - 0.5), 1, 1, fill=False, ec=plots.RED, lw=2
+    )
     axes[0].add_patch(square)
 axes[0].set_ylabel("layer")
 figure.colorbar(drawn, ax=axes, label="attention", shrink=0.9)
@@ -164,9 +175,16 @@ lines = {
 }
 for name, (score, colour, style) in lines.items():
     cumulated = np.cumsum(np.sort(score.ravel())[::-1]) / score.sum()
-    axis.plot(np.arange(1, score.size + 1), cumulated, style, color=colour, label=name)
+    axis.plot(
+        np.arange(1, score.size + 1), cumulated, style, color=colour, label=name
+    )
 axis.axhline(0.5, color="grey", lw=1)
-axis.set(xscale="log", xlabel="best heads, by that score", ylabel="share of the score", ylim=(0, 1.03))
+axis.set(
+    xscale="log",
+    xlabel="best heads, by that score",
+    ylabel="share of the score",
+    ylim=(0, 1.03),
+)
 axis.set_xticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
 axis.legend(loc="lower right")
 axis.set_title("Looking is sparse; looking at the right place is not")
@@ -253,8 +271,17 @@ sure = [mean_interval(v, groups=groups, bounds=(0, 1)) for v in values]
 # %% tags=["hide-input", "remove-output"]
 figure, (axis, beside) = plt.subplots(1, 2, figsize=(6.4, 3.4), sharey=True)
 low, high = np.array(sure).T
-mean, rank = np.array([scores.ram[head] for head in leading]), np.arange(len(leading))
-axis.errorbar(mean, rank, xerr=np.clip([mean - low, high - mean], 0, None), fmt="o", color=plots.RED)
+mean, rank = (
+    np.array([scores.ram[head] for head in leading]),
+    np.arange(len(leading)),
+)
+axis.errorbar(
+    mean,
+    rank,
+    xerr=np.clip([mean - low, high - mean], 0, None),
+    fmt="o",
+    color=plots.RED,
+)
 axis.axvline(scores.share.mean(), color="black", ls="--", lw=1)
 axis.set(xscale="log", xlabel="RAM, with 95 % interval", ylabel="layer.head")
 axis.set_yticks(rank, [f"{layer}.{head}" for layer, head in leading])
@@ -316,21 +343,45 @@ table = pd.DataFrame(
 table.set_index(["model", "evidence"]).round(3)
 
 # %% tags=["hide-input", "remove-output"]
-figure, axes = plt.subplots(-(-len(each) // 2), 2, figsize=(6.4, 5), sharex=True, sharey=True, squeeze=False)
+figure, axes = plt.subplots(
+    -(-len(each) // 2),
+    2,
+    figsize=(6.4, 5),
+    sharex=True,
+    sharey=True,
+    squeeze=False,
+)
 control = "control: half in"
 for axis, kind in zip(axes.flat, each, strict=False):
     part = table[table["evidence"] == kind]
     y = np.arange(len(part))
     axis.hlines(y, part["half in"], part[control], color="lightgrey", lw=3)
-    axis.plot(part[control], y, "o", ms=9, mfc="white", mec="black", label="all that can be evidence")
-    axis.plot(part["half in"], y, "o", ms=5, color=plots.RED, label="the evidence (RAM)")
+    axis.plot(
+        part[control],
+        y,
+        "o",
+        ms=9,
+        mfc="white",
+        mec="black",
+        label="all that can be evidence",
+    )
+    axis.plot(
+        part["half in"],
+        y,
+        "o",
+        ms=5,
+        color=plots.RED,
+        label="the evidence (RAM)",
+    )
     axis.set(xscale="log", xlim=(0.004, 0.7), title=kind)
     axis.set_xticks([0.01, 0.03, 0.1, 0.3], ["1 %", "3 %", "10 %", "30 %"])
     axis.minorticks_off()
     axis.margins(y=0.1)
 axes[0, 0].set_yticks(y, [n.removeprefix("tiny-") for n in part["model"]])
 axes[0, 0].invert_yaxis()
-figure.supxlabel("share of heads that holds half of the attention on ...", fontsize=10)
+figure.supxlabel(
+    "share of heads that holds half of the attention on ...", fontsize=10
+)
 handles = axes[0, 0].get_legend_handles_labels()
 figure.legend(*handles, loc="outside upper center", ncols=2)
 keep("fig_zoo", figure)
@@ -512,32 +563,59 @@ numbers = {
 }
 
 # %% tags=["hide-input"]
-kind_of = table["evidence"].map(lambda k: "media" if each[k][0].media else "text")
-numbers |= {"samples_each": samples_each, "related_runs": related["model"].nunique()}
+kind_of = table["evidence"].map(
+    lambda k: "media" if each[k][0].media else "text"
+)
+numbers |= {
+    "samples_each": samples_each,
+    "related_runs": related["model"].nunique(),
+}
 for kind, row in by_rows.iterrows():
-    numbers |= {f"shared_{kind}": int(row["shared"]), f"spearman_{kind}": row["spearman"]}
-    numbers |= {f"question_{kind}": row["best, question"], f"even_{kind}": row["even"]}
+    numbers |= {
+        f"shared_{kind}": int(row["shared"]),
+        f"spearman_{kind}": row["spearman"],
+    }
+    numbers |= {
+        f"question_{kind}": row["best, question"],
+        f"even_{kind}": row["even"],
+    }
     numbers[f"half_{kind}"] = mass_concentration(seen[kind][queries].ram)
     ends = growth.loc[kind].sort_index().iloc[[0, -1]]
     for which, (share, number) in zip(
-        ("small", "large"), ends[["most_share", "most_number"]].values, strict=True
+        ("small", "large"),
+        ends[["most_share", "most_number"]].values,
+        strict=True,
     ):
         numbers |= {f"{kind}_{which}": share, f"{kind}_{which}_number": number}
 for name, part in table.groupby(kind_of):
     least, most = part["half in"].min(), part["half in"].max()
-    numbers |= {f"{name}_low": least, f"{name}_high": most, f"{name}_rows": len(part)}
-    numbers[f"{name}_equal"] = int(np.isclose(part["half in"], part[control]).sum())
+    numbers |= {
+        f"{name}_low": least,
+        f"{name}_high": most,
+        f"{name}_rows": len(part),
+    }
+    numbers[f"{name}_equal"] = int(
+        np.isclose(part["half in"], part[control]).sum()
+    )
     numbers[f"{name}_sparser"] = int((part["half in"] < part[control]).sum())
     numbers[f"{name}_weakest"] = part["best RAM"].min()
-    numbers[f"question_{name}"] = by_rows.loc[part["evidence"], "best, question"].max()
+    numbers[f"question_{name}"] = by_rows.loc[
+        part["evidence"], "best, question"
+    ].max()
 
 # %% tags=["hide-input"]
 publish(
     rows=[
         {"layer": layer, "head": head, "ram": scores.ram[layer, head]}
         | {f"ram_{rows}": views[rows].ram[layer, head] for rows in QUERIES}
-        | {"selectivity": scores.selectivity[layer, head], "lift": scores.lift[layer, head]}
-        | {"visual_mass": picture[layer, head], "membership": place[layer, head]}
+        | {
+            "selectivity": scores.selectivity[layer, head],
+            "lift": scores.lift[layer, head],
+        }
+        | {
+            "visual_mass": picture[layer, head],
+            "membership": place[layer, head],
+        }
         for layer, head in np.ndindex(scores.ram.shape)
     ],
     numbers=numbers,

@@ -28,16 +28,24 @@ model: str = "tiny-qwen3-vl"  # the model to look into {model}
 models: str = ""  # to compare it with; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
 datasets: str = "scenes documents clips haystacks"  # kinds of evidence, two at least {datasets}
 data_dir: str = ""  # folder of the one dataset on disk; empty: under $COREHEAD_DATA {folder, empty}
-detection_samples: int = 48  # samples of each dataset; two halves are compared {2..100000, quick 24}
-other_samples: int = 24  # samples of each dataset for the other models {2..100000, quick 8}
+detection_samples: int = (
+    48  # samples of each dataset; two halves are compared {2..100000, quick 24}
+)
+other_samples: int = (
+    24  # samples of each dataset for the other models {2..100000, quick 8}
+)
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 resamples: int = 300  # of the bootstrap {10..100000, quick 50}
 seed: int = 0  # seeds samples, bootstrap and shuffling {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
-trained: str = "tiny-qwen3-vl-seed1"  # a model of the zoo whose training was kept {model}
+trained: str = (
+    "tiny-qwen3-vl-seed1"  # a model of the zoo whose training was kept {model}
+)
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 from itertools import combinations
@@ -61,9 +69,14 @@ from corehead_lib.zoo.snapshots import history
 plots.use_style()
 loaded, kinds = load_model(model, device, dtype), datasets.split()
 samples = {
-    kind: load_evidence(kind, "detection", detection_samples, seed, data_dir=data_dir) for kind in kinds
+    kind: load_evidence(
+        kind, "detection", detection_samples, seed, data_dir=data_dir
+    )
+    for kind in kinds
 }
-groups = {kind: [s.group or s.id for s in part] for kind, part in samples.items()}
+groups = {
+    kind: [s.group or s.id for s in part] for kind, part in samples.items()
+}
 
 # %% [markdown]
 # Kinds of evidence and models are compared on `datasets`. Lengths, and what is said of training, use generated data, whatever `datasets` holds.
@@ -117,12 +130,22 @@ columns += [name.replace("spearman", "shared") for name in columns]
 between[columns].round(3)
 
 # %% tags=["hide-input", "remove-output"]
-figure, axes = plt.subplots(1, 2, figsize=(7.5, 0.3 * len(between) + 1.5), sharey=True)
-labels = {"spearman": "Spearman correlation", "shared": f"top heads shared, of {top}"}
+figure, axes = plt.subplots(
+    1, 2, figsize=(7.5, 0.3 * len(between) + 1.5), sharey=True
+)
+labels = {
+    "spearman": "Spearman correlation",
+    "shared": f"top heads shared, of {top}",
+}
 for axis, (name, label) in zip(axes, labels.items(), strict=True):
     y = np.arange(len(between))
-    axis.hlines(y, between[f"{name}_low"], between[f"{name}_high"], color=plots.BLUE)
-    colours = [plots.AMBER if "itself" in pair else plots.BLUE for pair in between.index]
+    axis.hlines(
+        y, between[f"{name}_low"], between[f"{name}_high"], color=plots.BLUE
+    )
+    colours = [
+        plots.AMBER if "itself" in pair else plots.BLUE
+        for pair in between.index
+    ]
     axis.scatter(between[name], y, color=colours, zorder=3)
     axis.plot(between[f"{name}_luck"], y, "|", color=plots.BLACK, ms=10)
     axis.set(xlabel=label)
@@ -228,13 +251,36 @@ told.drop(columns=[columns[2], columns[5]]).round(2) if across else None
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 4.2))
 for number, name in enumerate(names):
     score = seen[name][kinds[0]].mean(0)
-    style = {"color": f"C{number % 7}", "ls": "-" if number < 7 else "--", "lw": 1.6}
+    style = {
+        "color": f"C{number % 7}",
+        "ls": "-" if number < 7 else "--",
+        "lw": 1.6,
+    }
     order = np.sort(score.ravel())[::-1]
-    axes[0].plot(np.arange(1, order.size + 1) / order.size, order, label=Path(name).name, **style)
+    axes[0].plot(
+        np.arange(1, order.size + 1) / order.size,
+        order,
+        label=Path(name).name,
+        **style,
+    )
     axes[1].plot(np.linspace(0, 1, len(score)), score.sum(1), **style)
-axes[0].set(xscale="log", xlabel="share of heads", ylabel="RAM, sorted", title="Few in every model")
-axes[1].set(xlabel="relative depth", ylabel="RAM, sum of the layer", title="At other depths")
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=9)
+axes[0].set(
+    xscale="log",
+    xlabel="share of heads",
+    ylabel="RAM, sorted",
+    title="Few in every model",
+)
+axes[1].set(
+    xlabel="relative depth",
+    ylabel="RAM, sum of the layer",
+    title="At other depths",
+)
+figure.legend(
+    *axes[0].get_legend_handles_labels(),
+    loc="outside lower center",
+    ncols=2,
+    fontsize=9,
+)
 keep("fig_models", figure)
 
 # %% [markdown]
@@ -263,7 +309,9 @@ settled = [agreement(one, last, top).shared for one in ranks]
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), sharex=True)
 for kind in past[-1].accuracy:
     axes[0].plot(steps, [s.accuracy[kind] for s in past], label=kind)
-axes[1].plot(steps, [s.ram[watched].ravel() for s in past], color="0.75", lw=0.7)
+axes[1].plot(
+    steps, [s.ram[watched].ravel() for s in past], color="0.75", lw=0.7
+)
 for head in last.ranking()[:3]:
     path = [s.ram[watched][head] for s in past]
     axes[1].plot(steps, path, label=f"layer {head.layer}, head {head.head}")
@@ -350,16 +398,30 @@ for number in (2, 4, 8, 16):
 # - Large models: {cite:t}`sun2026core`, figure 5; retrieval from text: {cite:t}`wu2024retrieval`
 
 # %% tags=["hide-input", "remove-output"]
-first = [(f"{Path(model).name}, {kind}", ram[kind].ram) for kind in (kinds[0], *kinds[-2:])]
+first = [
+    (f"{Path(model).name}, {kind}", ram[kind].ram)
+    for kind in (kinds[0], *kinds[-2:])
+]
 others = [n for n in names[1:] if seen[n][kinds[0]].shape[1:] == shape]
 others = [*others[-2:], *others[:1]][: len(first)]
-second = [(f"{Path(n).name}, {kinds[0]}", seen[n][kinds[0]].mean(0)) for n in others]
+second = [
+    (f"{Path(n).name}, {kinds[0]}", seen[n][kinds[0]].mean(0)) for n in others
+]
 drawn = [*first, *second]
-figure, axes = plt.subplots(-(-len(drawn) // 3), 3, figsize=(8, 4), sharex=True, sharey=True, squeeze=False)
+figure, axes = plt.subplots(
+    -(-len(drawn) // 3),
+    3,
+    figsize=(8, 4),
+    sharex=True,
+    sharey=True,
+    squeeze=False,
+)
 for axis, (title, score) in zip(axes.flat, drawn, strict=False):
     shades = axis.imshow(score, origin="lower", vmin=0, vmax=1, aspect="auto")
     for layer, head in HeadScores(score).top(top_fraction):
-        square = plt.Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, ec=plots.RED, lw=1.5)
+        square = plt.Rectangle(
+            (head - 0.5, layer - 0.5), 1, 1, fill=False, ec=plots.RED, lw=1.5
+        )
         axis.add_patch(square)
     axis.set_title(title.removeprefix("tiny-"), fontsize=9)
 for axis in axes[-1]:
@@ -387,19 +449,29 @@ numbers = {
     "busy_end": busy[-1],
     "settled_then": settled[most],
 }
-numbers |= {f"length_{k}": n for k, n in zip(short, lengths.shared, strict=True)}
+numbers |= {
+    f"length_{k}": n for k, n in zip(short, lengths.shared, strict=True)
+}
 for related in ("strangers", "relatives"):
     part = runs[runs.related == related] if across else runs
     numbers[f"{related}_tests"] = len(part)
     numbers[f"{related}_raw"] = (
-        (part[["spearman_p", "shared_p"]].min(axis=1) < 0.05).sum() if len(part) else 0
+        (part[["spearman_p", "shared_p"]].min(axis=1) < 0.05).sum()
+        if len(part)
+        else 0
     )
-    numbers[f"{related}_significant"] = part.significant.sum() if len(part) else 0
+    numbers[f"{related}_significant"] = (
+        part.significant.sum() if len(part) else 0
+    )
 
 # %% tags=["hide-input"]
 tables = {"kinds": between, "lengths": lengths, "models": runs}
 rows = [
-    {"what": what, "pair": key if isinstance(key, str) else ", ".join(key), **row[columns].to_dict()}
+    {
+        "what": what,
+        "pair": key if isinstance(key, str) else ", ".join(key),
+        **row[columns].to_dict(),
+    }
     for what, table in tables.items()
     for key, row in table.iterrows()
 ]
@@ -410,7 +482,11 @@ publish(
         **provenance,
         f"training of {trained}": {"name": trained, "steps": len(past)},
         **{
-            f"data {kind}": {"name": kind, "split": "detection", "sha256": samples_checksum(some)}
+            f"data {kind}": {
+                "name": kind,
+                "split": "detection",
+                "sha256": samples_checksum(some),
+            }
             for kind, some in samples.items()
         },
     },

@@ -25,24 +25,36 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
-dataset: str = "scenes"  # where the samples come from, see the page on data {dataset}
+dataset: str = (
+    "scenes"  # where the samples come from, see the page on data {dataset}
+)
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
 detection_dataset: str = ""  # where heads are ranked, if elsewhere (mlvu has no evidence) {dataset, empty}
 detection_dir: str = ""  # its folder, likewise {folder, empty}
-pages: int = 0  # most pages of a document on disk; 0: the dataset's own number {0..1000}
+pages: int = (
+    0  # most pages of a document on disk; 0: the dataset's own number {0..1000}
+)
 max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
-detection_samples: int = 96  # samples that heads are ranked on {2..100000, quick 24}
+detection_samples: int = (
+    96  # samples that heads are ranked on {2..100000, quick 24}
+)
 samples: int = 48  # others, to test on; as many again for the control tasks {2..100000, quick 12}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 seed: int = 0  # seeds samples and random heads {0..}
-top_fraction: float = 0.05  # share of heads that is ablated; fixed before looking {0<..1}
+top_fraction: float = (
+    0.05  # share of heads that is ablated; fixed before looking {0<..1}
+)
 draws: int = 50  # random sets of each kind {1..10000, quick 3}
 queries: str = "last"  # rows that rank the heads {last, question, answer}
 models: str = ""  # to repeat it with; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
 samples_each: int = 36  # to rank heads on, and as many to test on, for each of them {2..100000, quick 8}
-draws_each: int = 12  # random sets of each kind for each of them {1..10000, quick 2}
+draws_each: int = (
+    12  # random sets of each kind for each of them {1..10000, quick 2}
+)
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -63,9 +75,17 @@ from corehead_lib.worlds.synthetic import CONTROL_TASKS
 plots.use_style()
 loaded = load_model(model, device, dtype)
 options = {"pages": pages} if pages else {}
-ranked_on, place = (detection_dataset, detection_dir) if detection_dataset else (dataset, data_dir)
-detection = load_evidence(ranked_on, "detection", detection_samples, seed, data_dir=place, **options)
-retrieval = load_samples(dataset, "evaluation", samples, seed, data_dir=data_dir, **options)
+ranked_on, place = (
+    (detection_dataset, detection_dir)
+    if detection_dataset
+    else (dataset, data_dir)
+)
+detection = load_evidence(
+    ranked_on, "detection", detection_samples, seed, data_dir=place, **options
+)
+retrieval = load_samples(
+    dataset, "evaluation", samples, seed, data_dir=data_dir, **options
+)
 control = load_samples("scenes", "evaluation", samples, seed + 1, CONTROL_TASKS)
 
 # %% [markdown]
@@ -76,7 +96,9 @@ control = load_samples("scenes", "evaluation", samples, seed + 1, CONTROL_TASKS)
 fits = [fitting(loaded, part, max_pixels) for part in (detection, retrieval)]
 detection, retrieval = (fit.samples for fit in fits)
 names = "detection tokens", "test tokens"
-length = {n: pd.Series(f.tokens).describe() for n, f in zip(names, fits, strict=True)}
+length = {
+    n: pd.Series(f.tokens).describe() for n, f in zip(names, fits, strict=True)
+}
 estimate = pd.DataFrame(length).loc[["count", "50%", "max"]]
 estimate if dataset in real.DATASETS else None
 
@@ -157,8 +179,17 @@ spread.round(2)
 # %% tags=["hide-input", "remove-output"]
 by_set = asked.groupby(["kind", "set"], sort=False).correct.mean()
 named = {"top": f"top\n({queries})", **{t: f"top\n({t[7:]})" for t in tops}}
-named |= {"layer": "layer", "model": "whole\nmodel", "norm": "norm", "bottom": "bottom"}
-strips = {label: by_set[kind].to_list() for kind, label in named.items() if kind in by_set}
+named |= {
+    "layer": "layer",
+    "model": "whole\nmodel",
+    "norm": "norm",
+    "bottom": "bottom",
+}
+strips = {
+    label: by_set[kind].to_list()
+    for kind, label in named.items()
+    if kind in by_set
+}
 figure, axis = plt.subplots(figsize=(7.4, 3.3))
 lines = {"visible digit": guess.option, "constant": guess.constant}
 plots.control_strips(axis, strips, spread["median"]["none"], lines)
@@ -188,7 +219,9 @@ places = np.ndindex(scores.score.shape)
 every = {f"{layer}.{head}": [Head(layer, head)] for layer, head in places}
 alone = judged_outcomes(loaded, retrieval[:24], every, **how)
 alone = alone.groupby("set")[["correct", "logprob"]].mean()
-alone["in the top"] = [every.get(name, [None])[0] in core for name in alone.index]
+alone["in the top"] = [
+    every.get(name, [None])[0] in core for name in alone.index
+]
 alone.sort_values("logprob").head(6).round(2)
 
 # %% [markdown]
@@ -200,11 +233,18 @@ alone.sort_values("logprob").head(6).round(2)
 # is the worst set to lose, but not the only one that is bad to lose. Neither kind is the stricter before one has looked.
 
 # %% tags=["hide-input"]
-needed = [n for n in alone.sort_values("logprob").index if not alone["in the top"][n]][:2]
+needed = [
+    n for n in alone.sort_values("logprob").index if not alone["in the top"][n]
+][:2]
 needed = {every[name][0] for name in needed}
 wide = asked[asked.kind.isin(["model", "norm"])].groupby("set").correct.mean()
 low = [*wide[wide < 0.9].index]
-print(len(low), "draws fall,", sum(bool(needed & {*sets[s]}) for s in low), "with one of the two")
+print(
+    len(low),
+    "draws fall,",
+    sum(bool(needed & {*sets[s]}) for s in low),
+    "with one of the two",
+)
 
 # %% [markdown]
 # ## How sure are the differences?
@@ -285,9 +325,13 @@ figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.4))
 labels = "accuracy", "log-probability of the answer (nats)"
 for axis, column, label in zip(axes, curve, labels, strict=True):
     for kind in orders:
-        colour, line = {"t": (plots.RED, "o-"), "b": (plots.SKY, "s-")}.get(kind[0], (plots.AMBER, "-"))
+        colour, line = {"t": (plots.RED, "o-"), "b": (plots.SKY, "s-")}.get(
+            kind[0], (plots.AMBER, "-")
+        )
         part = curve.loc[kind, column]
-        name = {"t": "from the top", "b": "from the bottom"}.get(kind[0], "random orders" * (kind[-1] == "0"))
+        name = {"t": "from the top", "b": "from the bottom"}.get(
+            kind[0], "random orders" * (kind[-1] == "0")
+        )
         axis.plot(part.index, part, line, color=colour, ms=4, label=name or "_")
     axis.axhline(curve.loc[("none", 0), column], color="black", lw=1, ls="--")
     axis.set_xscale("log", base=2)
@@ -296,8 +340,15 @@ for axis, column, label in zip(axes, curve, labels, strict=True):
 for value in (guess.option, guess.constant):
     axes[0].axhline(value, color="black", lw=1, ls=":")
 axes[0].set_ylim(-0.03, 1.05)
-figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
-figure.suptitle("From the top the first head does most of the damage", x=0.01, ha="left", weight="bold")
+figure.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
+)
+figure.suptitle(
+    "From the top the first head does most of the damage",
+    x=0.01,
+    ha="left",
+    weight="bold",
+)
 keep("fig_curve", figure)
 
 # %% [markdown]
@@ -329,32 +380,48 @@ half.rename("heads until half is lost")
 
 # %%
 def experiment(one):
-    """Sets of its own top, bottom and draws, and more and more from the top."""
-    looked = encode_all(one, detection[:samples_each], batch_size, max_pixels=max_pixels)
+    part = detection[:samples_each]
+    looked = encode_all(one, part, batch_size, max_pixels=max_pixels)
     own = rank(one, looked, [f"ram-{queries}"])[f"ram-{queries}"]
     top = own.top(top_fraction)
     kinds = ("layer", "model", "bottom")
     sets = {"top": top, **controls(top, own, draws_each, seed, kinds)}
-    sets |= {f"first/{n}": own.ranking()[:n] for n in (*range(1, 9), 12, 16, 24)}
+    first = (*range(1, 9), 12, 16, 24)
+    sets |= {f"first/{n}": own.ranking()[:n] for n in first}
     return own, judged_outcomes(one, retrieval[:samples_each], sets, **how)
 
 
 # %% tags=["hide-input"]
 from corehead_lib.progress import watched
 
-names = [model] + [name for name in (models.split() or zoo_names()) if name != model]
+names = [model] + [
+    name for name in (models.split() or zoo_names()) if name != model
+]
 repeated, line_each = [], chance(retrieval[:samples_each]).line
 for name in watched(names, "models"):
     one = loaded if name == model else load_model(name, device, dtype)
     own, result = experiment(one)
     level = summarise(by_task(result[result.kind != "first"])).set_index("kind")
-    row = {"model": name.rsplit("/")[-1], "heads": own.score.size, "silenced": len(own.top(top_fraction))}
-    level = level.reindex(["none", "top", "bottom", "layer", "model"])  # some cannot be drawn everywhere
-    row |= dict(zip(("all heads", "top", "bottom"), level["median"], strict=False))
+    row = {
+        "model": name.rsplit("/")[-1],
+        "heads": own.score.size,
+        "silenced": len(own.top(top_fraction)),
+    }
+    level = level.reindex(
+        ["none", "top", "bottom", "layer", "model"]
+    )  # some cannot be drawn everywhere
+    row |= dict(
+        zip(("all heads", "top", "bottom"), level["median"], strict=False)
+    )
     for kind in ("layer", "model"):
-        row |= {f"{kind}, median": level["median"][kind], f"{kind}, least": level.low[kind]}
+        row |= {
+            f"{kind}, median": level["median"][kind],
+            f"{kind}, least": level.low[kind],
+        }
     lost = result[result.kind == "first"].groupby("heads").correct.mean()
-    row["until half"] = lost[lost <= (row["all heads"] + line_each) / 2].index.min()
+    row["until half"] = lost[
+        lost <= (row["all heads"] + line_each) / 2
+    ].index.min()
     repeated.append({**row, "checksum": one.checksum})
 repeated = pd.DataFrame(repeated).set_index("model")
 repeated.drop(columns="checksum").round(2)
@@ -366,10 +433,23 @@ marks = (("layer", plots.BLUE, -0.13), ("model", plots.AMBER, 0.13))
 for kind, colour, shift in marks:
     ends = repeated[f"{kind}, least"], repeated[f"{kind}, median"]
     axis.hlines(places + shift, *ends, color=colour, lw=2.5)
-    axis.plot(ends[1], places + shift, "o", color=colour, ms=6, label=f"{kind}: least to median")
-marks = {"all heads": ("|", "black", 12), "top": ("o", plots.RED, 8), "bottom": ("s", plots.SKY, 8)}
+    axis.plot(
+        ends[1],
+        places + shift,
+        "o",
+        color=colour,
+        ms=6,
+        label=f"{kind}: least to median",
+    )
+marks = {
+    "all heads": ("|", "black", 12),
+    "top": ("o", plots.RED, 8),
+    "bottom": ("s", plots.SKY, 8),
+}
 for column, (mark, colour, size) in marks.items():
-    axis.plot(repeated[column], places, mark, color=colour, ms=size, label=column)
+    axis.plot(
+        repeated[column], places, mark, color=colour, ms=size, label=column
+    )
 axis.axvline(line_each, color="black", lw=1, ls=":")
 axis.set_yticks(places, repeated.index)
 axis.set(xlim=(-0.02, 1.03), xlabel="accuracy")
@@ -490,35 +570,81 @@ summarise(by_task(asked), column="logprob").set_index("kind").round(2)
 
 # %% tags=["hide-input"]
 level, least = spread["median"], spread["low"]
-numbers = {"heads": scores.score.size, "heads_ablated": len(core), "samples": len(retrieval)}
+numbers = {
+    "heads": scores.score.size,
+    "heads_ablated": len(core),
+    "samples": len(retrieval),
+}
 numbers |= {"tests": len(costs), "fallen": len(low)}
-numbers |= {"chance_option": guess.option, "chance_constant": guess.constant, "accuracy_dense": level["none"]}
-numbers |= {f"accuracy_without_{name.replace(' by ', '_')}": level[name] for name in ("top", *tops, "bottom")}
-numbers |= {f"shared_{name[7:]}": len({*core} & {*heads}) for name, heads in tops.items()}
+numbers |= {
+    "chance_option": guess.option,
+    "chance_constant": guess.constant,
+    "accuracy_dense": level["none"],
+}
+numbers |= {
+    f"accuracy_without_{name.replace(' by ', '_')}": level[name]
+    for name in ("top", *tops, "bottom")
+}
+numbers |= {
+    f"shared_{name[7:]}": len({*core} & {*heads})
+    for name, heads in tops.items()
+}
 logs = summarise(by_task(asked), column="logprob").set_index("kind")
-numbers |= {"logprob_top": logs["median"]["top"], "logprob_none": logs["median"]["none"]}
-for kind in (kind for kind in ("layer", "model", "norm") if kind in spread.index):
+numbers |= {
+    "logprob_top": logs["median"]["top"],
+    "logprob_none": logs["median"]["none"],
+}
+for kind in (
+    kind for kind in ("layer", "model", "norm") if kind in spread.index
+):
     numbers |= {f"sets_{kind}": spread.sets[kind], f"p_{kind}": spread.p[kind]}
-    numbers |= {f"accuracy_{kind}_median": level[kind], f"accuracy_{kind}_min": least[kind]}
+    numbers |= {
+        f"accuracy_{kind}_median": level[kind],
+        f"accuracy_{kind}_min": least[kind],
+    }
     numbers[f"logprob_{kind}_min"] = logs.low[kind]
 bottom = costs.loc["none - bottom"]
-numbers |= {"cost_bottom": bottom["mean"], "cost_bottom_low": bottom.low, "cost_bottom_high": bottom.high}
+numbers |= {
+    "cost_bottom": bottom["mean"],
+    "cost_bottom_low": bottom.low,
+    "cost_bottom_high": bottom.high,
+}
 numbers["fallen_explained"] = sum(bool(needed & {*sets[s]}) for s in low)
 for column, name in {"none": "dense", "top": "top", "chance": "chance"}.items():
     numbers |= {f"{name}_{task}": tasks[column][task] for task in CONTROL_TASKS}
 
 # %% tags=["hide-input"]
-at_random, middle = half[half.index.str.startswith("random")], (repeated["all heads"] + line_each) / 2
-numbers |= {"heads_until_half": half["top"], "bottom_until_half": half["bottom"]}
-numbers |= {"random_half_least": at_random.min(), "random_never": at_random.isna().sum()}
+at_random, middle = (
+    half[half.index.str.startswith("random")],
+    (repeated["all heads"] + line_each) / 2,
+)
+numbers |= {
+    "heads_until_half": half["top"],
+    "bottom_until_half": half["bottom"],
+}
+numbers |= {
+    "random_half_least": at_random.min(),
+    "random_never": at_random.isna().sum(),
+}
 numbers |= {"models": len(repeated), "half_most": repeated["until half"].max()}
 numbers["bottom_worst"] = repeated.bottom.min()
-numbers |= {f"models_broken_by_{name}": (repeated[name] <= middle).sum() for name in ("top", "bottom")}
+numbers |= {
+    f"models_broken_by_{name}": (repeated[name] <= middle).sum()
+    for name in ("top", "bottom")
+}
 by_layer, by_model = (repeated[f"{kind}, least"] for kind in ("layer", "model"))
-numbers |= {"models_layer_least": by_layer.min(), "models_model_least": by_model.min()}
+numbers |= {
+    "models_layer_least": by_layer.min(),
+    "models_model_least": by_model.min(),
+}
 numbers["models_layer_milder"] = (by_layer > by_model).sum()
 numbers["models_layer_harder"] = (by_layer < by_model).sum()
-whole = ("half_most", "heads_until_half", "bottom_until_half", "random_half_least")
+whole = (
+    "half_most",
+    "heads_until_half",
+    "bottom_until_half",
+    "random_half_least",
+)
 numbers = {k: int(v) if k in whole else v for k, v in numbers.items() if v == v}
 
 # %% tags=["hide-input"]
@@ -527,8 +653,14 @@ data = {
     "detection": (ranked_on, detection),
     "evaluation": (dataset, retrieval),
 }
-inputs = {k: {"name": name, "sha256": samples_checksum(part)} for k, (name, part) in data.items()}
-inputs |= {f"model {name}": {"name": name, "checksum": c} for name, c in repeated.checksum.items()}
+inputs = {
+    k: {"name": name, "sha256": samples_checksum(part)}
+    for k, (name, part) in data.items()
+}
+inputs |= {
+    f"model {name}": {"name": name, "checksum": c}
+    for name, c in repeated.checksum.items()
+}
 inputs["model"] = loaded.provenance
 rows = pd.concat([by_task(asked), by_task(other)]).to_dict("records")
 publish(rows=rows, numbers=numbers, inputs=inputs)

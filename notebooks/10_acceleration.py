@@ -29,20 +29,32 @@
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 datasets: str = "scenes, documents, clips, haystacks"  # where the samples come from {datasets, quick scenes}
 data_dir: str = ""  # folder of datasets that are read from disk {folder, empty}
-detection_samples: int = 16  # of each task, to rank heads on {2..100000, quick 8}
+detection_samples: int = (
+    16  # of each task, to rank heads on {2..100000, quick 8}
+)
 tuning_samples: int = 120  # of each task, to choose a plan on {2..100000}
 samples: int = 120  # of each task, others, to test it on {2..100000, quick 16}
 seed: int = 0  # seeds samples and random heads {0..}
 top_fraction: float = 0.05  # share of heads in the comparison with other heads; fixed before looking {0<..1}
-tolerance: float = 0.05  # share of the questions of a task that a plan may lose {0<..<1}
-windows: str = "8, 16, 32"  # to choose from: last tokens that a streaming head sees {1..}
-sinks: str = "0, 4"  # to choose from: first tokens that a streaming head sees {0..}
+tolerance: float = (
+    0.05  # share of the questions of a task that a plan may lose {0<..<1}
+)
+windows: str = (
+    "8, 16, 32"  # to choose from: last tokens that a streaming head sees {1..}
+)
+sinks: str = (
+    "0, 4"  # to choose from: first tokens that a streaming head sees {0..}
+)
 draws: int = 6  # random sets of each kind {1..10000, quick 2}
 queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
-longest: int = 8192  # largest length at which attention is timed {512..131072, quick 1024}
+longest: int = (
+    8192  # largest length at which attention is timed {512..131072, quick 1024}
+)
 longest_prefill: int = 2048  # largest length at which a whole prefill is timed {512..131072, quick 512}
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -66,7 +78,9 @@ def load(name, split, number, **options):
     """Batches with ``number`` questions of each of a dataset's tasks."""
     options |= {"seed": seed, "data_dir": data_dir}
     tasks = {s.task for s in load_samples(name, split, 24, **options)}
-    return encode_all(loaded, load_samples(name, split, number * len(tasks), **options))
+    return encode_all(
+        loaded, load_samples(name, split, number * len(tasks), **options)
+    )
 
 
 # %% [markdown]
@@ -111,17 +125,29 @@ pd.Series(chances, name="probability").rename_axis("dense heads").round(2)
 # What does a streaming head miss? In the picture below each row is a token, each column a token that it may look at.
 
 # %% tags=["hide-input", "remove-output"]
-target, question = one[0].targets()[0].cpu().numpy(), one[0].question[0].cpu().numpy()
+target, question = (
+    one[0].targets()[0].cpu().numpy(),
+    one[0].question[0].cpu().numpy(),
+)
 place = np.arange(target.size)
 causal = place <= place[:, None]
 streaming = causal & ((place[:, None] - place < 16) | (place < 4))
-fetches = (question.cumsum() > 0)[:, None] & target & causal  # what retrieval needs
+fetches = (
+    (question.cumsum() > 0)[:, None] & target & causal
+)  # what retrieval needs
 figure, axes = plt.subplots(1, 2, figsize=(7, 3.6), sharey=True)
-for axis, mask, name in zip(axes, (causal, streaming), ("dense", "streaming"), strict=True):
+for axis, mask, name in zip(
+    axes, (causal, streaming), ("dense", "streaming"), strict=True
+):
     kinds = np.select([fetches & mask, fetches, mask], [3, 2, 1], 0)
-    colours = np.array([to_rgba(c) for c in ("white", plots.SKY, "#999999", plots.RED)])
+    colours = np.array(
+        [to_rgba(c) for c in ("white", plots.SKY, "#999999", plots.RED)]
+    )
     axis.imshow(colours[kinds])
-    axis.set(xlabel="key (token)", title=f"{name}: {(fetches & mask).sum()} of {fetches.sum()} pairs")
+    axis.set(
+        xlabel="key (token)",
+        title=f"{name}: {(fetches & mask).sum()} of {fetches.sum()} pairs",
+    )
 axes[0].set_ylabel("query (token)")
 keep("fig_masks", figure)
 
@@ -226,25 +252,52 @@ found.describe()[["count", "min", "50%", "max"]].round(2)
 # %% tags=["hide-input", "remove-output"]
 from corehead_lib.chance import chance
 
-lines = {n: chance([s for b in part for s in b.samples]) for n, part in test.items()}
+lines = {
+    n: chance([s for b in part for s in b.samples]) for n, part in test.items()
+}
 whole = table.groupby(["way", "dataset"]).correct.mean()
 drawn = against.groupby(["kind", "dataset", "way"]).correct.mean()
 styles = {"plan": ("chosen plan", plots.RED), "model": ("random", plots.AMBER)}
-styles |= {"layer": ("layer-matched", plots.BLUE), "bottom": ("bottom", plots.GREEN)}
+styles |= {
+    "layer": ("layer-matched", plots.BLUE),
+    "bottom": ("bottom", plots.GREEN),
+}
 styles |= {"none": ("no dense head", plots.PINK)}
 figure, axis = plt.subplots(figsize=(7.5, 3.4))
 for at, name in enumerate(names):
-    axis.hlines(whole["dense", name], at - 0.42, at + 0.42, color="black", lw=1, ls="--")
+    axis.hlines(
+        whole["dense", name], at - 0.42, at + 0.42, color="black", lw=1, ls="--"
+    )
     for step, (kind, (label, colour)) in enumerate(styles.items()):
-        values = [whole["plan", name]] if kind == "plan" else drawn.get(kind, {name: []})[name]
+        values = (
+            [whole["plan", name]]
+            if kind == "plan"
+            else drawn.get(kind, {name: []})[name]
+        )
         x = np.full(len(values), at - 0.32 + 0.16 * step)
-        axis.plot(x, values, "o", color=colour, alpha=0.8, mew=0, label=label if not at else None)
+        axis.plot(
+            x,
+            values,
+            "o",
+            color=colour,
+            alpha=0.8,
+            mew=0,
+            label=label if not at else None,
+        )
     for line, mark in ((lines[name].constant, ":"), (lines[name].option, "-.")):
         axis.hlines(line, at - 0.42, at + 0.42, color="black", lw=1, ls=mark)
 axis.set_xticks(range(len(names)), names)
 axis.set(ylim=(0, 1.05), ylabel="accuracy")
-axis.set_title("The chosen plan stays near all heads dense; the controls do not")
-axis.legend(ncol=5, loc="upper center", bbox_to_anchor=(0.5, -0.1), handletextpad=0.1, fontsize=9)
+axis.set_title(
+    "The chosen plan stays near all heads dense; the controls do not"
+)
+axis.legend(
+    ncol=5,
+    loc="upper center",
+    bbox_to_anchor=(0.5, -0.1),
+    handletextpad=0.1,
+    fontsize=9,
+)
 keep("fig_controls", figure)
 
 # %% [markdown]
@@ -262,7 +315,9 @@ asked = load_samples("scenes", "evaluation", 90, seed + 1, CONTROL_TASKS)
 simple = {"scenes": encode_all(loaded, asked)}
 ways = {"dense": None, "plan": plan.operator(), "none": ways["none"]}
 tasks = trial(loaded, simple, ways).pivot_table("correct", "task", "way")
-tasks["chance"] = [chance([s for s in asked if s.task == t]).line for t in tasks.index]
+tasks["chance"] = [
+    chance([s for s in asked if s.task == t]).line for t in tasks.index
+]
 tasks.round(2)
 
 # %% [markdown]
@@ -317,17 +372,13 @@ asking.groupby("way").correct.mean().round(2)
 # %%
 compared = {"plan": plan, "top": replace(plan, dense=tuple(top))}
 groups = shape.layers * shape.kv_heads
-pd.DataFrame(
-    {
-        name: {
-            "dense heads": len(p.dense),
-            "KV groups kept whole": len(p.full_groups),
-            "pairs, 32k tokens: 1 /": p.compute_gain(32768),
-            "cache, 32k tokens: 1 /": p.cache_gain(32768),
-        }
-        for name, p in compared.items()
-    }
-).round(1)
+gains = pd.DataFrame(index=list(compared))
+gains["dense heads"] = [len(p.dense) for p in compared.values()]
+gains["KV groups kept"] = [len(p.full_groups) for p in compared.values()]
+for name in ("compute_gain", "cache_gain"):
+    at_32k = [getattr(p, name)(32768) for p in compared.values()]
+    gains[f"{name}, 32k tokens"] = at_32k
+gains.T.round(1)
 
 # %% [markdown]
 # The cache shrinks by less than the computing: a lone dense head keeps its whole group.
@@ -345,8 +396,9 @@ length = batch.question.shape[1]
 
 
 def answers(cache):
-    options = {"max_new_tokens": 8, "do_sample": False, "past_key_values": cache}
-    return loaded.model.generate(**batch.inputs, **options)[:, length:].tolist()
+    options = {"max_new_tokens": 8, "do_sample": False}
+    options |= batch.inputs | {"past_key_values": cache}
+    return loaded.model.generate(**options)[:, length:].tolist()
 
 
 # %%
@@ -359,7 +411,8 @@ with operator(loaded.model):
     same = sum(map(list.__eq__, texts, answers(trimmed)))
 shrunk = cache_bytes(whole_cache) / trimmed.nbytes
 planned = plan.cache_gain(whole_cache.get_seq_length())
-print(f"{same} of {len(texts)} the same; planned 1 / {planned:.2f}, is 1 / {shrunk:.2f}")
+print(f"{same} of {len(texts)} the same answers")
+print(f"cache: planned 1 / {planned:.2f}, measured 1 / {shrunk:.2f}")
 
 # %% [markdown]
 # ## Time: attention alone
@@ -388,9 +441,10 @@ from corehead_lib.hybrid.timing import compare_attention
 
 short = [n for n in (256, 512, 1024) if n <= longest]
 large = [2**k for k in range(11, 18) if 2**k <= longest]
-timings = compare_attention(real.backbone, short, kernels, device, dtype, rounds=12)
-timings += compare_attention(real.backbone, large, kernels, device, dtype, rounds=2)
-times = pd.DataFrame(timings).pivot(index="length", columns="kernel", values="seconds")
+what = (kernels, device, dtype)
+timings = compare_attention(real.backbone, short, *what, rounds=12)
+timings += compare_attention(real.backbone, large, *what, rounds=2)
+times = pd.DataFrame(timings).pivot_table("seconds", "length", "kernel")
 ratio = times.rdiv(times.dense, axis=0)
 pairs = pd.Series({n: real.compute_gain(n) for n in ratio.index})
 
@@ -400,8 +454,12 @@ drawn_as = {"hybrid": ("o-", plots.RED), "never falls back": ("v:", plots.BLUE)}
 drawn_as |= {"all stream": ("s-", plots.SKY)}
 axis.axhspan(0.1, 1, color="#dddddd", lw=0)
 for kernel, (style, colour) in drawn_as.items():
-    axis.plot(ratio.index, ratio[kernel], style, color=colour, label=kernel, ms=5)
-axis.plot(pairs.index, pairs, "--", color="black", lw=1, label="planned, by pairs")
+    axis.plot(
+        ratio.index, ratio[kernel], style, color=colour, label=kernel, ms=5
+    )
+axis.plot(
+    pairs.index, pairs, "--", color="black", lw=1, label="planned, by pairs"
+)
 axis.axvline(turn, color="black", lw=1, ls=":")
 axis.set_xscale("log", base=2)
 axis.set_yscale("log", base=2)
@@ -438,7 +496,9 @@ from corehead_lib.hybrid import backbone
 
 layer = backbone.random_backbone(1, dtype, device)
 lengths = [n for n in (512, 1024, 2048, 4096, 8192) if n <= longest_prefill]
-prefill = [r for n in lengths for r in backbone.compare_prefill(layer, n, real, 2)]
+prefill = [
+    r for n in lengths for r in backbone.compare_prefill(layer, n, real, 2)
+]
 decoding = backbone.compare_decode(layer, 32768, real, rounds=2)
 passes = pd.DataFrame(prefill).query("kernel == 'hybrid'").set_index("length")
 speed = pd.DataFrame(decoding).set_index("kernel")
@@ -452,8 +512,17 @@ most = free / (1 + (free - 1) / [real.compute_gain(n) for n in free.index])
 
 # %% tags=["hide-input", "remove-output"]
 figure, axis = plt.subplots(figsize=(7, 3.6))
-axis.plot(free.index, free, ":", color="black", lw=1.5, label="if attention cost nothing")
-axis.plot(most.index, most, "--", color="black", lw=1, label="planned, by pairs")
+axis.plot(
+    free.index,
+    free,
+    ":",
+    color="black",
+    lw=1.5,
+    label="if attention cost nothing",
+)
+axis.plot(
+    most.index, most, "--", color="black", lw=1, label="planned, by pairs"
+)
 axis.plot(passes.index, passes.gain, "o", color=plots.RED, label="measured")
 axis.set_xscale("log", base=2)
 axis.set_yscale("log", base=2)
@@ -461,7 +530,9 @@ axis.set_xticks(list(free.index), [f"{n / 1024:g}k" for n in free.index])
 axis.set_yticks(ticks := [0.5, 1, 2, 4, 8], ticks)
 axis.set(xlabel="length (tokens)", ylabel="dense time / hybrid time")
 axis.legend(fontsize=9)
-axis.set_title(f"At most {most[2048]:.2f} times as fast at 2k, {most[131072]:.1f} at 128k")
+axis.set_title(
+    f"At most {most[2048]:.2f} times as fast at 2k, {most[131072]:.1f} at 128k"
+)
 keep("fig_prefill", figure)
 
 # %% [markdown]
@@ -562,40 +633,107 @@ round(1 / (backbone.attention_bound(1) - 1))
 # %% tags=["hide-input"]
 worst, tried = held.sort_values("at_most").iloc[-1], choice.tried.iloc[-1]
 mean = against.groupby(["kind", "way"]).correct.mean().groupby("kind")
-numbers = {"plan_heads": len(plan.dense), "heads": ranked.score.size, "control_heads": len(core)}
-numbers |= {"plan_window": plan.window, "plan_sinks": plan.sinks, "plans_tried": len(choice.tried)}
-numbers |= {"kept_worst": (held.kept / held.dense.clip(lower=1e-9)).min(), "held_out": worst.samples}
+numbers = {
+    "plan_heads": len(plan.dense),
+    "heads": ranked.score.size,
+    "control_heads": len(core),
+}
+numbers |= {
+    "plan_window": plan.window,
+    "plan_sinks": plan.sinks,
+    "plans_tried": len(choice.tried),
+}
+numbers |= {
+    "kept_worst": (held.kept / held.dense.clip(lower=1e-9)).min(),
+    "held_out": worst.samples,
+}
 numbers |= {"held_lost": worst.lost, "held_at_most": worst.at_most}
 numbers |= {"tuning_lost": tried.lost, "tuning_at_most": tried.at_most}
-numbers |= {"tolerance": tolerance, "control_questions": sum(len(b.samples) for b in some[names[0]])}
-kinds = {"top": "top", "random": "model", "layer": "layer", "bottom": "bottom", "none": "none"}
-numbers |= {f"accuracy_{k}": mean.median().get(v, 0.0) for k, v in kinds.items()}
-numbers |= {f"best_{k}": mean.max().get(kinds[k], 0.0) for k in ("random", "layer")}
-numbers |= {f"chance_{k}": np.mean([getattr(c, k) for c in lines.values()]) for k in ("constant", "option")}
-numbers |= {f"{task}_{way}": tasks.loc[task, way] for task in tasks.index for way in tasks.columns}
+numbers |= {
+    "tolerance": tolerance,
+    "control_questions": sum(len(b.samples) for b in some[names[0]]),
+}
+kinds = {
+    "top": "top",
+    "random": "model",
+    "layer": "layer",
+    "bottom": "bottom",
+    "none": "none",
+}
+numbers |= {
+    f"accuracy_{k}": mean.median().get(v, 0.0) for k, v in kinds.items()
+}
+numbers |= {
+    f"best_{k}": mean.max().get(kinds[k], 0.0) for k in ("random", "layer")
+}
+numbers |= {
+    f"chance_{k}": np.mean([getattr(c, k) for c in lines.values()])
+    for k in ("constant", "option")
+}
+numbers |= {
+    f"{task}_{way}": tasks.loc[task, way]
+    for task in tasks.index
+    for way in tasks.columns
+}
 shown = grown.pivot_table("correct", "dataset", "way")
-numbers |= {"long_gap": (shown.dense - shown.plan).max(), "long_none": shown.none.max()}
-numbers |= {"question_rows": rows, "accuracy_question_rows": asking.groupby("way").correct.mean().iloc[-1]}
-numbers |= {"same_answers": same, "cache_shrunk": shrunk, "cache_planned": planned, "crossover": turn}
+numbers |= {
+    "long_gap": (shown.dense - shown.plan).max(),
+    "long_none": shown.none.max(),
+}
+numbers |= {
+    "question_rows": rows,
+    "accuracy_question_rows": asking.groupby("way").correct.mean().iloc[-1],
+}
+numbers |= {
+    "same_answers": same,
+    "cache_shrunk": shrunk,
+    "cache_planned": planned,
+    "crossover": turn,
+}
 
 # %% tags=["hide-input"]
 at, end = ratio.index[-1], passes.index[-1]
-numbers |= {"longest_timed": at, "ratio_longest": ratio.hybrid[at], "pairs_longest": pairs[at]}
-numbers |= {"ratio_reached": ratio.hybrid[at] / pairs[at], "never_512": ratio["never falls back"][512]}
+numbers |= {
+    "longest_timed": at,
+    "ratio_longest": ratio.hybrid[at],
+    "pairs_longest": pairs[at],
+}
+numbers |= {
+    "ratio_reached": ratio.hybrid[at] / pairs[at],
+    "never_512": ratio["never falls back"][512],
+}
 numbers |= {"longest_prefilled": end, "prefill_gain": passes.gain[end]}
-numbers |= {"prefill_share": passes.attention_share[end], "prefill_at_most": passes.gain_at_most[end]}
+numbers |= {
+    "prefill_share": passes.attention_share[end],
+    "prefill_at_most": passes.gain_at_most[end],
+}
 numbers |= {f"bound_{n}": free[n] for n in (16384, 32768)}
 rate = speed.tokens_per_second / speed.tokens_per_second["dense"]
-numbers |= {"decode_gain": rate["hybrid"], "decode_gain_whole": rate["hybrid, whole cache"]}
+numbers |= {
+    "decode_gain": rate["hybrid"],
+    "decode_gain_whole": rate["hybrid, whole cache"],
+}
 numbers |= {"decode_cache": speed.cache_gain["hybrid"]}
 numbers |= {"decode_cache_planned": speed.cache_gain_planned["hybrid"]}
 accuracies = against.groupby(["way", "dataset"], as_index=False).correct.mean()
-tables = [row for t in (choice.tried, held, accuracies) for row in t.to_dict("records")]
+tables = [
+    row
+    for t in (choice.tried, held, accuracies)
+    for row in t.to_dict("records")
+]
 used = {"detection": detect, "tuning": tune, "evaluation": test}
-used = {f"{split}, {n}": part for split, parts in used.items() for n, part in parts.items()}
-digests = {k: samples_checksum([s for b in part for s in b.samples]) for k, part in used.items()}
+used = {
+    f"{split}, {n}": part
+    for split, parts in used.items()
+    for n, part in parts.items()
+}
+digests = {
+    k: samples_checksum([s for b in part for s in b.samples])
+    for k, part in used.items()
+}
 publish(
     rows=[*tables, *timings, *prefill, *decoding],
     numbers=numbers,
-    inputs={"model": loaded.provenance} | {k: {"name": k, "sha256": v} for k, v in digests.items()},
+    inputs={"model": loaded.provenance}
+    | {k: {"name": k, "sha256": v} for k, v in digests.items()},
 )

@@ -31,7 +31,9 @@ batch_size: int = 12  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -68,7 +70,9 @@ from corehead_lib.targets_paper import cumulative_offsets, uniform_slices
 
 visual = np.arange(4, 10)
 print("second of two equal pages:", uniform_slices(visual, 2, [1]))
-print("pages of one and two blocks:", cumulative_offsets(visual, [1, 2], 2, [1]))
+print(
+    "pages of one and two blocks:", cumulative_offsets(visual, [1, 2], 2, [1])
+)
 
 # %% [markdown]
 # Tags are found in a sequence that is longer than the one without them.
@@ -79,7 +83,9 @@ from corehead_lib.targets_paper import END, START, boundary_tags, tagged_span
 
 needle = load_samples("haystacks", "detection", 1, seed)[0]
 marked = encode(loaded[0], [tagged_span(needle)])
-start, end = (loaded[0].processor.tokenizer(t)["input_ids"] for t in (START, END))
+start, end = (
+    loaded[0].processor.tokenizer(t)["input_ids"] for t in (START, END)
+)
 found = boundary_tags(marked.inputs["input_ids"][0].cpu().numpy(), start, end)
 plain = encode(loaded[0], [needle]).targets()[0].nonzero().flatten()
 print("between the tags:", found.tolist(), "without tags:", plain.tolist())
@@ -99,7 +105,9 @@ def two_pictures(number, margin=0):
     asked = ask(pair[1], "shape", rng)
     first = ImageOps.expand(pair[0].image, (0, 0, margin, 0), "white")
     media = (first, pair[1].image)
-    return replace(asked, id=f"two/{number}", media=media, evidence=(Pages((1,)),))
+    return replace(
+        asked, id=f"two/{number}", media=media, evidence=(Pages((1,)),)
+    )
 
 
 # %% [markdown]
@@ -109,7 +117,9 @@ def two_pictures(number, margin=0):
 # %%
 def folded_out(sample):
     wide = [
-        ImageOps.expand(page, (0, 0, page.width, 0), "white") if item % 2 == 0 else page
+        ImageOps.expand(page, (0, 0, page.width, 0), "white")
+        if item % 2 == 0
+        else page
         for item, page in enumerate(sample.media)
     ]
     return replace(sample, media=tuple(wide))
@@ -130,7 +140,9 @@ def of_lengths(lengths):
     return [sample for part in made for sample in part]
 
 
-pages = load_samples("documents", "detection", samples, seed + 1, pages=(3, 6), level="page")
+pages = load_samples(
+    "documents", "detection", samples, seed + 1, pages=(3, 6), level="page"
+)
 odd = of_lengths((5, 7, 9))
 kinds = {
     "pictures, one size": [two_pictures(n) for n in range(samples)],
@@ -170,12 +182,17 @@ marks = {
     "search for the needle": ("x", plots.BLACK),
 }
 figure, axes = plt.subplots(1, 3, figsize=(8, 4), sharey=True, layout="none")
-figure.subplots_adjust(left=0.22, right=0.98, top=0.92, bottom=0.28, wspace=0.12)
+figure.subplots_adjust(
+    left=0.22, right=0.98, top=0.92, bottom=0.28, wspace=0.12
+)
 for axis, name in zip(axes, families, strict=True):
     mine = ways[ways["family"] == name]
     for place, (way, (marker, colour)) in enumerate(marks.items()):
         part = mine[mine["way"] == way]
-        at = [list(kinds).index(kind) + 0.1 * (place - 2.5) for kind in part["kind"]]
+        at = [
+            list(kinds).index(kind) + 0.1 * (place - 2.5)
+            for kind in part["kind"]
+        ]
         axis.plot(part["wrong"], at, marker, color=colour, label=way, ms=6)
     axis.set(title=name, xlim=(-0.06, 1.06), xticks=(0, 0.5, 1))
     axis.grid(axis="y", alpha=0.3)
@@ -288,11 +305,16 @@ numbers = {
     "offsets_bare": at.loc[bare, "wrong"] if bare in at.index else 0.0,
     "tags_missed": at.loc[(tags, "clips, frame by frame", first), "missed"],
     "search_missed": mean.loc[("search for the needle", "text"), "missed"],
-    "ram_slices": at.loc[("uniform slices", "pages, two sizes", first), "ram_best"],
+    "ram_slices": at.loc[
+        ("uniform slices", "pages, two sizes", first), "ram_best"
+    ],
     "ram_exact": at.loc[(EXACT, "pages, two sizes", first), "ram_best"],
     "worst_spearman": worst["spearman"],
     "tagged_spearman": mean.loc[(tags, "text"), "spearman"],
 }
-data = {kind: {"name": kind, "sha256": samples_checksum(some)} for kind, some in kinds.items()}
+data = {
+    kind: {"name": kind, "sha256": samples_checksum(some)}
+    for kind, some in kinds.items()
+}
 models = {f"model_{i}": one.provenance for i, one in enumerate(loaded)}
 publish(rows=rows, numbers=numbers, inputs={**models, **data})

@@ -19,7 +19,7 @@ def test_pages_and_frames_get_their_own_cells(family: LoadedModel) -> None:
         plots.strip(axes, sample, cells, taken=np.ones(len(cells), dtype=bool))
         assert [len(axis.patches) for axis in axes] == framed
         for axis in axes:
-            assert next(len(drawn.get_paths()) for drawn in axis.collections) > 0
+            assert len(axis.collections[0].get_paths()) > 0
         plt.close()
 
 

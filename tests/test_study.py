@@ -192,7 +192,9 @@ def test_a_kind_is_the_mean_over_its_sets() -> None:
     ]
     found = difference(pd.DataFrame(rows), "none", "layer")
     assert found.mean == pytest.approx((0.5 + 1 + 0 + 0) / 4)
-    assert -1 <= found.interval[0] < found.mean < found.interval[1] <= 1  # four groups: bounds, not a bootstrap
+    assert (
+        -1 <= found.interval[0] < found.mean < found.interval[1] <= 1
+    )  # four groups: bounds, not a bootstrap
     assert difference(pd.DataFrame(rows), "none", "layer/0").mean == pytest.approx(0.25)
     with pytest.raises(CoreheadError, match="no set 'layers'"):
         difference(pd.DataFrame(rows), "none", "layers")

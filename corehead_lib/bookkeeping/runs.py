@@ -3,13 +3,14 @@
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 
 from corehead_lib.bookkeeping import notebooks
 from corehead_lib.bookkeeping.meter import Meter
@@ -19,6 +20,7 @@ from corehead_lib.progress import SHOWN
 from corehead_lib.provenance import LIBRARY, library_sha256, other_library, versions
 from corehead_lib.results import Results, Source, published
 
+BANNER = "other-parameters"
 QUIET = ["--IPKernelApp.log_level=ERROR"]
 FOR_KERNEL = (
     "JUPYTER_PREFER_ENV_PATH",
@@ -142,11 +144,21 @@ def _execute(planned: Plan, target: Path) -> NotebookNode:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
-    for cell in executed.cells:
-        if "injected-parameters" in cell.metadata.get("tags", []):
-            cell.metadata.tags.append("hide-input")
+    if planned.overrides:
+        executed.cells.insert(1, _banner(planned.overrides))
     notebooks.write(executed, target)
     return executed
+
+
+def _banner(overrides: Mapping[str, Value]) -> NotebookNode:
+    """A cell that says what this run changed, below the title: the prose around it speaks of the defaults."""
+    changed = ", ".join(f"`{name} = {value!r}`" for name, value in overrides.items())
+    text = f""":::{{admonition}} A run with other parameters
+:class: note
+
+This page was run with {changed}. Numbers and figures are of this run; the sentences around them were written for the defaults.
+:::"""
+    return new_markdown_cell(text, metadata={"tags": [BANNER]})
 
 
 def _weights(planned: Plan, earlier: Path) -> dict[int, float]:
@@ -154,6 +166,7 @@ def _weights(planned: Plan, earlier: Path) -> dict[int, float]:
     kinds = [cell.cell_type == "code" and bool(cell.source.strip()) for cell in planned.notebook.cells]
     try:
         cells = json.loads(earlier.read_text(encoding="utf-8"))["cells"]
+        cells = [cell for cell in cells if BANNER not in cell["metadata"].get("tags", [])]
         spent = [cell["metadata"].get("papermill", {}).get("duration") or 0.0 for cell in cells]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         spent = []
