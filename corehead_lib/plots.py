@@ -114,8 +114,8 @@ def strip(
     largest weight of the whole strip. A cell that shows two frames is drawn in both.
     """
     clip = sample.media[0] if isinstance(sample.media[0], Clip) else None
-    views = list(enumerate(clip.frames if clip else sample.media))
-    for axis, (number, image) in zip(axes, views, strict=True):
+    views = list(clip.frames) if clip else [item for item in sample.media if not isinstance(item, Clip)]
+    for number, (axis, image) in enumerate(zip(axes, views, strict=True)):
         here = (
             (cells.frames[:, 0] <= number) & (number < cells.frames[:, 1]) if clip else cells.item == number
         )
