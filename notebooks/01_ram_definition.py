@@ -27,19 +27,13 @@
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 dataset: str = "scenes"  # any with boxes, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
-detection_samples: int = (
-    96  # samples that RAM is averaged over {2..100000, quick 24}
-)
+detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
 batch_size: int = 16  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
-cost_tokens: int = (
-    2048  # prompt length at which costs are compared {64..65536, quick 256}
-)
+cost_tokens: int = 2048  # prompt length at which costs are compared {64..65536, quick 256}
 device: str = "cpu"  # where to compute {device}
-dtype: str = (
-    "float32"  # of weights and activations {float32, bfloat16, float16}
-)
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %% tags=["hide-input"]
 from dataclasses import replace

@@ -28,27 +28,17 @@
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 others: str = "tiny-internvl tiny-llava-onevision"  # other families to set beside {models, empty}
-dataset: str = (
-    "clips"  # any with frames or boxes in clips, see the page on data {dataset}
-)
+dataset: str = "clips"  # any with frames or boxes in clips, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
-detection_samples: int = (
-    60  # samples that RAM is averaged over {2..100000, quick 24}
-)
-frames: int = (
-    12  # frames of one of its clips that are shown, at most {1..100000}
-)
-max_pixels: int = (
-    0  # shrink larger frames to so many pixels; 0: as they are {0..}
-)
+detection_samples: int = 60  # samples that RAM is averaged over {2..100000, quick 24}
+frames: int = 12  # frames of one of its clips that are shown, at most {1..100000}
+max_pixels: int = 0  # shrink larger frames to so many pixels; 0: as they are {0..}
 samples: int = 60  # generated clips of each comparison {2..100000, quick 12}
 batch_size: int = 12  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 device: str = "cpu"  # where to compute {device}
-dtype: str = (
-    "float32"  # of weights and activations {float32, bfloat16, float16}
-)
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %% tags=["hide-input"]
 import re

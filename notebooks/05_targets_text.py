@@ -26,22 +26,16 @@
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 others: str = "tiny-qwen3-vl-seed1 tiny-qwen3-vl-seed2 tiny-internvl tiny-llava-onevision"  # to set beside {models, empty, quick tiny-qwen3-vl-seed1}
-dataset: str = (
-    "haystacks"  # any with spans of text, see the page on data {dataset}
-)
+dataset: str = "haystacks"  # any with spans of text, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
-detection_samples: int = (
-    96  # samples that RAM is averaged over {2..100000, quick 24}
-)
+detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
 samples: int = 60  # samples on which accuracy is measured {2..100000, quick 12}
 draws: int = 6  # random sets of heads of each kind {1..10000, quick 3}
 batch_size: int = 12  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples and the random heads {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 device: str = "cpu"  # where to compute {device}
-dtype: str = (
-    "float32"  # of weights and activations {float32, bfloat16, float16}
-)
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %% tags=["hide-input"]
 from dataclasses import replace

@@ -34,13 +34,9 @@ top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 queries: str = "last"  # rows that rank the heads {last, question, answer}
 models: str = ""  # to compare at the end; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
 kinds_of_evidence: str = "scenes documents clips haystacks"  # datasets for that comparison {datasets}
-samples_each: int = (
-    24  # samples of each dataset for that comparison {2..100000, quick 8}
-)
+samples_each: int = 24  # samples of each dataset for that comparison {2..100000, quick 8}
 device: str = "cpu"  # where to compute {device}
-dtype: str = (
-    "float32"  # of weights and activations {float32, bfloat16, float16}
-)
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

@@ -28,24 +28,16 @@ model: str = "tiny-qwen3-vl"  # the model to look into {model}
 models: str = ""  # to compare it with; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
 datasets: str = "scenes documents clips haystacks"  # kinds of evidence, two at least {datasets}
 data_dir: str = ""  # folder of the one dataset on disk; empty: under $COREHEAD_DATA {folder, empty}
-detection_samples: int = (
-    48  # samples of each dataset; two halves are compared {2..100000, quick 24}
-)
-other_samples: int = (
-    24  # samples of each dataset for the other models {2..100000, quick 8}
-)
+detection_samples: int = 48  # samples of each dataset; two halves are compared {2..100000, quick 24}
+other_samples: int = 24  # samples of each dataset for the other models {2..100000, quick 8}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 resamples: int = 300  # of the bootstrap {10..100000, quick 50}
 seed: int = 0  # seeds samples, bootstrap and shuffling {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
-trained: str = (
-    "tiny-qwen3-vl-seed1"  # a model of the zoo whose training was kept {model}
-)
+trained: str = "tiny-qwen3-vl-seed1"  # a model of the zoo whose training was kept {model}
 device: str = "cpu"  # where to compute {device}
-dtype: str = (
-    "float32"  # of weights and activations {float32, bfloat16, float16}
-)
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %% tags=["hide-input"]
 from itertools import combinations

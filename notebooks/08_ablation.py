@@ -25,36 +25,24 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
-dataset: str = (
-    "scenes"  # where the samples come from, see the page on data {dataset}
-)
+dataset: str = "scenes"  # where the samples come from, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
 detection_dataset: str = ""  # where heads are ranked, if elsewhere (mlvu has no evidence) {dataset, empty}
 detection_dir: str = ""  # its folder, likewise {folder, empty}
-pages: int = (
-    0  # most pages of a document on disk; 0: the dataset's own number {0..1000}
-)
+pages: int = 0  # most pages of a document on disk; 0: the dataset's own number {0..1000}
 max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
-detection_samples: int = (
-    96  # samples that heads are ranked on {2..100000, quick 24}
-)
+detection_samples: int = 96  # samples that heads are ranked on {2..100000, quick 24}
 samples: int = 48  # others, to test on; as many again for the control tasks {2..100000, quick 12}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 seed: int = 0  # seeds samples and random heads {0..}
-top_fraction: float = (
-    0.05  # share of heads that is ablated; fixed before looking {0<..1}
-)
+top_fraction: float = 0.05  # share of heads that is ablated; fixed before looking {0<..1}
 draws: int = 50  # random sets of each kind {1..10000, quick 3}
 queries: str = "last"  # rows that rank the heads {last, question, answer}
 models: str = ""  # to repeat it with; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
 samples_each: int = 36  # to rank heads on, and as many to test on, for each of them {2..100000, quick 8}
-draws_each: int = (
-    12  # random sets of each kind for each of them {1..10000, quick 2}
-)
+draws_each: int = 12  # random sets of each kind for each of them {1..10000, quick 2}
 device: str = "cpu"  # where to compute {device}
-dtype: str = (
-    "float32"  # of weights and activations {float32, bfloat16, float16}
-)
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

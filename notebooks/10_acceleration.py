@@ -29,32 +29,20 @@
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 datasets: str = "scenes, documents, clips, haystacks"  # where the samples come from {datasets, quick scenes}
 data_dir: str = ""  # folder of datasets that are read from disk {folder, empty}
-detection_samples: int = (
-    16  # of each task, to rank heads on {2..100000, quick 8}
-)
+detection_samples: int = 16  # of each task, to rank heads on {2..100000, quick 8}
 tuning_samples: int = 120  # of each task, to choose a plan on {2..100000}
 samples: int = 120  # of each task, others, to test it on {2..100000, quick 16}
 seed: int = 0  # seeds samples and random heads {0..}
 top_fraction: float = 0.05  # share of heads in the comparison with other heads; fixed before looking {0<..1}
-tolerance: float = (
-    0.05  # share of the questions of a task that a plan may lose {0<..<1}
-)
-windows: str = (
-    "8, 16, 32"  # to choose from: last tokens that a streaming head sees {1..}
-)
-sinks: str = (
-    "0, 4"  # to choose from: first tokens that a streaming head sees {0..}
-)
+tolerance: float = 0.05  # share of the questions of a task that a plan may lose {0<..<1}
+windows: str = "8, 16, 32"  # to choose from: last tokens that a streaming head sees {1..}
+sinks: str = "0, 4"  # to choose from: first tokens that a streaming head sees {0..}
 draws: int = 6  # random sets of each kind {1..10000, quick 2}
 queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
-longest: int = (
-    8192  # largest length at which attention is timed {512..131072, quick 1024}
-)
+longest: int = 8192  # largest length at which attention is timed {512..131072, quick 1024}
 longest_prefill: int = 2048  # largest length at which a whole prefill is timed {512..131072, quick 512}
 device: str = "cpu"  # where to compute {device}
-dtype: str = (
-    "float32"  # of weights and activations {float32, bfloat16, float16}
-)
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

@@ -31,9 +31,7 @@ batch_size: int = 12  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 device: str = "cpu"  # where to compute {device}
-dtype: str = (
-    "float32"  # of weights and activations {float32, bfloat16, float16}
-)
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %% tags=["hide-input"]
 from dataclasses import replace
