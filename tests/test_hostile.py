@@ -338,7 +338,7 @@ def test_a_parquet_of_one_huge_row_group_is_cut_into_small_ones_once(
     parquet._small_groups.cache_clear()
 
 
-NAMES = ["a", "a/b", "a/b/c.txt", "b.txt", "./b.txt", "a//b.txt", "../out.txt", "a/../../out.txt", "/tmp/out-of-it.txt", "C:\\x",
+NAMES = ["a", "a/b", "a/b/c.txt", "b.txt", "./b.txt", "a//b.txt", "../out.txt", "a/../../out.txt", "/out-of-it.txt", "C:\\x",
          "..\\x", "n" * 300, "a\x00b", "café.txt", "cafe\u0301.txt", ".unpacking-x.zip/y", "*", " ", "a/", "."]  # fmt: skip
 
 
@@ -369,7 +369,7 @@ def test_generated_archives_are_unpacked_whole_or_not_at_all(kind: str, tmp_path
             assert not path.is_symlink()
         assert not list(folder.glob(".unpacking*")) or any(name.startswith(".unpacking") for name in names)
     assert outcomes == {"", "refused archive: "}
-    assert not Path("/tmp/out-of-it.txt").exists()
+    assert not Path("/out-of-it.txt").exists()
 
 
 def write_archive(archive: Path, names: list[str], rng: random.Random) -> None:
