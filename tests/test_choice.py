@@ -39,7 +39,8 @@ class Sheet:
     """Stands in for a model: which of ``number`` questions of two tasks each plan gets wrong, by (dense heads, window)."""
 
     def __init__(self, wrong: Mapping[tuple[int, int], Mapping[str, int]], number: int, monkeypatch) -> None:
-        self.wrong, self.number, self.runs, self.plan = wrong, number, 0, None
+        self.wrong, self.number, self.runs = wrong, number, 0
+        self.plan: HybridPlan | None = None
         monkeypatch.setattr(choice, "evaluate", self.evaluate)
         monkeypatch.setattr(HybridPlan, "check", lambda plan, _: plan)
         monkeypatch.setattr(HybridPlan, "operator", lambda plan: self.enter(plan))

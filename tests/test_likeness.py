@@ -1,17 +1,20 @@
 """How alike rankings are: known answers, luck within layers, intervals by group, one correction for all."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores, agreement
 from corehead_lib.study import likeness
+from corehead_lib.study.likeness import Scored
 
 RNG = np.random.default_rng(0)
 NAMES = [str(n) for n in range(30)]
 
 
-def scored(mean, noise=0.01, groups=NAMES):
+def scored(mean: np.ndarray, noise: float = 0.01, groups: Sequence[str] = NAMES) -> Scored:
     return mean + noise * RNG.random((len(groups), *mean.shape)), groups
 
 
@@ -42,13 +45,15 @@ def test_few_groups_give_no_interval_and_a_group_counts_once() -> None:
     few = likeness({0: (scored(base, groups=["a"] * 40), scored(base))}, 4, 99, 20).iloc[0]
     assert np.isnan([few.spearman_low, few.shared_high]).all()
     one = scored(base, 2.0)
-    twice = tuple(np.concatenate([part, part]) for part in one)
+    twice = (np.concatenate([one[0], one[0]]), [*one[1], *one[1]])
     tables = [likeness({0: (x, x)}, 4, 99, 50).iloc[0] for x in (one, twice)]
     assert tables[0].spearman_low == pytest.approx(tables[1].spearman_low)
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
     base = RNG.random((4, 16))
-    for wrong in ({}, {0: (scored(base), scored(base[:2]))}, {0: ((scored(base)[0], "ab"), scored(base))}):
+    wrongs: tuple[dict[int, tuple[Scored, Scored]], ...]
+    wrongs = ({}, {0: (scored(base), scored(base[:2]))}, {0: ((scored(base)[0], "ab"), scored(base))})
+    for wrong in wrongs:
         with pytest.raises(CoreheadError):
             likeness(wrong, 4, 9, 5)

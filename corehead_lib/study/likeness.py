@@ -1,6 +1,7 @@
 """How alike two rankings of heads are: with intervals by group, against luck, corrected for many comparisons."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ Scored = tuple[np.ndarray, Sequence[str]]  # (S, layers, heads) and the group of
 
 
 def likeness(
-    pairs: Mapping[Hashable, tuple[Scored, Scored]],
+    pairs: Mapping[Any, tuple[Scored, Scored]],
     top: int,
     shuffles: int = 9999,
     resamples: int = 300,

@@ -21,7 +21,7 @@ from corehead_lib.zoo.training.card import TASKS, Accuracy, draw_curve, read_cur
 from corehead_lib.zoo.training.train import read_recipe
 
 SHIPPED = ("*.json", "*.jinja", "curve.jsonl")
-WORLDS: dict[str, dict[str, bool]] = {  # as the recipe draws them
+WORLDS: dict[str, dict[str, Any]] = {  # as the recipe draws them
     name: {"anywhere": True} for name in ("scenes", "clips", "interleaved")
 }
 FEW = 100  # questions a task for runs that are only listed
