@@ -194,7 +194,7 @@ def test_what_each_dataset_asks_for_scores_one_and_nonsense_nothing(
 ) -> None:
     samples = [s for s in mini_samples(dataset, tmp_path) if s.task != "summ"]
     assert samples
-    monkeypatch.setattr(module, "_answers", lambda _, asked, __: [(s.answer, True) for s in asked])
+    monkeypatch.setattr(module, "_answers", lambda _, asked, *__: [(s.answer, True) for s in asked])
     right = judge(tiny, samples)
     assert right.score.tolist() == pytest.approx(np.ones(len(samples)), abs=0.02)
     assert right.parsed.all()
@@ -204,7 +204,7 @@ def test_what_each_dataset_asks_for_scores_one_and_nonsense_nothing(
         monkeypatch.setattr(
             module,
             "_answers",
-            lambda _, asked, __: [("".join(rng.choices(pieces, k=12)), False) for _ in asked],
+            lambda _, asked, *__: [("".join(rng.choices(pieces, k=12)), False) for _ in asked],
         )
         table = judge(tiny, samples)
         assert table.score.between(0, 1).all()
@@ -217,7 +217,7 @@ def test_a_box_in_another_familys_units_is_wrong_or_unparsable(
     samples = mini_samples("refcocog", tmp_path)
     assert all(score_of(s) == "box" for s in samples)
     monkeypatch.setattr(
-        module, "_answers", lambda _, asked, __: [("[2000, 10, 2100, 30]", True) for _ in asked]
+        module, "_answers", lambda _, asked, *__: [("[2000, 10, 2100, 30]", True) for _ in asked]
     )
     table = judge(tiny, samples)
     assert not table.parsed.any()

@@ -99,7 +99,12 @@ def test_a_wrapped_line_keeps_its_comment() -> None:
 
 def test_params_shows_choices_and_quick_values() -> None:
     printed = CliRunner().invoke(main, ["params", "08"]).output
-    for said in ("last or question", "above 0 and at most 1", "quick: ", "float32, bfloat16 or float16"):
+    for said in (
+        "last, question or answer",
+        "above 0 and at most 1",
+        "quick: ",
+        "float32, bfloat16 or float16",
+    ):
         assert said in printed
 
 
