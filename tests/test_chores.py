@@ -13,17 +13,10 @@ from corehead_lib.worlds.chores import CONTROLS, STREAM, TASKS, ask, make_chores
 def solve(task: str, question: str) -> str:
     numbers = re.findall(r"\d+", question)
     if task == "copy":
-        return question.removeprefix("Repeat: ")
+        return question.removeprefix("Repeat:\n")
     if task == "sort":
         return " ".join(sorted(numbers))
-    if task == "most":
-        return str(max(map(int, numbers)))
-    if task == "add":
-        return str(sum(map(int, numbers)))
-    links = dict(re.findall(r"(\w+) to (\w+)", question))
-    start = re.search(r"does (\w+) end", question)
-    assert start
-    return links[links[start[1]]]
+    return max(numbers)
 
 
 @pytest.mark.parametrize("task", CONTROLS)

@@ -22,11 +22,11 @@ from corehead_lib.zoo.training.build import build
 from corehead_lib.zoo.training.families.qwen3_vl import TOKENS
 from corehead_lib.zoo.training.lessons import Lesson, answer_labels, make_lesson
 from corehead_lib.zoo.training.train import (
+    is_over,
     learning_rate,
     read_recipe,
     score,
     split_parameters,
-    stage_at,
     train_model,
 )
 from corehead_lib.zoo.training.turns import MODALITIES, corpus
@@ -271,10 +271,20 @@ def test_an_answer_is_right_if_all_of_its_tokens_are(tiny: LoadedModel) -> None:
     assert judged == {"shape": [True, False], "sum": [False], "pair": [True]}
 
 
-def test_the_learning_rate_rises_stays_and_falls() -> None:
-    shape = {"warmup": 4, "cooldown": 10, "stages": [{"steps": 20}, {"steps": 40}]}
-    assert [learning_rate(step, shape) for step in (0, 1, 3, 50, 55, 59)] == [0.25, 0.5, 1, 1, 0.5, 0.1]
-    assert [stage_at(step, shape) for step in (0, 19, 20, 59)] == [0, 0, 1, 1]
+def test_the_learning_rate_rises_stays_and_falls_at_the_end_of_the_last_stage() -> None:
+    shape = {"warmup": 4, "cooldown": 10}
+    assert [learning_rate(step, None, shape) for step in (0, 1, 3, 50)] == [0.25, 0.5, 1, 1]
+    assert [learning_rate(50, left, shape) for left in (40, 10, 5, 1)] == [1, 1, 0.5, 0.1]
+
+
+def test_a_stage_ends_when_its_tasks_are_learned_or_after_its_most_steps() -> None:
+    stage = {"steps": 300, "until": {"a": 0.5, "b": 0.5}}
+    assert not is_over(stage, 200, {"a": 0.6, "b": 0.4})
+    assert not is_over(stage, 200, {"a": 0.6})
+    assert is_over(stage, 200, {"a": 0.6, "b": 0.5})
+    assert not is_over(stage, 99, {"a": 1.0, "b": 1.0})
+    assert is_over(stage, 300, {})
+    assert not is_over({"steps": 300}, 299, {"a": 1.0})
 
 
 def test_muon_takes_hidden_matrices_and_adamw_the_rest(tiny: LoadedModel) -> None:
@@ -323,7 +333,7 @@ def test_recipes_know_their_tasks(name: str) -> None:
 def test_nothing_in_a_recipe_shapes_attention(name: str) -> None:
     recipe = read_recipe(name)
     assert not {"qk_norm", "language"} & set(recipe)
-    assert all(set(stage) == {"steps", "mix"} for stage in recipe["train"]["stages"])
+    assert all(set(stage) <= {"steps", "until", "mix"} for stage in recipe["train"]["stages"])
 
 
 def test_the_shipped_models_keep_their_own_recipe() -> None:

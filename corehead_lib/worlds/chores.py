@@ -1,7 +1,7 @@
 """Chores: short tasks in text that fetch no evidence, so that a model's heads have other work to do.
 
-Copying, sorting, comparing, adding, following a chain of two links, and stories of a small grammar, which are
-plain language modelling. As controls they tell a model that lost its eyes from one that is broken.
+Copying, sorting, comparing, and stories of a small grammar, which are plain language modelling. (Adding two-digit
+numbers and following a chain of two links were tried, and not learned in 1,800 steps.) As controls they tell a model that lost its eyes from one that is broken.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from corehead_lib.samples import Sample
 from corehead_lib.worlds.phrases import TOPICS, check_tasks, draw_split
 from corehead_lib.worlds.synthetic import COLOURS, DIGITS, SHAPES
 
-CONTROLS = ("copy", "sort", "most", "add", "chain")
+CONTROLS = ("copy", "sort", "most")
 STREAM = "story"  # has no one right answer: learned, never judged
 TASKS = (*CONTROLS, STREAM)
 WORDS = tuple(word for topic in TOPICS.values() for word in topic)
@@ -47,9 +47,9 @@ def chores(split: str, samples: int, seed: int, tasks: tuple[str, ...] = CONTROL
 
 
 def _copy(rng: np.random.Generator) -> tuple[str, str]:
-    pool = (*WORDS, *COLOURS, *SHAPES, *DIGITS)
-    words = " ".join(str(word) for word in rng.choice(pool, int(rng.integers(3, 8))))
-    return f"Repeat: {words}", words
+    """The words stand on a line of their own, so that their tokens are those of the answer."""
+    words = " ".join(rng.choice((*WORDS, *COLOURS, *SHAPES), int(rng.integers(3, 8)), replace=False).tolist())
+    return f"Repeat:\n{words}", words
 
 
 def _sort(rng: np.random.Generator) -> tuple[str, str]:
@@ -58,24 +58,8 @@ def _sort(rng: np.random.Generator) -> tuple[str, str]:
 
 
 def _most(rng: np.random.Generator) -> tuple[str, str]:
-    one, other = (int(number) for number in rng.choice(np.arange(10, 100), 2, replace=False))
-    return f"Which is larger, {one} or {other}?", str(max(one, other))
-
-
-def _add(rng: np.random.Generator) -> tuple[str, str]:
-    one, other = int(rng.integers(10, 90)), int(rng.integers(1, 10))
-    return f"What is {one} plus {other}?", str(one + other)
-
-
-def _chain(rng: np.random.Generator) -> tuple[str, str]:
-    """Two links, among others: "cat to dog, pig to 3, dog to 7, hen to pig. Where does cat end?"."""
-    length = int(rng.integers(2, 5))
-    names = [str(word) for word in rng.choice(WORDS, 2 * length, replace=False)]
-    digits = rng.choice(DIGITS, length)
-    links = [f"{a} to {b}" for a, b in zip(names[:length], names[length:], strict=True)]
-    links += [f"{b} to {digit}" for b, digit in zip(names[length:], digits, strict=True)]
-    listed = ", ".join(links[i] for i in rng.permutation(len(links)))
-    return f"{listed}. Where does {names[0]} end?", str(digits[0])
+    digits = rng.choice(DIGITS, int(rng.integers(2, 5)), replace=False).tolist()
+    return f"Which is largest, {', '.join(digits[:-1])} or {digits[-1]}?", max(digits)
 
 
 def _story(rng: np.random.Generator) -> tuple[str, str]:
@@ -96,7 +80,7 @@ def _story(rng: np.random.Generator) -> tuple[str, str]:
     return f"Tell a story about {topic}.", " ".join(sentences)
 
 
-_ASK = {"copy": _copy, "sort": _sort, "most": _most, "add": _add, "chain": _chain, STREAM: _story}
+_ASK = {"copy": _copy, "sort": _sort, "most": _most, STREAM: _story}
 
 
 def corpus() -> list[str]:

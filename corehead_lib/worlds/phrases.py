@@ -33,8 +33,6 @@ TASK_TYPES = {  # named as in MLVU (arXiv 2406.04264); only a needle has evidenc
     "copy": "text",
     "sort": "text",
     "most": "text",
-    "add": "text",
-    "chain": "text",
     "story": "text",
 }
 

@@ -1,4 +1,7 @@
-"""Train a tiny model of the zoo: cross-entropy on answers, seeded, in stages of fixed length, resumable.
+"""Train a tiny model of the zoo: cross-entropy on answers, seeded, in stages, resumable.
+
+A stage ends when the tasks it waits for are learned (running average of training accuracy), or after its most steps;
+seeds differ by hundreds of steps in when they begin to find things. The last stage has a fixed length.
 
 The language model starts from random weights, the vision tower from one that can name what its cells show
 (``tower.py``). A recipe may put a price on looking: a treatment, to be compared with its untreated twin.
@@ -8,7 +11,6 @@ import json
 import platform
 import time
 from collections import defaultdict
-from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -62,19 +64,24 @@ def make_optimizers(model: torch.nn.Module, train: dict) -> list[torch.optim.Opt
     ]
 
 
-def learning_rate(step: int, train: dict) -> float:
-    """Share of the peak rate: linear warm-up, constant, then linear to zero over the last ``cooldown`` steps."""
-    return min(1.0, (step + 1) / train["warmup"], (total_steps(train) - step) / train["cooldown"])
+def learning_rate(step: int, left: int | None, train: dict) -> float:
+    """Share of the peak rate: linear warm-up, constant, then linear to zero over the last ``cooldown`` steps.
+
+    left: steps that are left, None as long as that is unknown.
+    """
+    return min(1.0, (step + 1) / train["warmup"], (train["cooldown"] if left is None else left) / train["cooldown"])
 
 
-def total_steps(train: dict) -> int:
+def most_steps(train: dict) -> int:
+    """The number of steps if no stage ends early."""
     return sum(stage["steps"] for stage in train["stages"])
 
 
-def stage_at(step: int, train: dict) -> int:
-    """The number of the stage that ``step`` belongs to."""
-    ends = accumulate(stage["steps"] for stage in train["stages"])
-    return next(number for number, end in enumerate(ends) if step < end)
+def is_over(stage: dict, steps: int, average: dict[str, float]) -> bool:
+    """Say whether a stage has had its most steps, or 100 at least and each task of its ``until`` is that accurate."""
+    goals = stage.get("until", {})
+    learned = bool(goals) and all(average.get(task, 0.0) >= goal for task, goal in goals.items())
+    return steps >= stage["steps"] or (learned and steps >= 100)
 
 
 def score(lesson: Lesson, predicted: torch.Tensor) -> dict[str, list[bool]]:
@@ -113,7 +120,7 @@ def train_model(
         inherit_tower(model, recipe["tower"]["name"])
     optimizers = make_optimizers(model, train)
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-    state: dict[str, Any] = {"step": 0, "seconds": 0.0, "average": {}}
+    state: dict[str, Any] = {"step": 0, "stage": 0, "stage_step": 0, "seconds": 0.0, "average": {}}
     checkpoint = out / "checkpoint.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -126,18 +133,17 @@ def train_model(
     curve.write_text("".join(line + "\n" for line in kept))
 
     model.train()
-    total = total_steps(train)
+    last = len(train["stages"]) - 1
     bar = tqdm(
         initial=state["step"],
-        total=total,
+        total=most_steps(train),
         desc=f"{name} seed {seed}",
         disable=not progress,
         mininterval=10,
     )
-    while state["step"] < total:
+    while state["stage"] <= last:
         started = time.perf_counter()
-        number = stage_at(state["step"], train)
-        stage = train["stages"][number]
+        stage = train["stages"][state["stage"]]
         loss = 0.0
         judged: dict[str, float] = {}
         for modality, settings in stage["mix"].items():
@@ -145,18 +151,22 @@ def train_model(
             part, predicted = _learn(model, lesson, state["step"], stage.get("price", 0.0), len(stage["mix"]))
             loss += part / len(stage["mix"])
             judged |= {task: sum(v) / len(v) for task, v in score(lesson, predicted).items()}
-        share = learning_rate(state["step"], train)
+        left = stage["steps"] - state["stage_step"] if state["stage"] == last else None
+        share = learning_rate(state["step"], left, train)
         _update(model, optimizers, [share * peak for peak in peaks])
         for task, accuracy in judged.items():
             before = state["average"].get(task, accuracy)
             state["average"][task] = 0.95 * before + 0.05 * accuracy
         with curve.open("a") as log:
-            line = {"step": state["step"], "stage": number, "loss": round(loss, 4)}
+            line = {"step": state["step"], "stage": state["stage"], "loss": round(loss, 4)}
             log.write(json.dumps(line | {t: round(a, 3) for t, a in judged.items()}) + "\n")
         averages = {task: f"{accuracy:.2f}" for task, accuracy in state["average"].items()}
-        bar.set_postfix({"stage": str(number)} | averages, refresh=False)
+        bar.set_postfix({"stage": str(state["stage"])} | averages, refresh=False)
         bar.update()
         state["step"] += 1
+        state["stage_step"] += 1
+        if is_over(stage, state["stage_step"], state["average"]):
+            state["stage"], state["stage_step"] = state["stage"] + 1, 0
         state["seconds"] += time.perf_counter() - started
         if state["step"] % SAVE_EVERY == 0:
             _save_checkpoint(checkpoint, model, optimizers, state)
