@@ -12,11 +12,11 @@ import numpy as np
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Evidence, Frames, Pages, Sample
 from corehead_lib.worlds.films import FPS, SIZE, Actor, Film, make_clip
-from corehead_lib.worlds.phrases import check_tasks, digit_on, draw_split, numbers, small_sum, which_first
+from corehead_lib.worlds.phrases import check_tasks, digit_on, draw_split, small_sum
 from corehead_lib.worlds.synthetic import BACKGROUNDS, DIGITS
 
 NEEDLES = ("shape", "colour", "pair")
-CONTROLS = ("count", "order", "background", "sum")
+CONTROLS = ("background", "sum")
 LISTING = "List the shapes."
 
 Level = Literal["box", "frames"]
@@ -39,16 +39,9 @@ def ask(
         evidence: tuple[Evidence, ...] = actor.boxes if level == "box" else (actor.frames,)
         seen = tuple(actor.digit for actor in film.actors)
         return Sample("", task, digit_on(name), actor.digit, film.media, evidence, DIGITS, visible=seen)
-    if task == "count":
-        question, answer, options = "How many shapes are there?", str(len(film.actors)), numbers(1, 9)
-    elif task == "background":
+    if task == "background":
         question, answer = "Which colour is the background?", film.background
         options = tuple(BACKGROUNDS)
-    elif task == "order":
-        starts = sorted({actor.frames.start for actor in film.actors})
-        early, late = (starts[i] for i in sorted(rng.choice(len(starts), 2, replace=False)))
-        names = [[a.name for a in film.actors if a.frames.start == start] for start in (early, late)]
-        question, answer, options = which_first(rng, *(str(rng.choice(some)) for some in names))
     else:
         question, answer, options = small_sum(rng)
     return Sample("", task, question, answer, film.media, (), options)
@@ -70,7 +63,7 @@ def clips(
     size: tuple[int, int] = SIZE,
     paired: bool | None = None,
     level: Level = "box",
-    anywhere: bool = False,
+    anywhere: bool = True,
 ) -> list[Sample]:
     """Make ``samples`` one-question samples of held-out clips, the tasks taking turns.
 
@@ -104,8 +97,4 @@ def as_images(sample: Sample) -> Sample:
 def corpus() -> list[str]:
     """Lines with the texts of clips beyond ``phrases.corpus``: listings' request, timestamps of frames."""
     times = [f"<{tenths / 10:.1f} seconds>" for tenths in range(0, int(10 * 64 / FPS), 3)]
-    return (
-        times
-        + [" ".join(BACKGROUNDS), "How many shapes are there?", "Which colour is the background?", LISTING]
-        * 20
-    )
+    return times + [" ".join(BACKGROUNDS), "Which colour is the background?", LISTING] * 20

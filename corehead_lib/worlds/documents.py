@@ -16,11 +16,11 @@ from corehead_lib.samples import Box, Evidence, Pages, Sample
 from corehead_lib.worlds import phrases
 from corehead_lib.worlds.layout import Stock, make_page
 from corehead_lib.worlds.pages import Entry, Page, draw_page
-from corehead_lib.worlds.phrases import TOPICS, check_range, check_tasks, digit_on, draw_split, numbers
+from corehead_lib.worlds.phrases import TOPICS, check_range, check_tasks, digit_on, draw_split
 from corehead_lib.worlds.synthetic import COLOURS, DIGITS
 
 NEEDLES = ("pair", "word", "bar")
-CONTROLS = ("count", "order", "heading", "topic", "sum")
+CONTROLS = ("heading", "topic", "sum")
 LISTING = "List the entries."
 MOST_PAGES = 40
 SIZE = (96, 96)  # pixels of a page: one tile of the tiny models that cut pictures into tiles
@@ -48,10 +48,8 @@ class Document:
     def tasks(self) -> tuple[str, ...]:
         """The tasks that can be asked of this document."""
         kinds = {entry.kind for entry in self.entries}
-        apart = len({entry.box.item for entry in self.entries if entry.kind == "pair"}) > 1
         words = "word" in kinds or any(w in TOPICS[self.topic] for p in self.pages for _, _, w in p.texts)
-        able = {*kinds, "count", "heading", "sum"}
-        able |= ({"order"} if apart else set()) | ({"topic"} if words else set())
+        able = {*kinds, "heading", "sum"} | ({"topic"} if words else set())
         return tuple(task for task in NEEDLES + CONTROLS if task in able)
 
 
@@ -80,10 +78,8 @@ def make_document(
     check_tasks(kinds, NEEDLES, "documents", "kind of entry")
     check_tasks(tasks, NEEDLES + CONTROLS, "documents")
     number = int(rng.integers(pages[0], pages[1] + 1))
-    must = ["pair"] * (2 if "order" in tasks else "pair" in tasks)
+    must = ["pair"] * ("pair" in tasks)
     must += [task for task in tasks if task in ("word", "bar")] + ["word"] * ("topic" in tasks)
-    if "order" in tasks and number < 2:
-        raise CoreheadError(f"pages={pages}: the task 'order' needs two pages.")
     topic, colour = str(rng.choice(list(TOPICS))), str(rng.choice(list(COLOURS)))
     stock = Stock.draw(rng, topic, min(80, 2 * number + 4), Counter(must))
     hosts: list[list[str]] = [[] for _ in range(number)]
@@ -165,18 +161,9 @@ def among_others(sample: Sample, rng: np.random.Generator, pages: int = 2) -> Sa
 def _control(document: Document, task: str, rng: np.random.Generator) -> phrases.Question:
     if task == "sum":
         return phrases.small_sum(rng)
-    if task == "count":
-        number = len(document.pages)
-        return "How many pages are there?", str(number), numbers(1, 9 if number < 10 else MOST_PAGES)
     if task == "heading":
         return "Which colour are the headings?", document.colour, tuple(COLOURS)
-    if task == "topic":
-        return phrases.topic_question(document.topic)
-    pairs = [entry for entry in document.entries if entry.kind == "pair"]
-    first, later = (pairs[i] for i in sorted(rng.choice(len(pairs), 2, replace=False)))
-    while first.box.item == later.box.item:  # two pages have some, so this ends
-        first, later = (pairs[i] for i in sorted(rng.choice(len(pairs), 2, replace=False)))
-    return phrases.which_first(rng, first.name, later.name)
+    return phrases.topic_question(document.topic)
 
 
 def listing(document: Document, rng: np.random.Generator, most: int | None = None) -> str:
@@ -216,4 +203,4 @@ def corpus() -> list[str]:
         for word in words
         for colour, digit in zip(COLOURS, DIGITS, strict=False)
     ]
-    return lines + ["How many pages are there?", "Which colour are the headings?", LISTING] * 20
+    return lines + ["Which colour are the headings?", LISTING] * 20

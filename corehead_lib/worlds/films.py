@@ -58,8 +58,7 @@ class Film:
     def tasks(self) -> tuple[str, ...]:
         """The tasks that can be asked of this clip."""
         finds = ("shape", "colour") if self.unique else ("pair",)
-        apart = len({actor.frames.start for actor in self.actors}) > 1
-        return (*finds, "count", *(["order"] if apart else []), "background", "sum")
+        return (*finds, "background", "sum")
 
 
 def make_clip(
@@ -72,7 +71,7 @@ def make_clip(
     shown: tuple[float, float] = (0.2, 0.6),
     paired: bool | None = None,
     tasks: tuple[str, ...] = (),
-    anywhere: bool = False,
+    anywhere: bool = True,
 ) -> Film:
     """Draw a clip.
 
@@ -85,8 +84,7 @@ def make_clip(
     shown: the share of the frames that a shape is in, least and most; at least one frame.
     paired: shapes move, come and go only between pairs of frames (0-1, 2-3, ...) if True, between any two
         frames if False; drawn for each clip if None.
-    tasks: what will be asked: "shape" and "colour" need unique attributes, "pair" others, and "order" needs
-        shapes that come at different times.
+    tasks: what will be asked: "shape" and "colour" need unique attributes, "pair" others.
     anywhere: paths begin anywhere on a lattice of GRAIN pixels, instead of STEP.
 
     Raises CoreheadError for ranges that make no sense, and if the shapes find no room.
@@ -110,13 +108,11 @@ def make_clip(
         names = draw_pairs(rng, wanted)
     for _ in range(_TRIES):
         actors = _cast(rng, names, number, size, shown, every, GRAIN if anywhere else STEP)
-        apart = len({actor.frames.start for actor in actors}) > 1
-        if len(actors) >= things[0] and (apart or "order" not in tasks):
+        if len(actors) >= things[0]:
             break
     else:
         raise CoreheadError(
-            f"{number} frames of {size[0]} x {size[1]} pixels have no room for {things[0]} shapes"
-            + (" that come at different times." if "order" in tasks else ".")
+            f"{number} frames of {size[0]} x {size[1]} pixels have no room for {things[0]} shapes."
         )
     actors.sort(key=lambda actor: actor.frames.start)
     background = str(rng.choice(list(BACKGROUNDS)))

@@ -16,15 +16,13 @@ from corehead_lib.worlds.phrases import (
     check_tasks,
     digit_on,
     draw_split,
-    numbers,
     small_sum,
     topic_question,
-    which_first,
 )
 from corehead_lib.worlds.synthetic import COLOURS, DIGITS, SHAPES
 
 NEEDLES = ("fact", "image", "print")
-CONTROLS = ("count", "order", "topic", "sum")
+CONTROLS = ("topic", "sum")
 LISTING = "List the shapes."
 
 
@@ -52,24 +50,11 @@ def ask(
         question, answer, options = digit_on(needle.name), needle.digit, DIGITS
         evidence: tuple[Evidence, ...] = (needle.part(part),)
     else:
-        question, answer, options = _control(haystack, task, rng)
+        question, answer, options = topic_question(haystack.topic) if task == "topic" else small_sum(rng)
         evidence = ()
     seen = tuple(each.digit for each in haystack.needles) if evidence else ()
     media, context = haystack.media, haystack.context
     return Sample("", task, question, answer, media, evidence, options, context, visible=seen)
-
-
-def _control(haystack: Haystack, task: str, rng: np.random.Generator) -> tuple[str, str, tuple[str, ...]]:
-    names = [needle.name for needle in haystack.needles]
-    if task == "count":
-        most = 9 if len(names) < 10 else len(COLOURS) * len(SHAPES)
-        return "How many shapes are there?", str(len(names)), numbers(1, most)
-    if task == "order":
-        first, later = (names[i] for i in sorted(rng.choice(len(names), 2, replace=False)))
-        return which_first(rng, first, later)
-    if task == "topic":
-        return topic_question(haystack.topic)
-    return small_sum(rng)
 
 
 def listing(haystack: Haystack, rng: np.random.Generator, most: int | None = None) -> str:
@@ -111,7 +96,7 @@ def interleaved(
     prints: tuple[int, int] = (1, 2),
     filler: tuple[int, int] = (1, 6),
     part: str = "fact",
-    anywhere: bool = False,
+    anywhere: bool = True,
 ) -> list[Sample]:
     """Make ``samples`` one-question samples of held-out texts with pictures and printed pages in them.
 
@@ -135,4 +120,4 @@ def corpus() -> list[str]:
         lines += [
             f"See the {one} and the {other}. The {other} and the {one}. All of the {one} with some {other}."
         ]
-    return lines + [" ".join(SMALL_WORDS), LISTING, "How many shapes are there?"] * 10
+    return lines + [" ".join(SMALL_WORDS), LISTING] * 10

@@ -52,8 +52,7 @@ class Haystack:
     def tasks(self) -> tuple[str, ...]:
         """The tasks that can be asked of this haystack."""
         kinds = {needle.kind for needle in self.needles}
-        able = {*kinds, "count", "topic", "sum", *(["order"] if len(self.needles) > 1 else [])}
-        return tuple(task for task in (*KINDS, "count", "order", "topic", "sum") if task in able)
+        return (*(kind for kind in KINDS if kind in kinds), "topic", "sum")
 
 
 def make_haystack(
@@ -64,7 +63,7 @@ def make_haystack(
     prints: tuple[int, int] = (0, 0),
     filler: tuple[int, int] = (1, 6),
     tasks: tuple[str, ...] = (),
-    anywhere: bool = False,
+    anywhere: bool = True,
 ) -> Haystack:
     """Draw a haystack; every fact's key (colour and shape, or a word) occurs once in it.
 

@@ -6,7 +6,6 @@ letters, so that what a tiny model learns in one modality serves it in the next.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 
@@ -23,12 +22,9 @@ TASK_TYPES = {  # named as in MLVU (arXiv 2406.04264); only a needle has evidenc
     "fact": "needle",
     "image": "needle",
     "print": "needle",
-    "count": "count",
-    "order": "order",
     "background": "topic",
     "heading": "topic",
     "topic": "topic",
-    "larger": "reasoning",
     "sum": "reasoning",
     "copy": "text",
     "sort": "text",
@@ -46,19 +42,8 @@ TOPICS = {
 Question = tuple[str, str, tuple[str, ...]]  # the question, its answer, and the answers it could have
 
 
-def numbers(least: int, most: int) -> tuple[str, ...]:
-    """The numbers from ``least`` to ``most``, as answers."""
-    return tuple(str(n) for n in range(least, most + 1))
-
-
 def digit_on(name: str) -> str:
     return f"Which digit is on the {name}?"
-
-
-def which_first(rng: np.random.Generator, first: str, later: str) -> Question:
-    """Ask which of two names comes first; either may be named first."""
-    names = (first, later) if rng.random() < 0.5 else (later, first)
-    return f"Which comes first, the {names[0]} or the {names[1]}?", first, names
 
 
 def small_sum(rng: np.random.Generator) -> Question:
@@ -127,6 +112,5 @@ def corpus() -> list[str]:
     names = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]
     lines = [digit_on(name) for name in (*names, *SHAPES, *(f"{colour} shape" for colour in COLOURS))]
     lines += [", ".join(f"{name} {digit}" for digit in DIGITS) for name in names]
-    lines += [f"Which comes first, the {a} or the {b}?" for a, b in pairwise(names)]
     lines += [f"What is {a} plus {b}?" for a in range(5) for b in range(5)]
     return lines + [topic_question("")[0], " ".join(TOPICS), *TOPICS] * 10

@@ -3,8 +3,7 @@
 Everything is drawn from a seed, so the supply is unlimited and the evidence is exact: the
 pixel box of the shape that a question asks for. Shapes fill a cell of the tiny models each, or, ``anywhere``,
 come in three sizes and stand where they like, so that the evidence takes one to nine cells. Three tasks need retrieval (find the
-shape, read its digit), "larger" needs it twice, three do not (count, background, sum): they tell a
-broken model from one that merely lost its eyes.
+shape, read its digit), two do not (background, sum): they tell a broken model from one that merely lost its eyes.
 """
 
 from dataclasses import dataclass, field, replace
@@ -32,8 +31,7 @@ SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross", "bow", "he
 DIGITS = tuple("0123456789")
 
 RETRIEVAL_TASKS = ("shape", "colour", "pair")
-STEP_TASKS = ("larger",)  # find two digits, and compare them
-CONTROL_TASKS = ("count", "background", "sum")
+CONTROL_TASKS = ("background", "sum")
 SPLITS = ("train", "detection", "evaluation", "tuning")
 
 MOST_THINGS = 8
@@ -77,7 +75,7 @@ class Scene:
     @property
     def tasks(self) -> tuple[str, ...]:
         """The tasks that this scene is for; one with unique attributes makes pairs too easy."""
-        return (*(("shape", "colour") if self.unique else ("pair",)), *STEP_TASKS, *CONTROL_TASKS)
+        return (*(("shape", "colour") if self.unique else ("pair",)), *CONTROL_TASKS)
 
 
 def _outline(shape: str, side: float) -> list[tuple[float, float]]:
@@ -173,7 +171,7 @@ def make_scene(
     unique: bool,
     size: tuple[int, int] | None = None,
     things: tuple[int, int] = (3, MOST_THINGS),
-    anywhere: bool = False,
+    anywhere: bool = True,
 ) -> Scene:
     """Draw a scene of shapes that do not overlap.
 
@@ -227,22 +225,13 @@ def ask(scene: Scene, task: str, rng: np.random.Generator, thing: Thing | None =
             "pair": thing.name,
         }[task]
         question, answer, evidence = f"Which digit is on the {name}?", thing.digit, (thing.box,)
-    elif task == "larger":
-        other = scene.things[rng.choice([i for i, t in enumerate(scene.things) if t != thing])]
-        question = f"Which digit is larger, on the {thing.name} or the {other.name}?"
-        answer, evidence = max(thing.digit, other.digit), (thing.box, other.box)
-    elif task == "count":
-        question, answer = "How many shapes are there?", str(len(scene.things))
-        options = DIGITS[3 : MOST_THINGS + 1]
     elif task == "background":
         question, answer, options = "Which colour is the background?", scene.background, tuple(BACKGROUNDS)
     elif task == "sum":
         a, b = (int(n) for n in rng.integers(0, 5, 2))
         question, answer, options = f"What is {a} plus {b}?", str(a + b), DIGITS[:9]
     else:
-        raise CoreheadError(
-            f"Unknown task {task!r}; scenes have {RETRIEVAL_TASKS + STEP_TASKS + CONTROL_TASKS}."
-        )
+        raise CoreheadError(f"Unknown task {task!r}; scenes have {RETRIEVAL_TASKS + CONTROL_TASKS}.")
     seen = tuple(each.digit for each in scene.things) if evidence else ()
     return Sample("", task, question, answer, (scene.image,), evidence, options, visible=seen)
 
@@ -253,7 +242,7 @@ def scenes(
     seed: int,
     tasks: tuple[str, ...] = RETRIEVAL_TASKS,
     *,
-    anywhere: bool = False,
+    anywhere: bool = True,
 ) -> list[Sample]:
     """Make ``samples`` one-question samples of held-out scenes, the tasks taking turns; ``anywhere`` as in ``make_scene``.
 

@@ -174,7 +174,7 @@ def _by_kind(modality: str, accuracy: Accuracy) -> dict[str, str]:
         return ", ".join(f"{t} {accuracy[f'{modality}/{t}']:.3f}" for t in TASKS[modality] if t in tasks)
 
     kind = MODALITIES[modality]
-    return {"data": modality, "needles": some(kind.needles), "controls": some(kind.steps + kind.controls)}
+    return {"data": modality, "needles": some(kind.needles), "controls": some(kind.controls)}
 
 
 def _run(summary: dict[str, Any], accuracy: Accuracy) -> dict[str, str]:

@@ -21,9 +21,6 @@ from corehead_lib.zoo.training.card import TASKS, Accuracy, draw_curve, read_cur
 from corehead_lib.zoo.training.train import read_recipe
 
 SHIPPED = ("*.json", "*.jinja", "curve.jsonl")
-WORLDS: dict[str, dict[str, Any]] = {  # as the recipe draws them
-    name: {"anywhere": True} for name in ("scenes", "clips", "interleaved")
-}
 FEW = 100  # questions a task for runs that are only listed
 
 
@@ -32,7 +29,7 @@ def judge(loaded: LoadedModel, samples: int) -> Accuracy:
     found = {}
     for modality, tasks in TASKS.items():
         for task in tasks:
-            drawn = load_samples(modality, "tuning", samples, 0, (task,), **WORLDS.get(modality, {}))
+            drawn = load_samples(modality, "tuning", samples, 0, (task,))
             found[f"{modality}/{task}"] = evaluate(loaded, encode_all(loaded, drawn), progress=False).accuracy
     return found
 

@@ -54,9 +54,7 @@ def draw_picture(rng: np.random.Generator) -> Picture:
     """Draw a scene, a page, a picture of a haystack or a printed page of one."""
     kind = rng.choice(4, p=[0.55, 0.25, 0.1, 0.1])
     if kind == 0:
-        scene = synthetic.make_scene(
-            rng, unique=bool(rng.random() < 0.5), things=(1, synthetic.MOST_THINGS), anywhere=True
-        )
+        scene = synthetic.make_scene(rng, unique=bool(rng.random() < 0.5), things=(1, synthetic.MOST_THINGS))
         return Picture(
             scene.image, tuple((t.box, _facets(t.name, t.digit)) for t in scene.things), scene.background
         )
@@ -69,7 +67,7 @@ def draw_picture(rng: np.random.Generator) -> Picture:
         things += [(Box(0, 0, page.size[0], step), _facets(made.colour))]
         return Picture(made.media[0], tuple(things), "white")
     images, prints = ((1, 1), (0, 0)) if kind == 2 else ((0, 0), (1, 1))
-    haystack = needles.make_haystack(rng, facts=(0, 0), images=images, prints=prints, anywhere=True)
+    haystack = needles.make_haystack(rng, facts=(0, 0), images=images, prints=prints)
     found = [(needle.part("fact"), _facets(needle.name, needle.digit)) for needle in haystack.needles]
     boxes = tuple((box, facets) for box, facets in found if isinstance(box, Box))
     return Picture(haystack.media[0], boxes, "white" if kind == 2 else "")

@@ -39,11 +39,10 @@ class Modality:
     listing: Callable[[Any, np.random.Generator, int | None], Listing]
     needles: tuple[str, ...]
     controls: tuple[str, ...]
-    steps: tuple[str, ...] = ()  # need evidence, and more than finding it
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return self.needles + self.steps + self.controls
+        return self.needles + self.controls
 
 
 def _make_scene(rng: np.random.Generator, tasks: tuple[str, ...], **difficulty: Any) -> synthetic.Scene:
@@ -75,7 +74,6 @@ MODALITIES = {
         _list_scene,
         synthetic.RETRIEVAL_TASKS,
         synthetic.CONTROL_TASKS,
-        synthetic.STEP_TASKS,
     ),
     "documents": Modality(
         documents.make_document,
@@ -113,8 +111,7 @@ def draw_turns(
     """Make one conversation about one scene, document, clip or haystack.
 
     questions: how many to draw; the same one is kept once.
-    tasks: what may be asked, the modality's needles if empty. One of them, drawn, is sure to be askable; so give
-        "order" only where the difficulty allows it, or beside needles.
+    tasks: what may be asked, the modality's needles if empty. One of them, drawn, is sure to be askable.
     listing: how often the conversation is a listing; most: its longest length, in entries.
     controls: share of questions that need no retrieval, if ``tasks`` has some.
     difficulty: arguments of ``make_scene``, ``make_document``, ``make_clip`` or ``make_haystack``.
