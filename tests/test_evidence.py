@@ -83,7 +83,7 @@ def test_generated_samples_are_checked_one_by_one() -> None:
     with pytest.raises(CoreheadError, match=r"scenes/tuning/0/0: scenes does not say where .* as pages"):
         load_evidence("scenes", "tuning", 2, 0, (Pages,))
     with pytest.raises(CoreheadError, match="boxes or pages"):
-        load_evidence("scenes", "tuning", 2, 0, tasks=("count",))
+        load_evidence("scenes", "tuning", 2, 0, tasks=("sum",))
 
 
 def test_a_folder_for_a_dataset_that_reads_none_is_refused(tmp_path: Path) -> None:
