@@ -4,6 +4,7 @@ from corehead_lib.study.compare import compare_rankings
 from corehead_lib.study.controls import controls
 from corehead_lib.study.likeness import likeness
 from corehead_lib.study.patching import other_picture, other_question, patching
+from corehead_lib.study.portrait import portrait
 from corehead_lib.study.sets import UNTOUCHED, Intervention, Sets, ablate, by_task, outcomes, until_half
 from corehead_lib.study.summary import Difference, difference, summarise
 
@@ -22,6 +23,7 @@ __all__ = [
     "other_question",
     "outcomes",
     "patching",
+    "portrait",
     "summarise",
     "until_half",
 ]
