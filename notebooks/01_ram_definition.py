@@ -12,13 +12,13 @@
 # {term}`RAM` is one sum over attention weights: the share of a head's attention that falls on the evidence.
 #
 # **What came out.** Read at the last token of the prompt, the best of {glue:text}`heads` heads of a tiny model gives the evidence
-# {glue:text}`best_last:.2f` of its attention, the median head next to nothing. Averaged over the tokens of the *question*, no head gets beyond
-# {glue:text}`best_question:.4f`: the same sum, and another answer. Measuring takes {glue:text}`ratio:.2f` times a plain forward pass, whose output
-# stays as it is, bit for bit.
+# {glue:text}`best_last:.2f` of its attention, the median head {glue:text}`median_last:.2f`, about what even attention would. Averaged over the tokens of the
+# *question*, no head gets beyond {glue:text}`best_question:.2f`: the same sum, and another answer. Measuring takes {glue:text}`ratio:.2f` times
+# a plain forward pass, whose output stays as it is, bit for bit.
 #
 # ```{glue:figure} fig_question
 # :name: fig-ram-question
-# :alt: The same small picture of coloured shapes with digits, three times. First as drawn, with a frame around the shape that the question asks for. Then darkened where a head does not look, at the last prompt token: only the framed shape is lit. Then for the tokens of the question: all is dark.
+# :alt: The same small picture of coloured shapes with digits, three times. First as drawn, with a frame around the shape that the question asks for. Then darkened where a head does not look, at the last prompt token: only the framed shape is lit. Then for the tokens of the question: the framed shape is dim, and so are some places beside it.
 #
 # One question, one head. Dark: no attention.
 # ```
@@ -180,7 +180,7 @@ axis.invert_yaxis()
 axis.set(
     xlim=(0, 1),
     xlabel="attention mass on the target",
-    title="Only the last token looks",
+    title="The name looks, and the last token",
 )
 keep("fig_rows", figure)
 
@@ -211,13 +211,13 @@ keep("fig_question", figure)
 # %% [markdown]
 # ```{glue:figure} fig_rows
 # :name: fig-ram-rows
-# :alt: Horizontal bars, one for each token of the question and one for the last token of the prompt. All bars of the question have no visible length; the bar of the last token is nearly as long as the axis.
+# :alt: Horizontal bars, one for each token of the question and one for the last token of the prompt. The two words that name the shape have bars of about two thirds of the axis, the last token one that nearly fills it, all other words none.
 #
 # One head's attention to the target, row by row.
 # ```
 #
-# In a causal model, words before the name of the shape cannot know what to look for.
-# Here not even the name itself looks: this head waits for the last token.
+# In a causal model, words before the name of the shape cannot know what to look for, and this head does not guess.
+# The name looks, and then the last token does. A mean over the question dilutes two words that look with six that cannot.
 #
 # ## Over many samples
 #
@@ -247,7 +247,7 @@ even = np.mean(
 )
 figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.8), sharey=True)
 for axis, rows, name in zip(
-    axes, QUERIES, ("question: none", "last token: a few"), strict=False
+    axes, QUERIES, ("question: none stands out", "last token: a few"), strict=False
 ):
     values = np.sort(views[rows].ram.ravel())[::-1]
     axis.bar(np.arange(values.size), values, width=1.0, color=plots.BLUE)
@@ -265,15 +265,15 @@ keep("fig_sorted", figure)
 # %% [markdown]
 # ```{glue:figure} fig_sorted
 # :name: fig-ram-sorted
-# :alt: Two bar charts of all heads, sorted. For the question's tokens no bar can be seen. For the last prompt token the first bar reaches 0.96, the second and third about a tenth, the rest is near zero. A dashed line for even attention lies low.
+# :alt: Two bar charts of all heads, sorted. For the question's tokens the bars fall slowly from 0.27. For the last prompt token some fifteen bars stand between 0.84 and 0.4, and the rest falls slowly from 0.2. A dashed line for even attention lies at 0.09 in both.
 #
 # RAM of every head; red: the top 5 % of each.
 # ```
 #
-# Attention spread evenly over the prompt would give {glue:text}`even:.3f`.
-# At the last token {glue:text}`above_last` heads get beyond that, at the question's tokens {glue:text}`above_question`.
-# So the two definitions do not merely differ in scale: in this model the paper's own choice of rows finds nothing on pictures.
-# With text it is otherwise; [](06_head_ranking) compares rows over all kinds of evidence.
+# Attention spread evenly over the prompt would give {glue:text}`even:.2f`.
+# At the last token {glue:text}`above_last` heads get beyond that, at the question's tokens {glue:text}`above_question`; but at the last token a few stand far above
+# it.
+# The two definitions do not merely differ in scale: they rank other heads first, see [](06_head_ranking).
 #
 # *Last* and *answer* agree to the last digit, because every answer here is one token: the row that writes it is the last of the prompt.
 #
@@ -414,6 +414,7 @@ publish(
             f"above_{rows}": int((view.ram > even).sum())
             for rows, view in views.items()
         },
+        "median_last": np.median(views["last"].ram),
         "even": even,
         "core_own": own,
         "core_other": other,

@@ -11,14 +11,14 @@
 #
 # Every head of a tiny model gets its {term}`RAM`: how much of its attention falls on the evidence.
 #
-# **What came out.** On scenes, {glue:text}`half_heads` of {glue:text}`heads` heads holds half of all RAM, and two halves of the samples agree on it.
-# But *few* is no mark of retrieval: attention to the picture *as a whole* sits in as few heads. In text it takes
-# {glue:text}`half_haystacks:.0%` of the heads. And rows matter: the question's tokens and the last prompt token share
-# {glue:text}`shared_scenes` of their top {glue:text}`top_heads`.
+# **What came out.** On scenes, {glue:text}`half_heads` of {glue:text}`heads` heads hold half of all RAM; attention to the picture *as a
+# whole*, the control, takes {glue:text}`half_picture_heads`. Two halves of the samples agree on the first {glue:text}`halves_shared` of
+# {glue:text}`top_heads`. So few heads retrieve, in a model that nobody told to: {glue:text}`half_scenes:.0%`, not a handful, and
+# question rows name other heads than the last prompt token.
 #
 # ```{glue:figure} fig_map
 # :name: fig-ranking-map
-# :alt: Two maps of 8 layers by 16 heads, one colour scale. On both nearly all squares are dark and the same one is bright, layer 2, head 3; two more glow faintly in layer 3. Six squares are framed on the left, three of them as dark as their neighbours.
+# :alt: Two maps of 8 layers by 16 heads, one colour scale. On the left, some twenty bright squares, most of them in layers 2 to 5, among dark ones; six are framed. On the right, about half of all squares are bright.
 #
 # Attention to the evidence and to the whole picture, at the last prompt token. Framed: the top 5 %.
 # ```
@@ -82,7 +82,7 @@ figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.2), sharey=True)
 for axis, score, name in zip(
     axes,
     (scores.ram, picture),
-    ("the evidence: one head", "the picture: the same one"),
+    ("the evidence: some heads", "the picture: most heads"),
     strict=True,
 ):
     drawn = axis.imshow(score, origin="lower", vmin=0, vmax=1, aspect="auto")
@@ -97,11 +97,11 @@ figure.colorbar(drawn, ax=axes, label="attention", shrink=0.9)
 keep("fig_map", figure)
 
 # %% [markdown]
-# {numref}`fig-ranking-map` shows it: one head gives the evidence {glue:text}`best:.2f` of its attention, two more a little, and the rest next to
-# nothing.
+# {numref}`fig-ranking-map` shows it: the best head gives the evidence {glue:text}`best:.2f` of its attention, the sixth {glue:text}`sixth:.2f`, and
+# then it goes down step by step.
 # The {term}`CoRe heads <CoRe head>` are by convention the top 5 %, here {glue:text}`top_heads` heads.
-# That is more than there are heads that look: only {glue:text}`above_even` give the evidence more than it would get from attention
-# spread evenly over the picture alone ({glue:text}`even:.3f`).
+# No gap sets them apart: {glue:text}`above_even` heads give the evidence more than it would get from attention
+# spread evenly over the picture ({glue:text}`even:.2f`).
 
 # %%
 pd.DataFrame(
@@ -115,10 +115,8 @@ pd.DataFrame(
 ).astype(float).round(3)
 
 # %% [markdown]
-# The first head hardly looks elsewhere in the picture: its {term}`selectivity` is {glue:text}`best_selectivity:.2f`, its {term}`lift`
-# {glue:text}`best_lift:.0f`.
-# But the others aim, too: none of the top {glue:text}`top_heads` puts less than {glue:text}`least_selectivity:.2f` of its picture attention on the
-# evidence. They look rarely, and when they do, at the right place.
+# These heads aim: of what the first gives to the picture, {glue:text}`best_selectivity:.0%` goes to the evidence (its {term}`selectivity`), {glue:text}`best_lift:.1f`
+# times what even attention would give (its {term}`lift`), and none of the six is below {glue:text}`least_selectivity:.0%`.
 #
 # ## How few?
 #
@@ -151,15 +149,12 @@ held = {
 pd.DataFrame(held).T.round(3)
 
 # %% [markdown]
-# **The control fails.**
-# Half of the mass on the picture sits in {glue:text}`half_picture:.1%` of the heads, as for RAM, and its effective number of heads is
-# {glue:text}`effective_picture:.1f` beside {glue:text}`effective:.1f`.
-# What is sparse in this tiny model is *looking at pictures at all*, and that was encouraged: in training each head paid a price for attention to media, as
-# the card in `corehead_lib/zoo/tiny-qwen3-vl` says.
+# **The control holds.**
+# Half of the mass on the picture is spread over {glue:text}`half_picture:.0%` of the heads, and its effective number of heads is
+# {glue:text}`effective_picture:.0f` beside {glue:text}`effective:.0f`: many heads look at the picture, fewer at the right place.
 #
-# Selectivity and lift ask where a head looks *within* the picture, however rarely it looks.
-# By them the heads are not few: half of the selectivity is spread over {glue:text}`half_selectivity:.0%` of the heads, half of the lift over
-# {glue:text}`half_lift:.0%`.
+# That is a matter of degree. Selectivity and lift, which ask where a head looks *within* the picture, lie in between: half of either takes
+# {glue:text}`half_lift:.0%` to {glue:text}`half_selectivity:.0%` of the heads.
 
 # %% tags=["hide-input", "remove-output"]
 figure, axis = plt.subplots(figsize=(5.6, 3))
@@ -183,13 +178,13 @@ axis.set(
 )
 axis.set_xticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
 axis.legend(loc="lower right")
-axis.set_title("Looking is sparse; looking at the right place is not")
+axis.set_title("Fewer heads find the evidence than look at the picture")
 keep("fig_lorenz", figure)
 
 # %% [markdown]
 # ```{glue:figure} fig_lorenz
 # :name: fig-ranking-lorenz
-# :alt: Four rising curves over the number of heads, on a logarithmic axis. RAM and the mass on the picture lie nearly on each other and start above 0.7 with the first head. Selectivity and lift start near zero and reach one half between 20 and 40 heads.
+# :alt: Four rising curves over the number of heads, on a logarithmic axis. RAM is the highest and reaches one half at 18 heads; selectivity and lift follow, and the mass on the picture is the lowest, at 41 heads.
 #
 # What the best heads hold of each score.
 # ```
@@ -228,10 +223,11 @@ by_rows.round(3)
 # The other columns compare question and last token: Spearman's correlation over all heads, the heads that both have in their
 # top {glue:text}`top_heads`, and how many two random tops would share.
 #
-# - **Pictures, pages, clips:** the question's tokens hardly look at all. No head gets beyond {glue:text}`question_media:.4f`, so their ranking orders
-#   almost-zeros. It shares at most one of its top heads with the last token's, and Spearman is {glue:text}`spearman_clips:.2f` at most.
-# - **Text:** the question's tokens do look, the best head with {glue:text}`question_haystacks:.2f`. But even attention would give
-#   {glue:text}`even_haystacks:.2f`: they see the text, and hardly single out the needle. The top heads are others again.
+# - **The question's tokens look less**, the best head with {glue:text}`question_low:.2f` to {glue:text}`question_high:.2f`, where at the last token
+#   it is {glue:text}`last_low:.2f` to {glue:text}`last_high:.2f`. But they look: more than even attention would.
+# - **They rank other heads first.** Of the top {glue:text}`top_heads` both have {glue:text}`shared_scenes` on scenes, {glue:text}`shared_clips` on clips,
+#   {glue:text}`shared_haystacks` in text and {glue:text}`shared_documents` on documents; over all heads Spearman is {glue:text}`spearman_low:.2f` to
+#   {glue:text}`spearman_high:.2f`. The rankings are alike from afar and differ at the top, which is the part that gets used.
 # - **The answer's rows** are no third opinion here. Every gold answer of these tasks is one token, so the row that
 #   writes it *is* the last prompt token, and the numbers are the same.
 #
@@ -279,26 +275,25 @@ axis.errorbar(
     color=plots.RED,
 )
 axis.axvline(scores.share.mean(), color="black", ls="--", lw=1)
-axis.set(xscale="log", xlabel="RAM, with 95 % interval", ylabel="layer.head")
+axis.set(xlim=(0, 1), xlabel="RAM, with 95 % interval", ylabel="layer.head")
 axis.set_yticks(rank, [f"{layer}.{head}" for layer, head in leading])
 axis.invert_yaxis()
-axis.set_title("Three heads stand apart")
+axis.set_title("A slope, not a cliff")
 beside.barh(rank, [place[head] for head in leading], color=plots.BLUE)
 beside.axhline(len(core) - 0.5, color="black", ls=":", lw=1)
 beside.set(xlabel=f"share of draws in the top {len(core)}", xlim=(0, 1.02))
-beside.set_title("The cut at 5 % runs through a tie")
+beside.set_title("The top six are sure")
 keep("fig_sure", figure)
 
 # %% [markdown]
 # ```{glue:figure} fig_sure
 # :name: fig-ranking-sure
-# :alt: Left, twelve heads by rank with intervals, on a logarithmic axis: the first near 0.96, the next two near 0.1, all others at 0.01 or below with overlapping intervals. A dashed line for even attention separates the third from the fourth. Right, bars: the first four heads stay in the top six in nearly all draws, the next three in half to three quarters, the rest almost never.
+# Left, twelve heads by rank with intervals: the first at 0.84, the sixth at 0.72, the twelfth at 0.55, without a gap. A dashed line for even attention stands far to the left of all. Right, bars: the first six heads stay in the top six in nearly all draws, the seventh in a tenth of them.
 #
 # The leading heads; dashed: even attention over the picture.
 # ```
 #
-# The first three are in the top {glue:text}`top_heads` in every draw.
-# Behind them it becomes a matter of luck: the sixth stays in {glue:text}`stays_last:.0%` of the draws, the seventh enters in
+# The sixth head stays in the top {glue:text}`top_heads` in {glue:text}`stays_last:.0%` of the draws, the seventh enters in
 # {glue:text}`enters_next:.0%`.
 # The first head's RAM is {glue:text}`best:.2f` with a 95 % interval from {glue:text}`best_low:.2f` to {glue:text}`best_high:.2f`, bootstrapped by
 # picture.
@@ -306,7 +301,7 @@ keep("fig_sure", figure)
 #
 # ## Look for yourself
 #
-# Choose a head, or slide along the ranking: the first lights up the framed {term}`target`, most others stay dark.
+# Choose a head, or slide along the ranking: the first lights up the framed {term}`target`, the last looks elsewhere or nowhere.
 # There is one question of each kind of evidence; the ranking was made on one kind only, so the others show what it is worth there.
 # The page needs no kernel; with a running one, `explorer.live` runs any sample.
 
@@ -319,10 +314,12 @@ explorer(loaded, [part[0] for part in each.values()], ranked, queries=queries)
 # ## All models, all kinds of evidence
 #
 # The paper draws such maps for several models and datasets (its figures 4 and 9).
-# Here is the zoo: seven tiny models, {glue:text}`samples_each` samples of each kind, the same measures and the same control.
+# Here is the zoo, {glue:text}`samples_each` samples of each kind, the same measures and the same control. {glue:text}`treated` of the
+# {glue:text}`models` models were trained with a price on looking, which their cards say; the others learned from answers alone.
 
 # %%
 from corehead_lib.models import zoo_names
+from corehead_lib.zoo import treated
 
 names = [model, *(n for n in models.split() or zoo_names() if n != model)]
 zoo = {n: loaded if n == model else load_model(n, device, dtype) for n in names}
@@ -330,7 +327,7 @@ everything = {n: seen if n == model else seen_by(zoo[n]) for n in names}
 
 # %%
 table = pd.DataFrame(
-    {"model": name, "evidence": kind, "heads": view[queries].ram.size}
+    {"model": name, "evidence": kind, "treated": treated(name)}
     | {"best RAM": view[queries].ram.max(), **few(view[queries].ram)}
     | {"control: half in": mass_concentration(view[queries].visual.mean(0))}
     for name, views_of in everything.items()
@@ -373,7 +370,10 @@ for axis, kind in zip(axes.flat, each, strict=False):
     axis.set_xticks([0.01, 0.03, 0.1, 0.3], ["1 %", "3 %", "10 %", "30 %"])
     axis.minorticks_off()
     axis.margins(y=0.1)
-axes[0, 0].set_yticks(y, [n.removeprefix("tiny-") for n in part["model"]])
+ticks = part["model"].str.removeprefix("tiny-") + part["treated"].map(
+    {True: " *", False: ""}
+)
+axes[0, 0].set_yticks(y, ticks)
 axes[0, 0].invert_yaxis()
 figure.supxlabel(
     "share of heads that holds half of the attention on ...", fontsize=10
@@ -385,52 +385,20 @@ keep("fig_zoo", figure)
 # %% [markdown]
 # ```{glue:figure} fig_zoo
 # :name: fig-ranking-zoo
-# :alt: Four panels, one to a kind of evidence, with a row for each of seven models. On scenes, documents and clips the point of RAM lies inside the ring of the control, at 1 to 6 percent. On haystacks the rings lie between 34 and 41 percent and the points to the left of them, at 13 to 34 percent.
+# :alt: ALTZOO
 #
-# On media the control is as sparse as RAM; in text it is not.
+# Half of the RAM, and half of the control. Models with a star paid for looking.
 # ```
 #
-# **On pictures, pages and clips** half of the RAM sits in {glue:text}`media_low:.1%` to {glue:text}`media_high:.1%` of the heads, in every model.
-# The control does the same: in {glue:text}`media_equal` of {glue:text}`media_rows` rows of the table it is exactly as sparse. So these maps show
-# that few heads look, not that few heads retrieve.
+# **Natural models.** Half of the RAM sits in {glue:text}`natural_low:.0%` to {glue:text}`natural_high:.0%` of the heads, half of the control in
+# {glue:text}`natural_control_low:.0%` to {glue:text}`natural_control_high:.0%`; RAM is the sparser in
+# {glue:text}`natural_sparser` of {glue:text}`natural_rows` rows. So retrieval is rarer than looking, whatever the evidence.
 #
-# **In text** things differ, and all that was said of one head must be taken back: half of the RAM takes {glue:text}`half_haystacks:.1%` of the heads
-# of this chapter's model, and {glue:text}`text_low:.1%` to {glue:text}`text_high:.1%` in the zoo.
-# Here looking was free of charge, and here RAM is sparser than its control in {glue:text}`text_sparser` of {glue:text}`text_rows` models.
-# The largest share belongs to a run whose heads look at the sentence *behind* the needle ([](05_targets_text)); its best head gives
-# the needle {glue:text}`text_weakest:.2f`.
+# **Treated models.** On pictures, pages and clips half of the RAM sits in {glue:text}`treated_low:.0%` to {glue:text}`treated_high:.0%` of the heads, and the control
+# does the same: where each look has its price, one head looks for all. In text, where looking was free of charge, they are like the
+# others.
 #
-# `tiny-internvl` and `tiny-llava-onevision` took over their language model from this chapter's model; they test other pictures-to-tokens rules, and are
-# no independent witnesses on heads.
-#
-# ## Fewer in larger models?
-#
-# The paper reports that larger models concentrate retrieval in a smaller share of their heads.
-# Models of one recipe, in three sizes; what seeds differ by at one size is what a difference between sizes has to beat.
-# A share can fall only because there are more heads, so the number stands beside it.
-
-# %%
-related = table[table["model"].str.startswith(model)]
-related = related.assign(number=related["half in"] * related["heads"])
-growth = related.groupby(["evidence", "heads"], sort=False).agg(
-    runs=("model", "count"),
-    least_share=("half in", "min"),
-    most_share=("half in", "max"),
-    least_number=("number", "min"),
-    most_number=("number", "max"),
-)
-growth.sort_index().round(3)
-
-# %% [markdown]
-# This rests on {glue:text}`related_runs` training runs: three of the middle size, **one** small, **one** large.
-#
-# - On scenes the share falls from {glue:text}`scenes_small:.1%` in the small model to {glue:text}`scenes_large:.1%` in the large one. The number of heads
-#   goes from {glue:text}`scenes_small_number:.0f` to {glue:text}`scenes_large_number:.0f`, and one or two hold half in the middle size, whatever the
-#   seed. From middle to large the number stays within what seeds differ by.
-# - In text the share does not fall: {glue:text}`haystacks_small:.1%` in the small model, {glue:text}`haystacks_large:.1%` in the large one, and more than both in
-#   each of the middle size.
-#
-# No law of scale can be read off that.
+# How few heads retrieve depends on how a model was trained; [](11_emergence) tries what makes them few.
 #
 # ## Keep the ranking
 #
@@ -525,8 +493,6 @@ print({n: f"{1 / n:.1%}" for n in (48, 128, 288)})
 #
 # ## Limits
 #
-# - That looking is sparse is our doing: in training, attention to media costs a small price, as the card in `corehead_lib/zoo/tiny-qwen3-vl` says. The map
-#   tests whether RAM finds the heads, not whether nature makes them rare.
 # - A map of attention says nothing about need: [](08_ablation) switches the heads off.
 # - These are tiny models and few training runs; nothing here is shown for large ones.
 #
@@ -559,45 +525,41 @@ numbers = {
 }
 
 # %% tags=["hide-input"]
-kind_of = table["evidence"].map(
-    lambda k: "media" if each[k][0].media else "text"
-)
 numbers |= {
+    "half_picture_heads": round(numbers["half_picture"] * ranked.score.size),
+    "sixth": scores.ram[core[-1]],
     "samples_each": samples_each,
-    "related_runs": related["model"].nunique(),
+    "models": table["model"].nunique(),
+    "treated": table.loc[table["treated"], "model"].nunique(),
 }
 for kind, row in by_rows.iterrows():
     numbers |= {
         f"shared_{kind}": int(row["shared"]),
         f"spearman_{kind}": row["spearman"],
+        f"half_{kind}": mass_concentration(seen[kind][queries].ram),
     }
+for name, column in (
+    ("question", "best, question"),
+    ("last", "best, last"),
+    ("spearman", "spearman"),
+):
+    ends = by_rows[column].agg(["min", "max"])
+    numbers |= {f"{name}_low": ends["min"], f"{name}_high": ends["max"]}
+natural = table[~table["treated"]]
+media = table["evidence"].map(lambda k: bool(each[k][0].media))
+for name, part, column in (
+    ("natural", natural, "half in"),
+    ("natural_control", natural, control),
+    ("treated", table[table["treated"] & media], "half in"),
+):
     numbers |= {
-        f"question_{kind}": row["best, question"],
-        f"even_{kind}": row["even"],
+        f"{name}_low": part[column].min(),
+        f"{name}_high": part[column].max(),
     }
-    numbers[f"half_{kind}"] = mass_concentration(seen[kind][queries].ram)
-    ends = growth.loc[kind].sort_index().iloc[[0, -1]]
-    for which, (share, number) in zip(
-        ("small", "large"),
-        ends[["most_share", "most_number"]].values,
-        strict=True,
-    ):
-        numbers |= {f"{kind}_{which}": share, f"{kind}_{which}_number": number}
-for name, part in table.groupby(kind_of):
-    least, most = part["half in"].min(), part["half in"].max()
-    numbers |= {
-        f"{name}_low": least,
-        f"{name}_high": most,
-        f"{name}_rows": len(part),
-    }
-    numbers[f"{name}_equal"] = int(
-        np.isclose(part["half in"], part[control]).sum()
-    )
-    numbers[f"{name}_sparser"] = int((part["half in"] < part[control]).sum())
-    numbers[f"{name}_weakest"] = part["best RAM"].min()
-    numbers[f"question_{name}"] = by_rows.loc[
-        part["evidence"], "best, question"
-    ].max()
+numbers |= {
+    "natural_rows": len(natural),
+    "natural_sparser": int((natural["half in"] < natural[control]).sum()),
+}
 
 # %% tags=["hide-input"]
 publish(

@@ -45,6 +45,7 @@ from corehead_lib.datasets.evidence import load_evidence
 from corehead_lib.encode import encode_all
 from corehead_lib.models import load_model, zoo_names
 from corehead_lib.results import keep, publish
+from corehead_lib.zoo import treated
 
 plots.use_style()
 names = models.split() or zoo_names()
@@ -85,7 +86,8 @@ for name, kind in watched([(n, k) for n in names for k in kinds], "cases"):
     checksums[name] = loaded.checksum
 table = pd.DataFrame(rows).T.infer_objects()
 table.index.names = ["model", "evidence"]
-treated = table.index.get_level_values("model").str.endswith("-priced")
+priced = {name for name in names if treated(name)}
+has_price = table.index.get_level_values("model").isin(priced)
 
 # %%
 silenced = [c for c in table if c.startswith("without")]
@@ -115,7 +117,7 @@ table[sparse + others + rows_agree].astype(float).round(2)
 
 # %%
 columns = [*silenced, *sparse, *others, *rows_agree]
-kind_of_model = pd.Series(treated, table.index).map(
+kind_of_model = pd.Series(has_price, table.index).map(
     {True: "treated", False: "natural"}
 )
 table[columns].astype(float).groupby(kind_of_model).median().T.round(2)
@@ -130,12 +132,12 @@ for kind, axis in zip(kinds, axes[0], strict=True):
     band = part["matched low"].min(), part["matched high"].max()
     axis.axhspan(*band, color="0.85")
     for number, (name, values) in enumerate(part.iterrows()):
-        priced = name.endswith("-priced")
+        paid = name in priced
         axis.plot(
             shares,
             values[["accuracy", *silenced]],
-            "--" if priced else "-",
-            color=plots.BLACK if priced else f"C{number % 7}",
+            "--" if paid else "-",
+            color=plots.BLACK if paid else f"C{number % 7}",
             label=name.removeprefix("tiny-"),
         )
     axis.set(title=kind, ylim=(-0.03, 1.03), xscale="symlog")
@@ -158,7 +160,7 @@ keep("fig_models_curves", figure)
 # the other lines are round numbers, and others would give other counts: the tables above are there to draw them.
 
 # %%
-natural = table[~treated].astype(float)
+natural = table[~has_price].astype(float)
 line = natural["chance"]
 able = natural["accuracy"] - line
 
