@@ -68,7 +68,7 @@ families = {one.model.config.model_type: one for one in loaded}
 # %%
 def drawn(number):
     rng = np.random.default_rng([seed, number])
-    return make_scene(rng, unique=True, size=(224, 160), anywhere=True)
+    return make_scene(rng, unique=True, size=(224, 160))
 
 
 scene = next(s for s in map(drawn, range(99)) if s.background == "white")
@@ -134,8 +134,8 @@ keep("fig_overlap", figure)
 # One box under three policies.
 # ```
 #
-# From here on everything is measured on `dataset`; generated scenes have shapes of several sizes anywhere, and ten pixels more than whole cells either way, since real pictures are
-# not cut to a model's measure.
+# From here on everything is measured on `dataset`; generated scenes get ten pixels more than whole cells either way, since real pictures are not cut to a
+# model's measure.
 
 
 # %%
@@ -149,9 +149,8 @@ def uneven(sample, more=10):
 
 # %% tags=["hide-input"]
 generated = dataset == "scenes"
-options = {"anywhere": True} if generated else {}
 asked = (dataset, "detection", detection_samples, seed, (Box,), data_dir)
-samples = [one_picture(sample) for sample in load_evidence(*asked, **options)]
+samples = [one_picture(sample) for sample in load_evidence(*asked)]
 samples = [uneven(sample) for sample in samples] if generated else samples
 
 # %% [markdown]
@@ -353,7 +352,6 @@ for side in (6, 12, 24):
 #
 # The table says which pixels a token was *made from*, not what it knows: the vision encoder mixes all cells before the language model sees them.
 # Where a picture is in the prompt twice, RAM over both views does not say which one a head reads; `measure_ram(..., views="parts")` does.
-# These scenes are harder for today's tiny models than those of other chapters, where each shape fills one cell: compare RAM within this page only.
 #
 # ## Look for yourself
 #
