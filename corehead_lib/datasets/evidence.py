@@ -45,14 +45,20 @@ def load_evidence(
 def at_most(dataset: str, **most: int) -> dict[str, Any]:
     """Options of ``load_evidence`` that keep samples short, such as ``pages=8`` or ``frames=12``, where the dataset has them.
 
-    The generated datasets draw a length from what they usually have up to that number.
+    The generated datasets draw a length from what they usually have up to that number. 0 leaves it to the dataset.
     """
+    most = {name: number for name, number in most.items() if number}
     if dataset in real.SOURCES:
         able = signature(import_module(f"corehead_lib.datasets.{real.SOURCES[dataset].module}").records)
         return {name: number for name, number in most.items() if name in able.parameters}
     usual = {"documents": ("pages", 2), "clips": ("frames", 4)}
     name, least = usual.get(dataset, ("", 0))
     return {name: (min(least, most[name]), most[name])} if name in most else {}
+
+
+def folder_of(dataset: str, data_dir: str) -> str:
+    """``data_dir`` for a dataset that lies on disk; "" for one that is generated beside it, which has no folder."""
+    return data_dir if dataset in real.SOURCES else ""
 
 
 def load_pictures(dataset: str, split: str, samples: int, seed: int, data_dir: str = "") -> list[Sample]:
