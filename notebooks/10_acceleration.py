@@ -57,13 +57,16 @@ from matplotlib.colors import to_rgba
 
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum, usual_tasks
-from corehead_lib.datasets.evidence import at_most, folder_of, load_evidence
+from corehead_lib.datasets.evidence import (
+    at_most,
+    folder_of,
+    load_evidence,
+    that_fit,
+)
 from corehead_lib.datasets.judged import OwnScore
-from corehead_lib.datasets.real import SOURCES
 from corehead_lib.encode import encode_all
 from corehead_lib.models import load_model
 from corehead_lib.results import keep, publish
-from corehead_lib.tokens import fitting
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
@@ -79,10 +82,8 @@ def load(name, split, number, find=load_samples):
     options |= {"seed": seed, "data_dir": folder_of(name, data_dir)}
     asked = number * len(usual_tasks(name))
     found = find(name, split, asked, **options)
-    room = fitting(loaded, found, max_pixels)
-    if name in SOURCES:
-        print(f"{name}, {split}: {room}")
-    return encode_all(loaded, room.samples, batch_size, max_pixels=max_pixels)
+    found = that_fit(loaded, name, found, max_pixels)
+    return encode_all(loaded, found, batch_size, max_pixels=max_pixels)
 
 
 # %% [markdown]

@@ -9,7 +9,9 @@ from typing import Any
 from corehead_lib.data import load_samples
 from corehead_lib.datasets import real
 from corehead_lib.errors import CoreheadError
+from corehead_lib.models import LoadedModel
 from corehead_lib.samples import Box, Clip, Evidence, Frames, Pages, Sample, TextSpan
+from corehead_lib.tokens import fitting
 
 EVERY = (Box, Pages, Frames, TextSpan)
 NAMES = {Box: "boxes", Pages: "pages", Frames: "frames", TextSpan: "spans of text"}
@@ -59,6 +61,19 @@ def at_most(dataset: str, **most: int) -> dict[str, Any]:
 def folder_of(dataset: str, data_dir: str) -> str:
     """``data_dir`` for a dataset that lies on disk; "" for one that is generated beside it, which has no folder."""
     return data_dir if dataset in real.SOURCES else ""
+
+
+def that_fit(
+    loaded: LoadedModel, dataset: str, samples: Sequence[Sample], max_pixels: int = 0
+) -> list[Sample]:
+    """The samples that the model's context can hold; of a dataset on disk it is printed how long their prompts will be.
+
+    Raises CoreheadError if none is left, as ``tokens.fitting``.
+    """
+    room = fitting(loaded, samples, max_pixels)
+    if dataset in real.SOURCES:
+        print(f"{dataset}: {room}")
+    return room.samples
 
 
 def load_pictures(dataset: str, split: str, samples: int, seed: int, data_dir: str = "") -> list[Sample]:
