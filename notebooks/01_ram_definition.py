@@ -107,6 +107,9 @@ print(f"selectivity {selectivity:.2f}, lift {lift:.2f}")
 #
 # ## One real question
 #
+# The example and all that is measured come from `dataset`; only the toy above and the costs at the end do not. A dataset on disk says first how
+# long its prompts will be, and what the model's context cannot hold is left out.
+#
 # A scene holds shapes with digits; the question names one, the answer is its digit.
 # Where the evidence is we know, because we drew the picture: the frame in {numref}`fig-ram-question` is never shown to the model.
 
@@ -115,7 +118,7 @@ from corehead_lib.ram import mass
 
 last_task = samples[-1].task
 example = next(s for s in samples if s.task == last_task)
-batch = encode(loaded, [example])
+batch = encode(loaded, [example], max_pixels)
 found = mass(loaded, batch, batch.targets(), queries=QUERIES)[:, 0]
 found.shape  # (sets of rows, layers, heads)
 

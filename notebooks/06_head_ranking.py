@@ -72,6 +72,9 @@ samples = load(dataset, detection_samples)
 batches = encode_all(loaded, samples, **how)
 
 # %% [markdown]
+# The map, the curves and the halves are of `dataset`, the comparison of rows and models of `kinds_of_evidence`. A dataset on disk says first how long
+# its prompts will be, and what the model's context cannot hold is left out; `pages`, `frames` and `max_pixels` make them shorter.
+#
 # ## The map
 #
 # [](01_ram_definition) defines the score for one head and one sample.

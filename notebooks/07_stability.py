@@ -85,6 +85,7 @@ groups = {
 
 # %% [markdown]
 # Kinds of evidence and models are compared on `datasets`. Lengths, and what is said of training, use generated data, whatever `datasets` holds.
+# A dataset on disk says first how long its prompts will be; `pages`, `frames` and `max_pixels` make them shorter.
 #
 # ## Scores to compare
 

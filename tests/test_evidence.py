@@ -19,7 +19,15 @@ from corehead_lib.bookkeeping import notebooks
 from corehead_lib.cli import main
 from corehead_lib.data import load_samples
 from corehead_lib.datasets import real
-from corehead_lib.datasets.evidence import at_most, chance, load_evidence, load_pictures, one_picture, remarks
+from corehead_lib.datasets.evidence import (
+    at_most,
+    folder_of,
+    load_evidence,
+    load_pictures,
+    one_picture,
+    remarks,
+    that_fit,
+)
 from corehead_lib.datasets.judge import judge
 from corehead_lib.datasets.judged import own_chance
 from corehead_lib.encode import encode, encode_all
@@ -137,17 +145,46 @@ def test_remarks_say_what_is_other_than_usual() -> None:
     free = Sample("a", "t", "q", "1", (), group="document/a")
     choice = Sample("b", "t", "q", "1", (), options=("1", "2"), group="document/a")
     assert remarks("scenes", [choice], 1) is None
-    note = remarks("mmdocir", [free, choice], 5, scored=True) or ""
+    note = remarks("mmdocir", [free, choice], 5) or ""
     for part in (
         "2 samples of `mmdocir` (5 were asked for)",
         "1 different",
-        "1 of the answers are free text",
     ):
         assert part in note
     other = remarks("mmdocir", [choice], 1, usual="documents") or ""
     assert "generated documents" in other
-    assert "free text" not in other
-    assert chance([free, choice]) == 0.25
+
+
+def test_what_the_context_cannot_hold_is_left_out_and_only_disks_data_is_announced(
+    tmp_path: Path, tiny: LoadedModel, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    BUILDERS["mmdocir"](tmp_path)
+    found = {
+        n: load_evidence("mmdocir", "all", 9, 0, (Pages,), str(tmp_path), **at_most("mmdocir", pages=n))
+        for n in (1, 4)
+    }
+    both = [*found[1], *found[4]]
+    lengths = [encode(tiny, [sample]).question.shape[1] + 8 for sample in both]
+    assert min(lengths) < max(lengths)
+    monkeypatch.setattr(tiny.model.config.get_text_config(), "max_position_embeddings", min(lengths))
+    capsys.readouterr()
+    kept = that_fit(tiny, "mmdocir", both)
+    assert {len(sample.media) for sample in kept} == {1}
+    said = capsys.readouterr().out
+    assert f"mmdocir: {len(kept)} prompts of about " in said
+    assert f"{len(both) - len(kept)} refused" in said
+    assert "use fewer pages" in said
+    smaller = that_fit(tiny, "mmdocir", both, max_pixels=4096)
+    assert len(smaller) > len(kept)
+    capsys.readouterr()
+    worlds = load_samples("scenes", "all", 3, 0)
+    monkeypatch.undo()
+    assert that_fit(tiny, "scenes", worlds) == worlds
+    assert capsys.readouterr().out == ""
+
+
+def test_a_folder_is_only_for_datasets_on_disk() -> None:
+    assert (folder_of("mmdocir", "here"), folder_of("scenes", "here")) == ("here", "")
 
 
 def test_halves_share_no_group_and_are_about_as_large() -> None:

@@ -101,13 +101,8 @@ def one_picture(sample: Sample) -> Sample:
     return replace(sample, media=(shown,), evidence=kept, context="")
 
 
-def remarks(
-    dataset: str, samples: Sequence[Sample], asked: int, usual: str = "scenes", scored: bool = False
-) -> str | None:
-    """What a reader must know who put another dataset in the place of the notebook's usual one, as Markdown; else None.
-
-    scored: the samples' answers are scored, so what their accuracy means is said, too.
-    """
+def remarks(dataset: str, samples: Sequence[Sample], asked: int, usual: str = "scenes") -> str | None:
+    """What a reader must know who put another dataset in the place of the notebook's usual one, as Markdown; else None."""
     if dataset == usual:
         return None
     few = f" ({asked} were asked for)" if len(samples) < asked else ""
@@ -121,19 +116,7 @@ def remarks(
             f"The samples are about {groups} different photographs, documents or videos. Questions about the same one are not "
             "independent, so intervals and p-values come out too narrow."
         )
-    free = sum(not sample.options for sample in samples)
-    if scored and free:
-        lines.append(
-            f"{free} of the answers are free text: such an answer counts as right only if it is written exactly as the dataset "
-            "has it, and chance counts as zero. That is stricter than the dataset's own metric; read the log-probability "
-            "beside it."
-        )
     return " ".join(lines)
-
-
-def chance(samples: Sequence[Sample]) -> float:
-    """Expected accuracy of guessing among each sample's options; free text cannot be guessed."""
-    return sum(1 / len(s.options) for s in samples if s.options) / len(samples)
 
 
 def _unsuited(dataset: str, kinds: tuple[type[Evidence], ...]) -> str:
