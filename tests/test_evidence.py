@@ -3,6 +3,7 @@
 import json
 import shlex
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -163,7 +164,7 @@ def test_what_the_context_cannot_hold_is_left_out_and_only_disks_data_is_announc
         n: load_evidence("mmdocir", "all", 9, 0, (Pages,), str(tmp_path), **at_most("mmdocir", pages=n))
         for n in (1, 4)
     }
-    both = [*found[1], *found[4]]
+    both = [replace(sample, id=f"{sample.id}/{n}") for n, some in found.items() for sample in some]
     lengths = [encode(tiny, [sample]).question.shape[1] + 8 for sample in both]
     assert min(lengths) < max(lengths)
     monkeypatch.setattr(tiny.model.config.get_text_config(), "max_position_embeddings", min(lengths))
@@ -177,7 +178,7 @@ def test_what_the_context_cannot_hold_is_left_out_and_only_disks_data_is_announc
     smaller = that_fit(tiny, "mmdocir", both, max_pixels=4096)
     assert len(smaller) > len(kept)
     capsys.readouterr()
-    worlds = load_samples("scenes", "all", 3, 0)
+    worlds = load_samples("scenes", "evaluation", 3, 0)
     monkeypatch.undo()
     assert that_fit(tiny, "scenes", worlds) == worlds
     assert capsys.readouterr().out == ""

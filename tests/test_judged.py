@@ -111,8 +111,9 @@ def test_the_constant_answer_is_scored_as_the_dataset_scores_it(tmp_path: Path, 
     shares = []  # of each picture, in thousandths, as this family is asked
     for sample in boxes:
         box = next(piece for piece in sample.evidence if isinstance(piece, Box))
-        corners = np.array([box.x0, box.y0, box.x1, box.y1])
-        shares.append(np.round(corners / np.array(sample.media[0].size * 2) * 1000))  # type: ignore[union-attr]
+        size = sample.media[0].size  # type: ignore[union-attr]
+        corners = np.array([box.x0, box.y0, box.x1, box.y1], dtype=float)
+        shares.append(np.round(corners / np.array([*size, *size]) * 1000))
     found = [[_iou(a, b) >= 0.5 for b in shares] for a in shares]
     assert own_chance(tiny, boxes) == Chance(np.mean(found, axis=1).max(), 0.0)
     times = [s for s in mini_samples("vidstg", tmp_path / "times") if s.task == "declarative"]
