@@ -27,6 +27,9 @@
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 dataset: str = "scenes"  # any with evidence, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
+pages: int = 0  # most pages of a document; 0: the dataset's own number {0..1000}
+frames: int = 0  # most frames of a clip; 0: the dataset's own number {0..1000}
+max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
 detection_samples: int = 192  # samples to average over; two halves are compared {4..100000, quick 24}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 seed: int = 0  # seeds the samples {0..}
@@ -46,19 +49,32 @@ import pandas as pd
 from corehead_lib import plots
 from corehead_lib.answers import QUERIES
 from corehead_lib.data import samples_checksum
-from corehead_lib.datasets.evidence import load_evidence
+from corehead_lib.datasets.evidence import at_most, load_evidence, that_fit
 from corehead_lib.encode import encode_all
 from corehead_lib.models import load_model
 from corehead_lib.results import keep, publish
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
-samples = load_evidence(
-    dataset, "detection", detection_samples, seed, data_dir=data_dir
-)
-batches = encode_all(loaded, samples, batch_size)
+most = {"pages": pages, "frames": frames}
+how = {"batch_size": batch_size, "max_pixels": max_pixels}
+
+
+def load(name, number):
+    """Samples of one kind of evidence; the folder is that of `dataset`."""
+    options = at_most(name, **most)
+    options["data_dir"] = data_dir if name == dataset else ""
+    found = load_evidence(name, "detection", number, seed, **options)
+    return that_fit(loaded, name, found, max_pixels)
+
+
+samples = load(dataset, detection_samples)
+batches = encode_all(loaded, samples, **how)
 
 # %% [markdown]
+# The map, the curves and the halves are of `dataset`, the comparison of rows and models of `kinds_of_evidence`. A dataset on disk says first how long
+# its prompts will be, and what the model's context cannot hold is left out; `pages`, `frames` and `max_pixels` make them shorter.
+#
 # ## The map
 #
 # [](01_ram_definition) defines the score for one head and one sample.
@@ -203,11 +219,11 @@ keep("fig_lorenz", figure)
 from corehead_lib.heads import agreement
 
 kinds = kinds_of_evidence.split()
-each = {k: load_evidence(k, "detection", samples_each, seed) for k in kinds}
+each = {k: load(k, samples_each) for k in kinds}
 
 
 def seen_by(one):
-    sets = {k: encode_all(one, part, batch_size) for k, part in each.items()}
+    sets = {k: encode_all(one, part, **how) for k, part in each.items()}
     return {k: measure_ram(one, part, QUERIES) for k, part in sets.items()}
 
 

@@ -28,6 +28,9 @@ model: str = "tiny-qwen3-vl"  # the model to look into {model}
 models: str = ""  # to compare it with; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
 datasets: str = "scenes documents clips haystacks"  # kinds of evidence, two at least {datasets}
 data_dir: str = ""  # folder of the one dataset on disk; empty: under $COREHEAD_DATA {folder, empty}
+pages: int = 0  # most pages of a document; 0: the dataset's own number {0..1000}
+frames: int = 0  # most frames of a clip; 0: the dataset's own number {0..1000}
+max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
 detection_samples: int = 48  # samples of each dataset; two halves are compared {2..100000, quick 24}
 other_samples: int = 24  # samples of each dataset for the other models {2..100000, quick 8}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
@@ -50,7 +53,12 @@ import torch
 
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
-from corehead_lib.datasets.evidence import load_evidence
+from corehead_lib.datasets.evidence import (
+    at_most,
+    folder_of,
+    load_evidence,
+    that_fit,
+)
 from corehead_lib.encode import encode_all
 from corehead_lib.heads import HeadScores, how_many
 from corehead_lib.models import load_model, zoo_names
@@ -60,25 +68,31 @@ from corehead_lib.zoo.snapshots import history
 
 plots.use_style()
 loaded, kinds = load_model(model, device, dtype), datasets.split()
-samples = {
-    kind: load_evidence(
-        kind, "detection", detection_samples, seed, data_dir=data_dir
-    )
-    for kind in kinds
-}
+
+
+def load(kind):
+    """Samples of one kind of evidence."""
+    options = at_most(kind, pages=pages, frames=frames)
+    options |= {"seed": seed, "data_dir": folder_of(kind, data_dir)}
+    found = load_evidence(kind, "detection", detection_samples, **options)
+    return that_fit(loaded, kind, found, max_pixels)
+
+
+samples = {kind: load(kind) for kind in kinds}
 groups = {
     kind: [s.group or s.id for s in part] for kind, part in samples.items()
 }
 
 # %% [markdown]
 # Kinds of evidence and models are compared on `datasets`. Lengths, and what is said of training, use generated data, whatever `datasets` holds.
+# A dataset on disk says first how long its prompts will be; `pages`, `frames` and `max_pixels` make them shorter.
 #
 # ## Scores to compare
 
 
 # %%
 def scored(one, some):
-    encoded = encode_all(one, some, batch_size)
+    encoded = encode_all(one, some, batch_size, max_pixels=max_pixels)
     return measure_ram(one, encoded, queries)
 
 
