@@ -161,7 +161,7 @@ curve.unstack().round(2)
 # %% tags=["hide-input", "remove-output"]
 from textwrap import fill
 
-side = 3.1, 3.4
+side = 3.1, 2.5
 figure, axis = plt.subplots(figsize=side)
 plots.picture(axis, shown.media[0])
 plots.evidence(axis, shown)

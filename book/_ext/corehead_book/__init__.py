@@ -97,6 +97,8 @@ def number(app: Sphinx, doctree: nodes.document) -> None:
     title += [nodes.Text(f"{match[1]}  "), *(n.deepcopy() for n in env.titles[env.docname].children)]
     if int(match[1]):
         env.titles[env.docname] = title
+        entry = next(env.tocs[env.docname].findall(nodes.reference))
+        entry.insert(0, nodes.Text(f"{match[1]}  "))
     chapter = Chapter(Path(env.doc2path(env.docname)))
     cells = {c["cell_index"]: c for c in doctree.findall(nodes.container) if "cell_index" in c}
     for name, index in origins(chapter.notebook, [*chapter.found.numbers]).items():

@@ -8,7 +8,6 @@ from typing import Any
 import yaml
 
 from corehead_book.chapters import Chapter, filled
-from corehead_book.origins import origins
 from corehead_lib.models import ZOO
 
 LINKED = "{{ref}}`{text} <{chapter}-{name}>`"
@@ -44,7 +43,7 @@ def contents(known: Mapping[str, Chapter]) -> str:
     """Return a table of the chapters, each with the sentence below its title."""
     rows = [c for c in known.values() if int(c.number)]
     lines = [f"| {{doc}}`/notebooks/{c.stem}` | {c.claim} |" for c in rows]
-    return "\n".join(["| chapter | |", "|---|---|", *lines])
+    return "\n".join(["| chapter | what it is about |", "|---|---|", *lines])
 
 
 def results(known: Mapping[str, Chapter]) -> str:
@@ -55,12 +54,12 @@ def results(known: Mapping[str, Chapter]) -> str:
             continue
         stem = chapter.stem
         opening = filled(chapter.opening.replace("{glue:text}`", f"{{glue:text}}`{stem}::"), known, LINKED)
-        cells = origins(chapter.notebook, [*chapter.found.numbers])
         rows = [
             f"| {{ref}}`{name} <{stem}-{name}>` | {value:.4g} |" for name, value in chapter.found.numbers.items()
         ]
-        parts += [f"## {{doc}}`/notebooks/{stem}`", opening, f"Rests on {rests_on(chapter)}."]
-        parts += [f":::{{dropdown}} All {len(cells)} numbers of this chapter\n"]
+        parts += [f"## {chapter.number}  {chapter.title}", opening]
+        parts += [f"Rests on {rests_on(chapter)}. All of it: {{doc}}`/notebooks/{stem}`."]
+        parts += [f":::{{dropdown}} All {len(rows)} numbers of this chapter\n"]
         parts += ["| number | value |\n|---|---|\n" + "\n".join(rows), ":::"]
     return "\n\n".join(parts)
 
