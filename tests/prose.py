@@ -19,7 +19,7 @@ PAGES = ["README.md", "CONTRIBUTING.md", "book/*.md", "notebooks/[0-9][0-9]_*.py
 IGNORED = """OxfordComma UseTitleCase LongSentences SentenceCapitalization OrthographicConsistency SpelledNumbers Dashes
 Spaces SplitWords NumericRangeEnDash EllipsisLength CompoundNouns CondenseAllThe DisjointPrefixes MissingPreposition
 ExpandMinimum ExpandConfiguration ExpandMemoryShorthands ExpandTimeShorthands WrongNegative MissingTo ToTwoToo HavePronoun Overall
-TheirToThere MassNouns QuantifierNumeralConflict""".split()
+TheirToThere SingleBe MassNouns QuantifierNumeralConflict""".split()
 MARKUP = [
     (re.compile(r"\A---\n.*?\n---\n", re.S), ""),
     (re.compile(r"^( *`{3,})(?!`*\{)[^\n]*\n.*?^\1$", re.M | re.S), ""),  # code

@@ -1,6 +1,7 @@
 """What the book says about its chapters, as MyST text: verdicts, contents, results, cards of the models."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,16 @@ def verdict_table(known: Mapping[str, Chapter], path: Path) -> str:
         link = f"{{doc}}`{chapter.number} </notebooks/{chapter.stem}>`"
         lines.append(f"| {row['claim']} | {row['found']} | {row['sure']} | {rests_on(chapter)} | {link} |")
     return "\n".join([":::{div} verdicts", "", *lines, "", ":::"])
+
+
+def plain_verdicts(known: Mapping[str, Chapter], path: Path) -> str:
+    """Return the verdicts as a plain Markdown table with links from the root of the repository."""
+    lines = ["| the claim | what we found | chapter |", "|---|---|---|"]
+    for row in verdicts(known, path, "{text}"):
+        said = re.sub(r"\{\w+\}`([^`<]+)(?: <[^`]*)?`", r"\1", f"{row['claim']} | {row['found']}")
+        stem = row["chapter"]
+        lines.append(f"| {said} | [{known[stem].number}](notebooks/{stem}.ipynb) |")
+    return "\n".join(lines)
 
 
 def contents(known: Mapping[str, Chapter]) -> str:
