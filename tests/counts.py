@@ -7,12 +7,13 @@ import ast
 import re
 import sys
 from pathlib import Path
+from statistics import median
 
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from corehead_lib.bookkeeping import notebooks  # noqa: E402
+from corehead_lib.bookkeeping import notebooks
 
 FOLDED = {"hide-input", "hide-cell", "remove-input", "remove-cell"}
 SYNTAX = re.compile(r"^:\w+:.*$|^(```|:::).*$|\{[\w:-]+\}(?=`)|[`*_$#|]", re.M)
@@ -42,13 +43,13 @@ def counted(master: Path) -> dict[str, object]:
     seen = [c.source for c in code if not FOLDED & {*c.metadata.get("tags", [])}]
     short = [c.source for c in code if not (FOLDED | {"parameters"}) & {*c.metadata.get("tags", [])}]
     prose = SYNTAX.sub(" ", "\n".join(c.source for c in cells if c.cell_type == "markdown"))
-    sizes = [len(lines(s)) for s in short]
+    lengths = [len(lines(s)) for s in short]
     whole = [line for c in code for line in lines(c.source)]
     return {
         "chapter": master.stem,
         "cells": len(short),
-        "sizes": sizes,
-        "longest": max(sizes),
+        "sizes": lengths,
+        "longest": max(lengths),
         "columns": max(len(line) for s in short for line in lines(s)),
         "visible": sum(len(lines(s)) for s in seen),
         "words": len(re.findall(r"[A-Za-z]{2,}", prose)),
@@ -64,13 +65,18 @@ def table(folder: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame([counted(m) for m in masters]).set_index("chapter")
 
 
+def sizes(found: pd.DataFrame) -> list[int]:
+    """Return the lines of each visible cell of all chapters."""
+    return [size for chapter in found["sizes"] for size in chapter]
+
+
 if __name__ == "__main__":
     found = table(Path(sys.argv[1]) if sys.argv[1:] else None)
-    found["median"] = found.sizes.map(lambda s: pd.Series(s).median())
+    found["median"] = [median(lengths) for lengths in found["sizes"]]
     found["words a line"] = (found.words / found.visible).round(1)
     print(found.drop(columns="sizes").to_string())
     total = found[["visible", "words", "lines", "f-strings", "sentences"]].sum()
-    print(f"\nmedian {found.sizes.explode().median():.0f} lines a cell; {total.visible} visible lines")
+    print(f"\nmedian {median(sizes(found)):.0f} lines a cell; {total.visible} visible lines")
     print(f"{total.words / total.visible:.1f} words a visible line")
     print(f"f-strings in {total['f-strings'] / total.visible:.1%} of visible lines")
     print(f"sentences by f-string in {total.sentences / total.lines:.1%} of all lines")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 WORDS = Path(__file__).with_name("words.txt")
@@ -20,7 +21,7 @@ IGNORED = """OxfordComma UseTitleCase LongSentences SentenceCapitalization Ortho
 Spaces SplitWords NumericRangeEnDash EllipsisLength CompoundNouns CondenseAllThe DisjointPrefixes MissingPreposition
 ExpandMinimum ExpandConfiguration ExpandMemoryShorthands ExpandTimeShorthands WrongNegative MissingTo ToTwoToo HavePronoun Overall
 TheirToThere SingleBe MassNouns QuantifierNumeralConflict""".split()
-MARKUP = [
+MARKUP: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"\A---\n.*?\n---\n", re.S), ""),
     (re.compile(r"^( *`{3,})(?!`*\{)[^\n]*\n.*?^\1$", re.M | re.S), ""),  # code
     (re.compile(r"^\s*:[\w-]+:(?! \w+ .*\w\.$).*$", re.M), ""),  # options, but for alt texts

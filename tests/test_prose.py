@@ -6,10 +6,12 @@ import pytest
 from prose import complaints, prose
 
 
-@pytest.mark.parametrize("wrong", ["Teh head looks.", "The the head looks.", "An head looks.", "He go there."])
+@pytest.mark.parametrize(
+    "wrong", ["Teh head looks.", "The the head looks.", "An head looks.", "He go there."]
+)
 def test_a_mistake_is_found(wrong: str) -> None:
     assert complaints({"right": "The head looks.", "wrong": wrong})
-    assert not [c for c in complaints({"right": "The head looks."})]
+    assert not list(complaints({"right": "The head looks."}))
 
 
 def test_what_is_read(tmp_path: Path) -> None:

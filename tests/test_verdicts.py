@@ -15,10 +15,10 @@ from corehead_lib.results import MIME
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
-from corehead_book.chapters import GLUED, Chapter, Missing, chapters, filled  # noqa: E402
-from corehead_book.origins import origins  # noqa: E402
-from corehead_book.tables import plain_verdicts, results, rests_on, verdicts  # noqa: E402
-from readme import renewed  # noqa: E402
+from corehead_book.chapters import GLUED, Chapter, Missing, chapters, filled
+from corehead_book.origins import origins
+from corehead_book.tables import plain_verdicts, rests_on, results, verdicts
+from readme import renewed
 
 VERDICTS = ROOT / "book" / "verdicts.yaml"
 KNOWN = chapters(ROOT)
@@ -49,7 +49,9 @@ def notebook(tmp_path: Path, share: float) -> NotebookNode:
 def test_a_published_number_changes_every_sentence_that_has_it(tmp_path: Path) -> None:
     table = tmp_path / "verdicts.yaml"
     row = {"claim": "Few.", "found": "It is {glue:text}`01_x::share:.1%`.", "sure": "Yes.", "chapter": "01_x"}
-    table.write_text(yaml.safe_dump([row, row | {"chapter": "99_later", "found": "{glue:text}`99_later::n`"}]))
+    table.write_text(
+        yaml.safe_dump([row, row | {"chapter": "99_later", "found": "{glue:text}`99_later::n`"}])
+    )
     for share, said in ((0.125, "12.5%"), (0.25, "25.0%")):
         notebook(tmp_path, share)
         known = chapters(tmp_path)
@@ -75,7 +77,11 @@ def test_a_number_leads_to_the_cell_that_computed_it() -> None:
         'numbers |= {"third": 3, "a_n": a}',
     ]
     cells = [cell for text in code for cell in (new_markdown_cell("x"), new_code_cell(text))]
-    cells = [*cells[:8], cells[9], new_code_cell("publish()", outputs=[new_output("display_data", {MIME: {}})])]
+    cells = [
+        *cells[:8],
+        cells[9],
+        new_code_cell("publish()", outputs=[new_output("display_data", {MIME: {}})]),
+    ]
     del cells[6]  # the last three stand together: they only collect
     cells.insert(6, new_markdown_cell("x"))
     made = new_notebook(cells=cells)

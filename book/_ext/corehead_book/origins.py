@@ -19,7 +19,9 @@ def origins(notebook: NotebookNode, names: list[str]) -> dict[str, int]:
     """
     code = {i: c.source for i, c in enumerate(notebook.cells) if c.cell_type == "code" and c.source.strip()}
     trees = {i: ast.parse("\n".join(x for x in s.split("\n") if x[:1] not in "%!")) for i, s in code.items()}
-    last = max(i for i in code if any(MIME in o.get("data", {}) for o in notebook.cells[i].get("outputs", [])))
+    last = max(
+        i for i in code if any(MIME in o.get("data", {}) for o in notebook.cells[i].get("outputs", []))
+    )
     tail = {last}
     while min(tail) - 1 in code:
         tail.add(min(tail) - 1)

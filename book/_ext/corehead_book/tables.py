@@ -66,7 +66,8 @@ def results(known: Mapping[str, Chapter]) -> str:
         stem = chapter.stem
         opening = filled(chapter.opening.replace("{glue:text}`", f"{{glue:text}}`{stem}::"), known, LINKED)
         rows = [
-            f"| {{ref}}`{name} <{stem}-{name}>` | {value:.4g} |" for name, value in chapter.found.numbers.items()
+            f"| {{ref}}`{name} <{stem}-{name}>` | {value:.4g} |"
+            for name, value in chapter.found.numbers.items()
         ]
         parts += [f"## {chapter.number}  {chapter.title}", opening]
         parts += [f"Rests on {rests_on(chapter)}. All of it: {{doc}}`/notebooks/{stem}`."]
