@@ -194,7 +194,7 @@ for kind in orders:
 axis.set_xscale("symlog", base=2, linthresh=1)
 axis.set_xticks([0, 1, 4, 16], ["0", "1", "4", "16"])
 axis.set(ylim=(-0.03, 1.05), xlabel="silenced heads", ylabel="accuracy")
-axis.legend(loc="lower left")
+axis.legend(loc="best", fontsize=9)
 axis.set_title("Accuracy without\nthem, and without others")
 keep("fig_without", figure)
 
