@@ -11,15 +11,16 @@
 #
 # A ranking of heads means something when it predicts what the model loses without them, and when what is lost is retrieval.
 #
-# **What came out.** The {glue:text}`k` heads of {glue:text}`heads` that stand first by {term}`RAM` cost {glue:text}`drop:.2f` of the accuracy in
-# retrieval (95 % interval {glue:text}`drop_low:.2f` to {glue:text}`drop_high:.2f`) and {glue:text}`drop_control:.2f` in control tasks; twice
-# as many cost {glue:text}`drop_twice:.2f` and {glue:text}`drop_control_twice:.2f`. Of {glue:text}`rankings` rankings, the best on one half of the
-# questions costs {glue:text}`more:.2f` more than RAM on the other half ({glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). Of
-# the {glue:text}`half_of_heads` heads that RAM ranks lowest, {glue:text}`needed_low` is needed, and retrieval is not what it does.
+# **What came out.** Silencing the {glue:text}`k` heads of {glue:text}`heads` that stand first by {term}`RAM` costs {glue:text}`drop:.2f` of the
+# accuracy in retrieval and {glue:text}`drop_control:.2f` in control tasks, twice as many {glue:text}`drop_twice:.2f` and
+# {glue:text}`drop_control_twice:.2f`. Of {glue:text}`rankings` rankings, the best on one half of the questions costs {glue:text}`more:.2f` more
+# than RAM on the other half (95 % interval {glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). But RAM's {glue:text}`twice_k` heads are enough: put into
+# a run about another picture, they make {glue:text}`enough:.0%` of the way back to the answer. And a head that looks at no evidence, number
+# {glue:text}`quiet_place` by RAM, costs {glue:text}`quiet_cost:.2f` nats alone.
 #
 # ```{glue:figure} fig_verdicts
 # :name: fig-controls-verdicts
-# :alt: Two panels with one row to a ranking. Filled points, the cost in retrieval, with intervals; rings, the cost in control tasks. On the left most points lie near zero, with four or five rankings above 0.1, among them gradient and write. On the right, with twice as many heads, RAM and its relatives cost about one half. The rings stay near zero, but for attention to anything, which costs controls as much as retrieval.
+# :alt: Two panels with one row to a ranking. Filled points, the cost in retrieval, with intervals; rings, the cost in control tasks. On the left most points and rings lie at zero; gradient costs most, and RAM nothing. On the right, with twice as many heads, RAM, hits and lift cost more than one half, their rings lie near 0.15; the depth alone and luck still cost nothing.
 #
 # Accuracy that is lost without the top of each ranking.
 # ```
@@ -57,6 +58,7 @@ from corehead_lib.stats import halves, holm, mean_interval, paired_p
 from corehead_lib.study import UNTOUCHED, difference, outcomes
 
 plots.use_style()
+few = min(probe_samples, samples // 2)
 pd.set_option("display.max_rows", 100)
 loaded = load_model(model, device, dtype)
 detection = load_samples(dataset, "detection", detection_samples, seed)
@@ -126,8 +128,11 @@ per_task.assign(counts=per_task.index.isin(counted.task)).round(2)
 
 # %% [markdown]
 # The first rows are retrieval. {glue:text}`controls_count` of {glue:text}`controls` controls count, {glue:text}`controls_high` of
-# them at 0.9 or better untouched. The one that loses most without the first {glue:text}`twice_k` heads falls by
-# {glue:text}`control_worst:.2f`.
+# them at 0.9 or better untouched. Without RAM's first {glue:text}`twice_k` heads those that need the picture fall by {glue:text}`control_media:.2f` at most,
+# those that do not by {glue:text}`control_text:.2f`.
+#
+# That is no contradiction. To sort or to copy, a model has to fetch as well, only from the words of the question. Read a loss there as
+# a sign that the heads fetch more than pictures, and a loss in `background` as a sign that something else broke.
 #
 # ## The verdict
 #
@@ -176,7 +181,7 @@ figure.legend(
     *axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=2
 )
 figure.suptitle(
-    "What costs retrieval hardly costs the controls",
+    "Twice as many heads cost several times as much",
     x=0.01,
     ha="left",
     weight="bold",
@@ -231,7 +236,7 @@ gaps.set_index("chosen").round(3)
 from corehead_lib import interventions as change
 from corehead_lib.study import other_picture, other_question, with_partners
 
-probes = with_partners(retrieval[:probe_samples])
+probes = with_partners(retrieval[:few])
 turned = [other_picture(probes, seed), other_question(probes, seed)]
 clean, picture, question = (
     encode_all(loaded, part, batch_size) for part in (probes, *turned)
@@ -288,22 +293,24 @@ axis.set_yticks(y, lost.index)
 axis.invert_yaxis()
 axis.axvline(0, color="black", lw=1, ls=":")
 axis.set_xlabel("log-probability of the answer that is lost (nats)")
-axis.set_title("Cutting only the way to the evidence does most of it")
+axis.set_title("To see all but the evidence costs more than to see nothing")
 figure.legend(loc="outside lower center", ncols=4)
 keep("fig_ways", figure)
 
 # %% [markdown]
 # ```{glue:figure} fig_ways
 # :name: fig-controls-ways
-# :alt: Ten rows, one to an intervention, with points for 6, 12 and 24 heads by RAM and a square for 24 by lot, which stays near zero. With 24 heads, zero costs most, and cutting text or the last token off the evidence costs nearly as much as cutting it off all pictures. Cutting the question's tokens off costs little.
+# :alt: Ten rows, one to an intervention, with points for 6, 12 and 24 heads by RAM and a square for 24 by lot, which stays at zero. With 24 heads another picture costs most, about 7 nats, then cutting text or the last token off the evidence, above 5; zero, mean, even attention and the cut to all pictures cost between 2 and 3. Cutting the question's tokens off costs nothing.
 #
 # What each way to disturb the same heads costs.
 # ```
 #
-# At {glue:text}`most_k` heads zero costs {glue:text}`ways_zero:.2f` nats, the mean {glue:text}`ways_mean:.2f`, and another picture's output
-# {glue:text}`ways_picture:.2f`. So much of what zero does is not its strangeness. Cutting nothing but the edges to the evidence costs
-# {glue:text}`ways_evidence:.2f`: that part is retrieval in the narrowest sense. Cutting all edges to pictures costs
-# {glue:text}`ways_pictures:.2f`.
+# At {glue:text}`most_k` heads zero costs {glue:text}`ways_zero:.2f` nats, the mean {glue:text}`ways_mean:.2f`, even attention
+# {glue:text}`ways_even:.2f`: much of what zero does is not its strangeness.
+#
+# More is lost when a head does not fall silent but says something wrong. The output under another picture costs {glue:text}`ways_picture:.2f` nats.
+# Cutting nothing but the edges to the evidence costs {glue:text}`ways_evidence:.2f`, all edges to pictures {glue:text}`ways_pictures:.2f`: a head that is
+# kept from the evidence alone looks at what is like it, and reports that. It is retrieval in the narrowest sense that is disturbed.
 #
 # Rows differ: edges from the last prompt token are worth {glue:text}`ways_last:.2f` nats, those from the question's tokens
 # {glue:text}`ways_question:.2f`. As many heads by lot lose {glue:text}`ways_lot:.2f` under zero.
@@ -320,8 +327,8 @@ from corehead_lib.study import patching
 orders = {name: ranked[name].ranking() for name in (ranking, "random")}
 chosen = best[2 * k].split("/")[0]
 orders.setdefault(chosen, ranked[chosen].ranking())
-steps = [n for n in (1, 2, 4, 8, 16, 32, 64, 128) if n < heads]
-grown = {f"{r}/{n}": o[:n] for r, o in orders.items() for n in (*steps, heads)}
+steps = sorted({1, 2, 4, k, 2 * k, 4 * k, heads // 2, heads})
+grown = {f"{r}/{n}": o[:n] for r, o in orders.items() for n in steps}
 moved = patching(loaded, clean, picture, grown)
 moved["ranking"] = moved["set"].str.split("/").str[0]
 
@@ -348,14 +355,16 @@ keep("fig_enough", figure)
 # %% [markdown]
 # ```{glue:figure} fig_enough
 # :name: fig-controls-enough
-# :alt: Two panels of rising curves over the number of exchanged heads. In both, heads by RAM make most of the way with 16 to 32 heads, while heads by lot need more than half of the model.
+# :alt: Two panels of rising curves over the number of exchanged heads. Into the corrupted run, heads by RAM make nearly all of the way with about a dozen heads; into the clean one they need two dozen. Heads by lot make none of it before half of the model is exchanged.
 #
 # Outputs of heads exchanged between a clean run and one about another picture.
 # ```
 #
-# The first {glue:text}`enough_k` heads by RAM make {glue:text}`enough:.0%` of the way back, as many by lot {glue:text}`enough_lot:.0%`; in the other direction
-# {glue:text}`needed_way:.0%` and {glue:text}`needed_way_lot:.0%`. All heads together make {glue:text}`enough_all:.0%`: that much of the
-# answer goes through attention behind the picture.
+# The first {glue:text}`k` heads by RAM make {glue:text}`enough_first:.0%` of the way back, {glue:text}`twice_k` make {glue:text}`enough:.0%`, as many by lot
+# {glue:text}`enough_lot:.0%`. In the other direction it is {glue:text}`needed_first:.0%` and {glue:text}`needed_way:.0%`, by lot {glue:text}`needed_lot:.0%`.
+#
+# The two directions need not agree, and where the first is larger it says why silencing a few can cost so little: each is enough, so none is
+# needed while others of its kind are there.
 #
 # ## Null questions
 #
@@ -462,32 +471,40 @@ pd.DataFrame({n: [x[h] for h in up] for n, x in changed.items()}, where).round(3
 # %%
 places = [Head(*map(int, at)) for at in np.ndindex(scores.score.shape)]
 single = {f"{h.layer}.{h.head}": [h] for h in places}
-alone = outcomes(loaded, encode_all(loaded, probes, batch_size), single)
+parts = retrieval[:few], retrieval[few:]
+choosing, fresh = (encode_all(loaded, x, batch_size) for x in parts)
+alone = outcomes(loaded, choosing, single)
 wide = alone.pivot(index="id", columns="set", values="logprob")
 cost = wide[[UNTOUCHED]].to_numpy() - wide[list(single)]  # samples x heads
-place = {h: n for n, h in enumerate(scores.ranking())}
-low = [name for name, (h,) in single.items() if place[h] >= heads // 2]
-p = holm([paired_p(wide[UNTOUCHED], wide[name]) for name in low])
-needed = [n for n, x in zip(low, p, strict=True) if x < 0.05 < cost[n].mean()]
+
+# %% [markdown]
+# The five of the lower half that cost most are chosen on one half of the questions; the other half says whether that holds.
 
 # %%
+place = {h: n for n, h in enumerate(scores.ranking())}
+low = [name for name, (h,) in single.items() if place[h] >= heads // 2]
 worst = cost[low].mean().sort_values(ascending=False).index[:5]
+five = outcomes(loaded, fresh, {name: single[name] for name in worst})
+five = five.pivot(index="id", columns="set", values="logprob")
+p = holm([paired_p(five[UNTOUCHED], five[name]) for name in worst])
 quiet = single[worst[0]]
-pd.DataFrame(
-    {
-        "place by RAM": [place[single[n][0]] + 1 for n in worst],
-        "RAM": [own.ram[single[n][0]] for n in worst],
-        "nats it costs": cost[worst].mean().to_numpy(),
-        "p_adjusted": [p[low.index(n)] for n in worst],
-    },
-    worst,
-).round(3)
+
+# %%
+low_table = {
+    "place by RAM": [place[single[n][0]] + 1 for n in worst],
+    "RAM": [own.ram[single[n][0]] for n in worst],
+    "nats (chosen by)": cost[worst].mean().to_numpy(),
+    "nats (others)": [five[UNTOUCHED].mean() - five[n].mean() for n in worst],
+    "p_adjusted": p,
+}
+low_table = pd.DataFrame(low_table, worst)
+low_table.round(3)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axis = plt.subplots(figsize=(7.2, 3.4))
 x = [place[h] + 1 for (h,) in single.values()]
 mean = cost.mean().to_numpy()
-colours = [plots.RED if n in needed else plots.BLUE for n in single]
+colours = [plots.RED if n in worst else plots.BLUE for n in single]
 axis.scatter(x, mean, c=colours, s=22)
 for name, at, value in zip(single, x, mean, strict=True):
     if value in np.sort(mean)[-4:]:
@@ -503,19 +520,18 @@ keep("fig_single", figure)
 # %% [markdown]
 # ```{glue:figure} fig_single
 # :name: fig-controls-single
-# :alt: One point to a head, by its place in the ranking. Nearly all cost next to nothing when they are silenced alone. The head that costs most, 0.3, stands near the right end.
+# :alt: One point to a head, by its place in the ranking. Nearly all cost next to nothing when they are silenced alone. The head that costs most by far, 0.3, stands near the right end.
 #
-# What each head costs when it alone is silent; right of the dotted line the lower half.
+# What each head costs when it alone is silent. Right of the dotted line the lower half; red, the five in the table.
 # ```
 #
-# Alone, few heads cost anything. In the lower half, {glue:text}`needed_low` of {glue:text}`half_of_heads` does after Holm's correction over all of that half. The
-# head that costs most there, number {glue:text}`quiet_place` of {glue:text}`heads`, takes {glue:text}`quiet_cost:.2f` nats and gives the evidence
-# {glue:text}`quiet_ram:.3f` of its attention.
+# The head of the lower half that costs most, number {glue:text}`quiet_place` of {glue:text}`heads`, gives the evidence {glue:text}`quiet_ram:.3f` of its
+# attention. On the other questions it takes {glue:text}`quiet_cost:.2f` nats (p {glue:text}`quiet_p:.3f`, Holm over the five); the best head by RAM
+# takes {glue:text}`best_alone:.2f` alone.
 #
-# What is it for? Cut its edges, one kind at a time, on questions that did not choose it.
+# What is it for? Cut its edges, one kind at a time, on the questions that did not choose it.
 
 # %%
-fresh = encode_all(loaded, retrieval[probe_samples:], batch_size)
 edges = {}
 for q in ("question", "last", "all"):
     for seen in ("targets", "source", "question", "everything"):
@@ -532,10 +548,10 @@ broken = broken.groupby(["task", "set"], sort=False).correct.mean()
 broken.unstack(sort=False).round(2)
 
 # %% [markdown]
-# Cutting its rows of the question off the evidence costs {glue:text}`edge_targets:.2f` nats, off all that can be evidence
-# {glue:text}`edge_source:.2f`, off the question's own other words {glue:text}`edge_question:.2f`, and cutting all rows off everything
-# {glue:text}`edge_everything:.2f`. The larger of these numbers say what it is for: a head that puts the words of a question together prepares a search that others carry
-# out, and looks at no evidence itself. Control tasks lose up to {glue:text}`quiet_control:.2f` without it.
+# Cutting the last token off all that can be evidence costs {glue:text}`edge_source:.2f` nats, off the question {glue:text}`edge_question:.2f`;
+# cutting the question's own tokens off each other costs {glue:text}`edge_inside:.2f`. So it is the question that this head reads, and it reads
+# it for the token that will write the answer: it says what to look for, and others look. RAM, which counts attention to evidence, cannot see such a head.
+# Control tasks lose up to {glue:text}`quiet_control:.2f` without it.
 #
 # Which ranking would have foreseen single heads? The correlation of each with what heads cost alone, with intervals by sample:
 
@@ -543,12 +559,14 @@ broken.unstack(sort=False).round(2)
 rng, draws = np.random.default_rng(seed), 200
 drawn = rng.integers(len(cost), size=(draws, len(cost)))
 costs = [cost.to_numpy()[d].mean(0).reshape(own.ram.shape) for d in drawn]
-foreseen = {
+costs.insert(0, cost.to_numpy().mean(0).reshape(own.ram.shape))
+luck = {
     name: [agreement(HeadScores(c), s, 1).spearman for c in costs]
     for name, s in ranked.items()
 }
-foreseen = pd.DataFrame(foreseen).quantile([0.5, 0.025, 0.975]).T
-foreseen.columns = ["spearman", "low", "high"]
+foreseen = pd.DataFrame(luck)[1:].quantile([0.025, 0.975]).T
+foreseen.columns = ["low", "high"]
+foreseen.insert(0, "spearman", pd.DataFrame(luck).iloc[0])
 foreseen.sort_values("spearman", ascending=False).round(2)
 
 # %% [markdown]
@@ -693,13 +711,20 @@ numbers |= {
     "controls": len(wanted),
     "controls_count": counted.task.nunique(),
     "controls_high": (untouched >= 0.9).sum(),
-    "control_worst": (untouched - per_task[twice][wanted]).max(),
+}
+can = [t for t in wanted if t in set(counted.task)]
+falls = (per_task["none"] - per_task[twice])[can]
+by_eye = falls.index.isin(("background", "heading", "topic"))
+numbers |= {
+    "control_media": falls[by_eye].max(),
+    "control_text": falls[~by_eye].max(),
 }
 numbers |= {
     f"ways_{name}": lost.loc[way].iloc[2]
     for name, way in {
         "zero": "zero",
         "mean": "mean",
+        "even": "even attention",
         "picture": "another picture",
         "evidence": "text to evidence",
         "pictures": "text to all pictures",
@@ -710,15 +735,14 @@ numbers |= {
 numbers |= {"most_k": 4 * k, "ways_lot": lost.loc["zero"].iloc[3]}
 
 # %% tags=["hide-input"]
-some = max(n for n in steps if n <= heads / 4)
 effects = moved.set_index(["direction", "set"]).effect
 numbers |= {
-    "enough_k": some,
-    "enough": effects["into corrupted", f"{ranking}/{some}"],
-    "enough_lot": effects["into corrupted", f"random/{some}"],
-    "needed_way": effects["into clean", f"{ranking}/{some}"],
-    "needed_way_lot": effects["into clean", f"random/{some}"],
-    "enough_all": effects["into corrupted", f"random/{heads}"],
+    "enough_first": effects["into corrupted", f"{ranking}/{k}"],
+    "enough": effects["into corrupted", f"{ranking}/{2 * k}"],
+    "enough_lot": effects["into corrupted", f"random/{2 * k}"],
+    "needed_first": effects["into clean", f"{ranking}/{k}"],
+    "needed_way": effects["into clean", f"{ranking}/{2 * k}"],
+    "needed_lot": effects["into clean", f"random/{2 * k}"],
     "probes": len(probes),
 }
 of_others = null_table.loc["another's question"]
@@ -730,14 +754,14 @@ numbers |= {
     "null_drop": of_others[f"drop, {2 * k}"],
 }
 second = next(h for h in HeadScores(behind[1].ram).ranking() if h not in top)
-change = sums[1] - sums[0]
+moved_by = sums[1] - sums[0]
 grouped = [s.group or s.id for s in detection]
-span = mean_interval(change, groups=grouped, bounds=(-heads, heads))
+span = mean_interval(moved_by, groups=grouped, bounds=(-heads, heads))
 ended = after.groupby("set").correct.mean()
 numbers |= {
     "sum_before": sums[0].mean(),
     "sum_after": sums[1].mean(),
-    "sum_change": change.mean(),
+    "sum_change": moved_by.mean(),
     "sum_change_low": span[0],
     "sum_change_high": span[1],
     "rise_most": rise[up[0]],
@@ -751,16 +775,15 @@ numbers |= {
 # %% tags=["hide-input"]
 fell = broken.unstack(sort=False)
 numbers |= {
-    "half_of_heads": len(low),
-    "needed_low": len(needed),
     "quiet_place": place[quiet[0]] + 1,
-    "quiet_cost": cost[worst[0]].mean(),
+    "quiet_cost": low_table["nats (others)"].iloc[0],
+    "quiet_p": p[0],
     "quiet_ram": own.ram[quiet[0]],
+    "best_alone": cost["{}.{}".format(*scores.ranking()[0])].mean(),
     "quiet_control": (fell[UNTOUCHED] - fell["without it"]).max(),
-    "edge_targets": edges["targets"]["question"],
-    "edge_source": edges["source"]["question"],
-    "edge_question": edges["question"]["question"],
-    "edge_everything": edges["everything"]["all"],
+    "edge_source": edges["source"]["last"],
+    "edge_question": edges["question"]["last"],
+    "edge_inside": edges["question"]["question"],
     "foreseen": foreseen.spearman[ranking],
     "foreseen_low": foreseen.low[ranking],
     "foreseen_high": foreseen.high[ranking],
