@@ -5,6 +5,7 @@ from corehead_lib.study.controls import controls
 from corehead_lib.study.likeness import likeness
 from corehead_lib.study.patching import other_picture, other_question, patching, with_partners
 from corehead_lib.study.sets import UNTOUCHED, Intervention, Sets, ablate, by_task, outcomes, until_half
+from corehead_lib.study.shifted import shifted_targets
 from corehead_lib.study.summary import Difference, difference, summarise
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "other_question",
     "outcomes",
     "patching",
+    "shifted_targets",
     "summarise",
     "until_half",
     "verdicts",
