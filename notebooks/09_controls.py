@@ -230,7 +230,7 @@ gaps.set_index("chosen").round(3)
 #
 # - what the head says *on average* at such a token, or what it says about *another picture* or under *another question*;
 # - *even* attention, so that it says the mean of all that it may see;
-# - single edges: only the way from some rows to the evidence is cut, and the head keeps all else.
+# - single edges ({term}`knockout`): only the way from some rows to the evidence is cut, and the head keeps all else.
 
 # %%
 from corehead_lib import interventions as change
@@ -317,7 +317,7 @@ keep("fig_ways", figure)
 #
 # ## Are they enough?
 #
-# What is needed need not be enough. Ask the question about *another* picture, and put into this corrupted run what the top heads said
+# What is needed need not be enough. {term}`Activation patching` tells: ask the question about *another* picture, and put into this corrupted run what the top heads said
 # in the clean one: how much of the way back to the right answer do they make? The reverse, their corrupted outputs in the clean run, asks once more whether
 # they are needed.
 
@@ -368,7 +368,7 @@ keep("fig_enough", figure)
 #
 # ## Null questions
 #
-# A head may look at the evidence because it is a large thing in the picture, whatever is asked. So ask something else about the same picture,
+# A {term}`null question` tells what a head does unasked: it may look at the evidence because that is a large thing in the picture, whatever is asked. So ask something else about the same picture,
 # and measure attention to the same tokens: nothing at all, a sum, or the question of another sample, which as a rule asks for something that
 # is elsewhere or not there.
 
