@@ -334,7 +334,10 @@ moved["ranking"] = moved["set"].str.split("/").str[0]
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), sharey=True)
-titles = {"into corrupted": "Are they enough?", "into clean": "Are they needed?"}
+titles = {
+    "into corrupted": "A few put in restore the answer",
+    "into clean": "Only more taken out destroy it",
+}
 for axis, (direction, title) in zip(axes, titles.items(), strict=True):
     for name, colour, line in zip(
         orders, (plots.RED, plots.AMBER, plots.BLUE), ("o-", "s--", "^-"), strict=False
@@ -606,7 +609,7 @@ print("adjusted p:", ", ".join(f"{x:.3f}" for x in tests))
 # {glue:text}`trend:.2f` (adjusted p {glue:text}`trend_p:.3f`).
 #
 # The control: the share of tokens that the evidence takes, which no head has a say in, correlates with {glue:text}`size_trend:.2f`
-# ({glue:text}`size_trend_p:.3f`). Large things are both easier to read and easier to look at.
+# (adjusted p {glue:text}`size_trend_p:.3f`). Were it as large as the other, the size of things could explain both: they would be easier to read and easier to look at.
 #
 # ## Exercises
 #
