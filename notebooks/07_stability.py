@@ -235,8 +235,8 @@ right = [evaluate(loaded, part).accuracy for part in told_so]
 conditions[columns].round(3)
 
 # %% [markdown]
-# Early and late evidence share {glue:text}`places_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average over the kinds, as many as two halves of
-# a kind can if it is near {glue:text}`ceiling_shared:.1f`. In other words it is {glue:text}`words_shared:.0f`, in bfloat16 {glue:text}`bfloat16_shared:.0f`.
+# Early and late evidence share {glue:text}`places_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average over the kinds; the ceiling, from halves of
+# a kind, is {glue:text}`ceiling_shared:.1f`. In other words it is {glue:text}`words_shared:.0f`, in bfloat16 {glue:text}`bfloat16_shared:.0f`.
 #
 # The turned question is one that the model never saw in training: it answers {glue:text}`words_right:.0%` of them, and {glue:text}`usual_right:.0%` in the usual
 # words. Where the first number is low, its heads are those of a model that did not understand.

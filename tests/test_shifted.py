@@ -35,7 +35,7 @@ def test_ram_is_that_of_measure_ram(tiny: LoadedModel, batch: Batch) -> None:
     assert len(table) == ram.size
     np.testing.assert_allclose(table.ram.to_numpy().reshape(ram.shape), ram, atol=1e-6)
     assert table.p.between(1 / 20, 1).all()
-    np.testing.assert_allclose(table.p_adjusted, benjamini_hochberg(table.p))
+    np.testing.assert_allclose(table.p_adjusted, benjamini_hochberg(table.p.to_numpy()))
     with pytest.raises(CoreheadError, match="no batches"):
         shifted_targets(tiny, [])
 
