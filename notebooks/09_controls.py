@@ -14,9 +14,9 @@
 # **What came out.** Silencing the {glue:text}`k` heads of {glue:text}`heads` that stand first by {term}`RAM` costs {glue:text}`drop:.2f` of the
 # accuracy in retrieval and {glue:text}`drop_control:.2f` in control tasks, twice as many {glue:text}`drop_twice:.2f` and
 # {glue:text}`drop_control_twice:.2f`. Of {glue:text}`rankings` rankings, the best on one half of the questions costs {glue:text}`more:.2f` more
-# than RAM on the other half (95 % interval {glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). But RAM's {glue:text}`twice_k` heads are enough: put into
-# a run about another picture, they make {glue:text}`enough:.0%` of the way back to the answer. And a head that looks at no evidence, number
-# {glue:text}`quiet_place` by RAM, costs {glue:text}`quiet_cost:.2f` nats alone.
+# than RAM on the other half (95 % interval {glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). Put into a run about another picture, RAM's
+# {glue:text}`k` heads make {glue:text}`enough_first:.0%` of the way back to the answer, {glue:text}`twice_k` make {glue:text}`enough:.0%`. And what RAM cannot
+# see: head number {glue:text}`quiet_place` in its order costs {glue:text}`quiet_cost:.2f` nats alone.
 #
 # ```{glue:figure} fig_verdicts
 # :name: fig-controls-verdicts
@@ -131,7 +131,7 @@ per_task.assign(counts=per_task.index.isin(counted.task)).round(2)
 # them at 0.9 or better untouched. Without RAM's first {glue:text}`twice_k` heads those that need the picture fall by {glue:text}`control_media:.2f` at most,
 # those that do not by {glue:text}`control_text:.2f`.
 #
-# That is no contradiction. To sort or to copy, a model has to fetch as well, only from the words of the question. Read a loss there as
+# A loss of the second kind is no contradiction. To sort or to copy, a model has to fetch as well, only from the words of the question. Read a loss there as
 # a sign that the heads fetch more than pictures, and a loss in `background` as a sign that something else broke.
 #
 # ## The verdict
@@ -309,15 +309,15 @@ keep("fig_ways", figure)
 # {glue:text}`ways_even:.2f`: much of what zero does is not its strangeness.
 #
 # More is lost when a head does not fall silent but says something wrong. The output under another picture costs {glue:text}`ways_picture:.2f` nats.
-# Cutting nothing but the edges to the evidence costs {glue:text}`ways_evidence:.2f`, all edges to pictures {glue:text}`ways_pictures:.2f`: a head that is
-# kept from the evidence alone looks at what is like it, and reports that. It is retrieval in the narrowest sense that is disturbed.
+# Cutting nothing but the edges to the evidence costs {glue:text}`ways_evidence:.2f`, all edges to pictures {glue:text}`ways_pictures:.2f`: where the first is
+# larger, a head that is kept from the evidence alone looks at what is like it, and reports that.
 #
 # Rows differ: edges from the last prompt token are worth {glue:text}`ways_last:.2f` nats, those from the question's tokens
 # {glue:text}`ways_question:.2f`. As many heads by lot lose {glue:text}`ways_lot:.2f` under zero.
 #
 # ## Are they enough?
 #
-# What is needed need not be enough. {term}`Activation patching` tells: ask the question about *another* picture, and put into this corrupted run what the top heads said
+# What is needed need not be enough. {term}`Activation patching <activation patching>` tells: ask the question about *another* picture, and put into this corrupted run what the top heads said
 # in the clean one: how much of the way back to the right answer do they make? The reverse, their corrupted outputs in the clean run, asks once more whether
 # they are needed.
 
@@ -366,8 +366,8 @@ keep("fig_enough", figure)
 # The first {glue:text}`k` heads by RAM make {glue:text}`enough_first:.0%` of the way back, {glue:text}`twice_k` make {glue:text}`enough:.0%`, as many by lot
 # {glue:text}`enough_lot:.0%`. In the other direction it is {glue:text}`needed_first:.0%` and {glue:text}`needed_way:.0%`, by lot {glue:text}`needed_lot:.0%`.
 #
-# The two directions need not agree, and where the first is larger it says why silencing a few can cost so little: each is enough, so none is
-# needed while others of its kind are there.
+# The two directions need not agree, and where the first is larger it says why silencing a few can cost so little: several can do
+# the work, so none is needed while others of its kind are there.
 #
 # ## Null questions
 #
@@ -425,7 +425,7 @@ null_table.round(3)
 # {glue:text}`null_sum:.2f` when a sum is asked for; under another's question {glue:text}`null_other:.2f`. What is left
 # after the subtraction is the part that the question steers.
 #
-# {term}`Calibrated RAM` by another's question shares {glue:text}`null_shared` of {glue:text}`k` top heads with RAM, and its {glue:text}`twice_k`
+# {term}`Calibrated RAM <calibrated RAM>` by another's question shares {glue:text}`null_shared` of {glue:text}`k` top heads with RAM, and its {glue:text}`twice_k`
 # cost {glue:text}`null_drop:.2f`, where RAM's cost {glue:text}`drop_twice:.2f`.
 #
 # ## Does another head take over?
