@@ -456,7 +456,8 @@ rise = behind[1].ram - own.ram
 up = HeadScores(np.where(kept, rise, -1)).ranking()[:k]
 where = [f"{h.layer}.{h.head}" for h in up]
 changed = {"before": own.ram, "without the top": behind[1].ram}
-pd.DataFrame({n: [x[h] for h in up] for n, x in changed.items()}, where).round(3)
+changed = {n: [x[h] for h in up] for n, x in changed.items()}
+pd.DataFrame(changed, where).round(3)
 
 # %% [markdown]
 # These heads rise most. With the top silent, all other heads together give the evidence {glue:text}`sum_after:.2f` instead of
