@@ -320,6 +320,26 @@ keep("fig_sure", figure)
 # picture.
 # That is certainty about samples *like these*; other data and other training runs are [](07_stability).
 #
+# ## Which heads look there at all?
+#
+# A place in the top says that others look less. Does a head know where the evidence is? If not, it gives as much to any target of the same size. So
+# each sample's target is moved along its tokens, thousands of times, and RAM has to beat these. With a test for each head some would pass by luck;
+# Benjamini and Hochberg's correction keeps the false ones among those that pass near 5 %.
+
+# %%
+from corehead_lib.study import shifted_targets
+
+tested = shifted_targets(loaded, batches, queries, seed=seed)
+tested["top"] = [tuple(at) in core for at in tested[["layer", "head"]].values]
+passed = tested[tested.p_adjusted < 0.05]
+columns = ["layer", "head", "ram", "null", "p_adjusted"]
+passed.sort_values("ram")[columns].head(5).round(4)
+
+# %% [markdown]
+# {glue:text}`passed` of {glue:text}`heads` heads pass, {glue:text}`passed_top` of the top {glue:text}`top_heads` among them; the table shows the five that pass with
+# the least RAM, down to {glue:text}`passed_least:.4f`. So significance is no way to choose heads: with enough samples it finds the faintest
+# glance. And a head that always looks where evidence usually stands passes as well; [](09_controls) asks other questions about the same picture.
+#
 # ## Look for yourself
 #
 # Choose a head, or slide along the ranking: the first lights up the framed {term}`target`, most others stay dark.
@@ -572,6 +592,9 @@ numbers = {
     "halves_expected": agreed.expected,
     "stays_last": place[leading[late - 1]],
     "enters_next": place[leading[late]],
+    "passed": len(passed),
+    "passed_top": passed.top.sum(),
+    "passed_least": passed.ram.min() if len(passed) else 0.0,
 }
 
 # %% tags=["hide-input"]

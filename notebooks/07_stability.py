@@ -84,7 +84,7 @@ groups = {
 }
 
 # %% [markdown]
-# Kinds of evidence and models are compared on `datasets`. Lengths, and what is said of training, use generated data, whatever `datasets` holds.
+# Kinds of evidence and models are compared on `datasets`. Lengths, wording, number type, and what is said of training, use generated data, whatever `datasets` holds.
 # A dataset on disk says first how long its prompts will be; `pages`, `frames` and `max_pixels` make them shorter.
 #
 # ## Scores to compare
@@ -199,6 +199,61 @@ lengths[columns].round(3)
 
 # %% [markdown]
 # Short and long texts share {glue:text}`length_haystacks:.0f` of {glue:text}`top_heads:.0f` top heads, few and many pages {glue:text}`length_documents:.0f`.
+#
+# ## Other places, other words, other numbers
+#
+# Three more things that should not matter: where along the tokens the evidence stands, how the question is put, and how exactly the model computes.
+
+
+# %%
+def place_of(batch):
+    seen, own = batch.source, batch.targets()
+    along = seen.cumsum(1) / seen.sum(1, keepdim=True)  # 0 first, 1 last
+    return ((along * own).sum(1) / own.sum(1)).cpu().numpy()
+
+
+apart = {}
+for kind in kinds:
+    encoded = encode_all(loaded, samples[kind], batch_size)
+    at = np.concatenate([place_of(batch) for batch in encoded])
+    late, named = at > np.median(at), np.array(groups[kind])
+    sides = [(ram[kind].target[x], named[x]) for x in (~late, late)]
+    if late.any():
+        apart[f"{kind}, early and late"] = tuple(sides)
+
+# %% [markdown]
+# For the other two, generated scenes: "On the red star is which digit?" instead of "Which digit is on the red star?", and bfloat16 weights
+# and activations.
+
+# %%
+from dataclasses import replace
+
+scenes = load_samples("scenes", "detection", other_samples, seed)
+things = [s.question.split(" on ")[1].rstrip("?") for s in scenes]
+turned = [
+    replace(s, question=f"On {thing} is which digit?")
+    for s, thing in zip(scenes, things, strict=True)
+]
+rough = load_model(model, device, "bfloat16")
+
+# %%
+from corehead_lib.evaluate import evaluate
+
+usual, ids = scored(loaded, scenes).target, [s.id for s in scenes]
+pair = (usual, ids), (scored(loaded, turned).target, ids)
+apart["scenes, other words"] = pair
+apart["scenes, bfloat16"] = (usual, ids), (scored(rough, scenes).target, ids)
+conditions = likeness(apart, top, **options)
+told_so = [encode_all(loaded, part, batch_size) for part in (scenes, turned)]
+right = [evaluate(loaded, part).accuracy for part in told_so]
+conditions[columns].round(3)
+
+# %% [markdown]
+# Early and late evidence share {glue:text}`places_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average over the kinds; the ceiling, from halves of
+# a kind, is {glue:text}`ceiling_shared:.1f`. In other words it is {glue:text}`words_shared:.0f`, in bfloat16 {glue:text}`bfloat16_shared:.0f`.
+#
+# The turned question is one that the model never saw in training: it answers {glue:text}`words_right:.0%` of them, and {glue:text}`usual_right:.0%` in the usual
+# words. Where the first number is low, its heads are those of a model that did not understand.
 #
 # ## Other models
 #
@@ -458,6 +513,14 @@ numbers = {
 numbers |= {
     f"length_{k}": n for k, n in zip(short, lengths.shared, strict=True)
 }
+early = conditions.index.str.contains("early")
+numbers |= {
+    "places_shared": conditions.shared[early].mean() if early.any() else 0,
+    "words_shared": conditions.shared["scenes, other words"],
+    "bfloat16_shared": conditions.shared["scenes, bfloat16"],
+    "usual_right": right[0],
+    "words_right": right[1],
+}
 for related in ("strangers", "relatives"):
     part = runs[runs.related == related] if across else runs
     numbers[f"{related}_tests"] = len(part)
@@ -471,7 +534,8 @@ for related in ("strangers", "relatives"):
     )
 
 # %% tags=["hide-input"]
-tables = {"kinds": between, "lengths": lengths, "models": runs}
+tables = {"kinds": between, "lengths": lengths}
+tables |= {"conditions": conditions, "models": runs}
 rows = [
     {
         "what": what,
