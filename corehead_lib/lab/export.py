@@ -14,14 +14,29 @@ from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores, how_many
 from corehead_lib.lab.gallery import entry, gallery
-from corehead_lib.models import LoadedModel, load_model, weights_checksum
 from corehead_lib.model_names import find_model
-from corehead_lib.models import ZOO
+from corehead_lib.models import ZOO, LoadedModel, load_model, weights_checksum
 from corehead_lib.ram import measure_ram
 
 HERE = Path(__file__).parent
-PAGE = ("tensor.js", "tower.js", "model.js", "engine.js", "look.js", "map.js", "view.js", "lab.js", "lab.css", "index.html")
-DATASETS = {"scenes": {"anywhere": True}, "documents": {}, "clips": {"anywhere": True}, "haystacks": {}}
+PAGE = (
+    "tensor.js",
+    "tower.js",
+    "model.js",
+    "engine.js",
+    "look.js",
+    "map.js",
+    "view.js",
+    "lab.js",
+    "lab.css",
+    "index.html",
+)
+DATASETS: dict[str, dict[str, Any]] = {
+    "scenes": {"anywhere": True},
+    "documents": {},
+    "clips": {"anywhere": True},
+    "haystacks": {},
+}
 STAMP = "made_of.txt"
 
 

@@ -98,7 +98,9 @@ def entry(loaded: LoadedModel, kind: str, shown: str, samples: list[Sample]) -> 
     Raises CoreheadError if the processor would change the size of a frame.
     """
     items = ready(samples[0])
-    frames = [f for item in items for f in (item.video if item.frames else [np.asarray(item.image)])]
+    frames = [
+        np.asarray(f) for item in items for f in (item.video if item.video is not None else [item.image])
+    ]
     depth = loaded.model.config.vision_config.temporal_patch_size
     runs, first = [], 0
     for item in items:
@@ -123,14 +125,18 @@ def _check_sizes(loaded: LoadedModel, batch: Batch, runs: list, frames: list[np.
     cell = (vision.patch_size * vision.spatial_merge_size) ** 2
     pixels = sum(frames[run[0]].shape[0] * frames[run[0]].shape[1] for run in runs)
     if pixels != cell * len(batch.cells[0]):
-        raise CoreheadError("The processor changes the size of these pictures; the lab shows them as they are.")
+        raise CoreheadError(
+            "The processor changes the size of these pictures; the lab shows them as they are."
+        )
 
 
 def _question(loaded: LoadedModel, batch: Batch) -> dict[str, Any]:
     """One question: its token ids, the options with the token that each begins with, and where the evidence is."""
     sample = batch.samples[0]
     targets = batch.targets()[0].nonzero().flatten().tolist() if sample.evidence else []
-    options = {o: loaded.processor.tokenizer(o, add_special_tokens=False)["input_ids"][0] for o in sample.options}
+    options = {
+        o: loaded.processor.tokenizer(o, add_special_tokens=False)["input_ids"][0] for o in sample.options
+    }
     if len(set(options.values())) < len(options):
         raise CoreheadError(f"{sample.question}: two options begin with the same token.")
     return {
@@ -139,7 +145,9 @@ def _question(loaded: LoadedModel, batch: Batch) -> dict[str, Any]:
         "ids": batch.inputs["input_ids"][0].tolist(),
         "options": list(options.items()),
         "targets": targets,
-        "boxes": [box for piece in sample.evidence if isinstance(piece, Box) for box in _boxes(piece, sample)],
+        "boxes": [
+            box for piece in sample.evidence if isinstance(piece, Box) for box in _boxes(piece, sample)
+        ],
         "words": _words(batch),
     }
 

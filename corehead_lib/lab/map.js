@@ -9,7 +9,7 @@
     constructor(root, layers, heads, pressed, looked) {
       Object.assign(this, { root, layers, heads });
       root.setAttribute("role", "grid");
-      root.setAttribute("aria-label", "Heads, a row a layer");
+      root.setAttribute("aria-label", "Heads; a row for each layer");
       this.buttons = [];
       for (let layer = 0; layer < layers; layer++) {
         const row = lab.add(root, "div", { role: "row" });

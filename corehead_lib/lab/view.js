@@ -25,6 +25,7 @@
       this.answer = part(right, "p", "answer", { role: "status" });
       this.bars = part(right, "div", "bars", { role: "img" });
       this.presets(part(right, "div", "presets"));
+      part(right, "p", "hint").textContent = "Click a head to switch it off or on. Point at it, or walk with the arrow keys, to see where it looks.";
       this.map = new lab.HeadMap(part(right, "div", "map"), engine.layers, engine.heads,
         (number) => this.toggle(number), (number, pin) => this.lookAt(number, pin));
       this.legend = part(right, "p", "legend");
@@ -66,9 +67,11 @@
     offer(kind) {
       const mine = this.engine.data.pictures.filter((picture) => picture.kind === kind);
       const thumbnail = (picture, i) => (label) => {
+        const fullest = picture.frames.map((f) => f.reduce((n, v, i) => n + (v !== f[i % 3]), 0)); // clips have empty frames
+        const shown = kind === "clip" ? fullest.indexOf(Math.max(...fullest)) : 0;
         if (!picture.sizes.length) lab.add(label, "span", { class: "page", "aria-hidden": "true" }, picture.questions[0].words
           .map(([text]) => text).join("").slice(0, 90));
-        else lab.add(label, "img", { alt: "", src: lab.address(picture.frames[0], ...picture.sizes[0]) });
+        else lab.add(label, "img", { alt: "", src: lab.address(picture.frames[shown], ...picture.sizes[shown]) });
         lab.add(label, "span", { class: "unseen" }, `${kind} ${i + 1}, it shows ${picture.shown}`);
       };
       this.shelf.replaceChildren();
@@ -146,9 +149,9 @@
       };
       const many = () => Math.max(1, Math.min(top.length, Math.round(Number(count.value)) || 1));
       button("the top", () => top.slice(0, many()));
-      button("others of the same layers", () => this.others(top.slice(0, many())));
+      button("others, same layers", () => this.others(top.slice(0, many())));
       button("the lowest", () => top.slice(-many()));
-      button("none", () => []);
+      button("none: all on", () => []);
     }
 
     // As many heads of every layer as `chosen` has there, drawn from the layer's others, as far as there are any.
@@ -175,7 +178,7 @@
       for (const [text, p, was] of rows) {
         const column = lab.add(this.bars, "div", { class: text === answer ? "bar gold" : "bar", style: `--p:${p};--was:${was}` });
         lab.add(column, "b", {}, p >= 0.005 ? two(p).replace(/^0/, "") : "");
-        lab.add(column, "i");
+        lab.add(column, "i", { class: Math.abs(p - was) > 0.01 ? "moved" : "" });
         lab.add(column, "span", {}, text);
       }
     }
@@ -184,7 +187,7 @@
       const { top, data } = this.engine, framed = new Set(top.slice(0, data.top));
       this.map.paint(this.masses(this.result, this.goal), this.top, this.off, framed, this.passing ?? this.pinned);
       const what = this.asked.targets.length ? "RAM: attention to the evidence" : "attention to all that is shown";
-      this.legend.textContent = `A row a layer, a column a head. Colour: ${what}, full at ${two(this.top)}. Framed: the ${data.top} ` +
+      this.legend.textContent = `The numbers are layers; each box is a head. Colour: ${what}, full at ${two(this.top)}. Framed: the ${data.top} ` +
         `highest over ${data.ranked_on} other questions. Crossed: off.`;
     }
 
