@@ -46,7 +46,7 @@
         const [width, height] = picture.sizes[run[0]], columns = width / cell;
         const mine = places.slice(first, (first += (columns * height) / cell));
         for (const frame of new Set(run)) {
-          const scale = (many > 6 ? 88 : many > 1 ? 132 : 288) / Math.max(width, height);
+          const scale = (many > 6 ? 82 : many > 1 ? 132 : 288) / Math.max(width, height);
           const figure = add(this.media, "figure");
           const svg = draw(figure, "svg", { viewBox: `0 0 ${width} ${height}`, width: width * scale,
             height: height * scale, role: "img" });
