@@ -31,7 +31,7 @@ class Kind:
     controls: tuple[str, ...]  # answered without finding anything
 
 
-KINDS = (
+KINDS = (  # short enough for some 100 tokens each: a phone has to compute them
     Kind(
         "scene",
         lambda rng, n: synthetic.make_scene(rng, unique=n % 2 == 0, anywhere=True),
@@ -41,14 +41,14 @@ KINDS = (
     ),
     Kind(
         "document",
-        lambda rng, n: documents.make_document(rng, pages=(2, 6)),
+        lambda rng, n: documents.make_document(rng, pages=(2, 5)),
         documents.ask,
         "entries",
         ("heading", "topic"),
     ),
     Kind(
         "clip",
-        lambda rng, n: films.make_clip(rng, unique=n % 2 == 0, anywhere=True),
+        lambda rng, n: films.make_clip(rng, unique=n % 2 == 0, frames=(4, 8), anywhere=True),
         clips.ask,
         "actors",
         ("background", "sum"),
@@ -56,7 +56,7 @@ KINDS = (
     Kind(
         "text",
         lambda rng, n: needles.make_haystack(
-            rng, facts=(2, 5), images=(0, 2 * (n % 2)), prints=(0, n % 2), anywhere=True
+            rng, facts=(2, 5), filler=(1, 4), images=(0, 2 * (n % 2)), prints=(0, n % 2), anywhere=True
         ),
         haystacks.ask,
         "needles",
