@@ -22,6 +22,7 @@ NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.py))))
 RUNS      := _build/runs
 STAGE     := _build/stage
 RENDER    := $(BIN)/jupyter-book build -n -W --keep-going --path-output .
+LAB       := $(BIN)/corehead lab tiny-qwen3-vl _build/html/_static/lab --if-changed
 OPEN_IT   = @echo; echo "The book is ready. Open  file://$(CURDIR)/_build/html/index.html"
 
 .PHONY: help env book html lab runs notebooks test lint unit pairs lock clean
@@ -44,6 +45,7 @@ book: runs  ## execute the notebooks as far as they changed, then render the boo
 	@cp -pR _config.yml _toc.yml book $(STAGE)/
 	@for n in $(NOTEBOOKS); do cp -p $(RUNS)/$$n/$$n.ipynb $(STAGE)/notebooks/ || exit 1; done
 	$(RENDER) $(STAGE)
+	$(LAB)
 	$(OPEN_IT)
 
 lab: env  ## work in the chapters in JupyterLab (installs it the first time)
@@ -55,6 +57,7 @@ runs: env
 
 html: env  ## render the book with the committed outputs, without executing anything
 	$(RENDER) .
+	$(LAB)
 	$(OPEN_IT)
 
 notebooks: runs  ## (maintainers) refresh the committed notebooks/*.ipynb from the executed ones

@@ -113,6 +113,18 @@ def compare(run: Path, other: Path) -> None:
 
 
 @main.command()
+@click.argument("model")
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--if-changed", is_flag=True, help="Do nothing when OUT holds the lab of these very weights.")
+def lab(model: str, out: Path, if_changed: bool) -> None:
+    """Write the live lab of MODEL, a Qwen3-VL of the zoo, into OUT: it computes in the reader's browser."""
+    from corehead_lib.lab.export import write_lab
+
+    made = write_lab(model, out, if_changed=if_changed)
+    click.echo(f"{model}: {'open' if made else 'up to date in'} {out}/index.html")
+
+
+@main.command()
 def schema() -> None:
     """Print the JSON Schema of results.json."""
     import json

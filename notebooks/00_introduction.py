@@ -54,6 +54,16 @@
 # Every number here comes from the chapter named beside it; *rests on* counts the models and sets of samples in that chapter's record of its
 # inputs. [](../book/results) has more of them, each with a link to the cell that computed it.
 #
+# ## Try it
+#
+# One of the tiny models runs in this page. Choose a picture and a question, and switch heads off: the top ones, others of the
+# same layers, or any that you click. Watch its answer, and where a head looks.
+#
+# <div class="corehead-lab"><p>The lab is drawn by a script in the rendered book.</p></div>
+# <script defer src="../_static/lab/lab.js"></script>
+#
+# What you see is one question. Whether it holds for many, and for sets of heads drawn by lot, is what the chapters measure.
+#
 # ## What to keep in mind
 #
 # - **The models are tiny and trained by us.** They show that a mechanism exists and can be measured; they say nothing

@@ -121,6 +121,15 @@ table = judged_outcomes(loaded, [one], few, 1, max_pixels)
 np.exp(table.set_index("set").logprob).rename("probability").round(2)
 
 # %% [markdown]
+# ## Try it yourself
+#
+# In the rendered book, the default model answers here, in your browser; each head you click falls silent as in this chapter, at every token.
+# The framed ones rank highest over questions of all four kinds, so that they need not be those of the ranking above, which is on scenes.
+#
+# <div class="corehead-lab"></div>
+# <script defer src="../_static/lab/lab.js"></script>
+
+# %% [markdown]
 # ## Which heads go
 #
 # The share, 5 %, was fixed before anything was looked at. Every set has as many heads:
