@@ -185,5 +185,17 @@ def snapshots(name: str, run: Path, steps: tuple[int, ...]) -> None:
     click.echo(f"scores and weights are in {keep_snapshots(name, run, steps)}")
 
 
+@main.command()
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The table; the package's own if left out."
+)
+@click.option("--seeds", default=3, show_default=True, help="How many seeds of each setting there shall be.")
+def grid(out: Path | None, seeds: int) -> None:
+    """Train the small models of chapter 11 that are not yet in the table, and add them one by one."""
+    from corehead_lib.zoo.training.grid import TABLE, grow_grid
+
+    click.echo(f"{len(grow_grid(out or TABLE, range(seeds)))} runs in {out or TABLE}")
+
+
 if __name__ == "__main__":
     main()

@@ -1,7 +1,8 @@
 """Snapshots along a training run: answers and attention at each of them, and the weights of a few.
 
 ``scores.safetensors`` holds, for a run of N snapshots and each KIND of evidence, S held-out questions: whether they were
-answered (N, S), the gold answer's log-probability (N, S), and RAM (N, rows, S, layers, heads) in float16, by question.
+answered (N, S), the gold answer's log-probability (N, S), and, in float16, RAM (N, rows, S, layers, heads) and the mean mass on
+all that could be evidence (N, rows, layers, heads).
 """
 
 import json
@@ -28,6 +29,7 @@ from corehead_lib.zoo.training.turns import MODALITIES
 
 KINDS = ("scenes", "documents", "clips", "haystacks")
 SCORES = "scores.safetensors"
+PARTS = {"correct": bool, "logprob": np.float32, "looks": np.float16, "source": np.float16}
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,7 @@ class Snapshot:
     correct: dict[str, np.ndarray]  # (S,) bool
     logprob: dict[str, np.ndarray]  # (S,) of the gold answer, nats
     looks: dict[str, np.ndarray]  # (rows, S, layers, heads) RAM; rows as in answers.QUERIES
+    source: dict[str, np.ndarray]  # (rows, layers, heads) mean mass on all that could be evidence
     checksum: str = ""  # sha256 of the weights, where they are kept
 
     @property
@@ -52,24 +55,23 @@ class Snapshot:
 
     def mass(self, kind: str, rows: str = "last") -> np.ndarray:
         """RAM of every question and head, (S, layers, heads)."""
-        return self.looks[kind][QUERIES.index(rows)]
+        return self.looks[kind][QUERIES.index(rows)].astype(np.float32)
 
 
 def asked(kind: str, samples: int = 24) -> list[Sample]:
     """The questions that snapshots are scored on: needles of the tuning split, the tasks taking turns."""
-    return load_samples(
-        kind, "tuning", samples, 0, MODALITIES[kind].needles, **WORLDS.get(kind, {})
-    )
+    return load_samples(kind, "tuning", samples, 0, MODALITIES[kind].needles, **WORLDS.get(kind, {}))
 
 
 def observe(loaded: LoadedModel, batches: Mapping[str, Sequence[Batch]], step: int) -> Snapshot:
     """Score a model as it is now, on ``batches`` of each kind."""
-    correct, logprob, looks = {}, {}, {}
+    correct, logprob, looks, source = {}, {}, {}, {}
     for kind, part in batches.items():
         told, looked = evaluate(loaded, part), measure_ram(loaded, part, QUERIES)
         correct[kind], logprob[kind] = told.correct, told.logprob
         looks[kind] = np.stack([looked[rows].target for rows in QUERIES])
-    return Snapshot(step, correct, logprob, looks)
+        source[kind] = np.stack([looked[rows].visual.mean(0) for rows in QUERIES])
+    return Snapshot(step, correct, logprob, looks, source)
 
 
 def keep_snapshots(name: str, run: Path, steps: Collection[int] = (), samples: int = 24) -> Path:
@@ -111,11 +113,7 @@ def history(name: str) -> list[Snapshot]:
     return [
         Snapshot(
             step,
-            **{
-                part: {kind: whole[f"{part}/{kind}"][number] for kind in about["kinds"]}
-                for part in ("correct", "logprob")
-            },
-            looks={kind: whole[f"looks/{kind}"][number].astype(np.float32) for kind in about["kinds"]},
+            *({kind: whole[f"{part}/{kind}"][number] for kind in about["kinds"]} for part in PARTS),
             checksum=about["checksums"][number],
         )
         for number, step in enumerate(about["steps"])
@@ -141,11 +139,11 @@ def load_snapshot(name: str, step: int) -> LoadedModel:
 
 def _save(scored: Sequence[Snapshot], path: Path) -> None:
     kinds = list(scored[0].correct)
-    whole = {}
-    for kind in kinds:
-        whole[f"correct/{kind}"] = np.stack([one.correct[kind] for one in scored])
-        whole[f"logprob/{kind}"] = np.stack([one.logprob[kind] for one in scored]).astype(np.float32)
-        whole[f"looks/{kind}"] = np.stack([one.looks[kind] for one in scored]).astype(np.float16)
+    whole = {
+        f"{part}/{kind}": np.stack([getattr(one, part)[kind] for one in scored]).astype(dtype)
+        for part, dtype in PARTS.items()
+        for kind in kinds
+    }
     about = {
         "kinds": kinds,
         "steps": [one.step for one in scored],

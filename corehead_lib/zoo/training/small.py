@@ -23,8 +23,15 @@ from corehead_lib.zoo.training.turns import corpus
 PARENT = "tiny-qwen3-vl"
 SIDE, MOST = 96, 4  # pixels of a scene's sides, and most shapes in it
 NEEDLES = ("shape", "pair")  # with "colour" a third of the questions were at 0.5 after 200 steps
-SCENES = {"batch": 20, "listing": 0.6, "questions": 3, "sizes": [SIDE], "things": [1, MOST], "tasks": [*NEEDLES]}
-CHORES = {"listing": 0, "questions": 4}
+SCENES = {
+    "batch": 20,
+    "listing": 0.6,
+    "questions": 3,
+    "sizes": [SIDE],
+    "things": [1, MOST],
+    "tasks": [*NEEDLES],
+}
+CHORES = {"listing": 0, "questions": 4, "tasks": ["copy", "sort", "most", "story"]}
 
 
 @dataclass(frozen=True)

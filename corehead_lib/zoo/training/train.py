@@ -69,7 +69,9 @@ def learning_rate(step: int, left: int | None, train: dict) -> float:
 
     left: steps that are left, None as long as that is unknown.
     """
-    return min(1.0, (step + 1) / train["warmup"], (train["cooldown"] if left is None else left) / train["cooldown"])
+    return min(
+        1.0, (step + 1) / train["warmup"], (train["cooldown"] if left is None else left) / train["cooldown"]
+    )
 
 
 def most_steps(train: dict) -> int:
