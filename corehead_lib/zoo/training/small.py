@@ -24,7 +24,7 @@ PARENT = "tiny-qwen3-vl"
 SIDE, MOST = 96, 4  # pixels of a scene's sides, and most shapes in it
 NEEDLES = ("shape", "pair")  # with "colour" a third of the questions were at 0.5 after 200 steps
 SCENES = {
-    "batch": 20,
+    "batch": 12,
     "listing": 0.6,
     "questions": 3,
     "sizes": [SIDE],
@@ -40,10 +40,10 @@ class Small:
 
     heads: int = 8  # in each layer, with half as many keys and values
     layers: int = 4
-    chores: int = 0  # conversations a step about tasks in text, beside the 20 about scenes
+    chores: int = 0  # conversations a step about tasks in text, beside the 12 about scenes
     weight_decay: float = 0.1
     price: float = 0.0  # of looking, in nats per head; 0 is none
-    steps: int = 180
+    steps: int = 240
     seed: int = 0  # of weights and lessons
 
     def recipe(self) -> dict:
