@@ -21,14 +21,15 @@ from corehead_lib.zoo.snapshots import Snapshot
 from corehead_lib.zoo.training.small import Small, grow, questions
 
 BASE = Small()
-GRID = {
+GRID = {  # the order in which they are trained
     "base": BASE,
+    "price": replace(BASE, price=0.01),
     "heads / 2": replace(BASE, heads=BASE.heads // 2),
     "heads x 2": replace(BASE, heads=2 * BASE.heads),
     "more tasks": replace(BASE, chores=8),
     "no decay": replace(BASE, weight_decay=0.0),
+    "decay x 10": replace(BASE, weight_decay=10 * BASE.weight_decay),
     "twice as long": replace(BASE, steps=2 * BASE.steps),
-    "price": replace(BASE, price=0.03),
 }
 TABLE = Path(__file__).parents[1] / "grid.json"
 EVERY = 30  # steps between two looks

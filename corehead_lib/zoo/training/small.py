@@ -38,13 +38,18 @@ CHORES = {"listing": 0, "questions": 4, "tasks": ["copy", "sort", "most", "story
 class Small:
     """What a small run is trained with; the defaults are the run that others are compared with."""
 
-    heads: int = 8  # in each layer, with half as many keys and values
+    heads: int = 8  # in each layer
     layers: int = 4
     chores: int = 0  # conversations a step about tasks in text, beside the 12 about scenes
     weight_decay: float = 0.1
     price: float = 0.0  # of looking, in nats per head; 0 is none
     steps: int = 240
     seed: int = 0  # of weights and lessons
+
+    @property
+    def kv_heads(self) -> int:
+        """Half as many as heads, or as many, where their number is odd."""
+        return self.heads if self.heads % 2 else self.heads // 2
 
     def recipe(self) -> dict:
         """The recipe of ``train_model``, in one stage."""
@@ -53,7 +58,7 @@ class Small:
         recipe["text"] |= {
             "num_hidden_layers": self.layers,
             "num_attention_heads": self.heads,
-            "num_key_value_heads": max(1, self.heads // 2),
+            "num_key_value_heads": self.kv_heads,
         }
         recipe["train"] |= {"weight_decay": self.weight_decay, "warmup": 20, "cooldown": self.steps // 4}
         recipe["train"]["stages"] = [{"steps": self.steps, "price": self.price, "mix": mix}]
@@ -76,7 +81,7 @@ def grow(small: Small, at: Collection[int], samples: int = 48) -> Iterator[tuple
     model, processor = build(recipe, corpus(), small.seed)
     inherit_tower(model, recipe["tower"]["name"])
     model.model.visual.requires_grad_(False)
-    shape = Backbone(small.layers, small.heads, max(1, small.heads // 2), recipe["text"]["head_dim"])
+    shape = Backbone(small.layers, small.heads, small.kv_heads, recipe["text"]["head_dim"])
     loaded = LoadedModel("small", model.eval(), processor, shape, "")
     batches = {"scenes": encode_all(loaded, questions(samples), samples)}
     optimizers = make_optimizers(model, train)
