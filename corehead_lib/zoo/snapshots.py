@@ -58,7 +58,7 @@ class Snapshot:
         return self.looks[kind][QUERIES.index(rows)].astype(np.float32)
 
 
-def asked(kind: str, samples: int = 24) -> list[Sample]:
+def asked(kind: str, samples: int = 48) -> list[Sample]:
     """The questions that snapshots are scored on: needles of the tuning split, the tasks taking turns."""
     return load_samples(kind, "tuning", samples, 0, MODALITIES[kind].needles, **WORLDS.get(kind, {}))
 
@@ -74,7 +74,7 @@ def observe(loaded: LoadedModel, batches: Mapping[str, Sequence[Batch]], step: i
     return Snapshot(step, correct, logprob, looks, source)
 
 
-def keep_snapshots(name: str, run: Path, steps: Collection[int] = (), samples: int = 24) -> Path:
+def keep_snapshots(name: str, run: Path, steps: Collection[int] = (), samples: int = 48) -> Path:
     """Score all snapshots of a ``run`` into the zoo's ``name``, with float16 weights of those at ``steps``.
 
     Returns the folder: SCORES, and one folder to a step, each a checkpoint of its own.
@@ -112,9 +112,9 @@ def history(name: str) -> list[Snapshot]:
         whole = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     return [
         Snapshot(
-            step,
-            *({kind: whole[f"{part}/{kind}"][number] for kind in about["kinds"]} for part in PARTS),
+            step=step,
             checksum=about["checksums"][number],
+            **{part: {kind: whole[f"{part}/{kind}"][number] for kind in about["kinds"]} for part in PARTS},
         )
         for number, step in enumerate(about["steps"])
     ]

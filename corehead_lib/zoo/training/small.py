@@ -60,7 +60,11 @@ class Small:
             "num_attention_heads": self.heads,
             "num_key_value_heads": self.kv_heads,
         }
-        recipe["train"] |= {"weight_decay": self.weight_decay, "warmup": 20, "cooldown": self.steps // 4}
+        recipe["train"] |= {
+            "weight_decay": self.weight_decay,
+            "warmup": 20,
+            "cooldown": max(1, self.steps // 4),
+        }
         recipe["train"]["stages"] = [{"steps": self.steps, "price": self.price, "mix": mix}]
         return recipe
 
