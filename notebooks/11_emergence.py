@@ -20,7 +20,7 @@
 # :name: fig-emergence-rise
 # :alt: One panel for each kind of evidence, over training steps. In each, a line for accuracy and one for the attention that the final top heads give to the evidence rise from near zero.
 #
-# Accuracy on held-out questions, and RAM of the heads that end on top, along one training run. Dotted: a new stage of the training begins.
+# Accuracy on held-out questions, and RAM of the heads that end on top, along one training run. Dotted: a new stage of the training begins; dash-dotted: chance.
 # ```
 
 # %% tags=["parameters"]
@@ -32,8 +32,8 @@ resamples: int = 1000  # of the bootstrap over questions {10..100000, quick 50}
 small_heads: int = (
     8  # heads in each layer of the model that you watch {1..32}
 )
-small_steps: int = 240  # how long it trains {20..10000, quick 40}
-every: int = 12  # steps between two looks at it {1..1000, quick 20}
+small_steps: int = 360  # how long it trains {20..10000, quick 40}
+every: int = 20  # steps between two looks at it {1..1000, quick 20}
 samples: int = 96  # held-out questions for each look {2..1000, quick 12}
 seed: int = 7  # seeds its weights and lessons, and the bootstrap {0..}
 
@@ -44,11 +44,12 @@ import pandas as pd
 
 from corehead_lib import plots
 from corehead_lib.answers import QUERIES
+from corehead_lib.chance import chance
 from corehead_lib.heads import HeadScores, how_many
 from corehead_lib.models import ZOO, weights_checksum
 from corehead_lib.results import keep, publish
 from corehead_lib.study.lag import half_way, lag, since
-from corehead_lib.zoo.snapshots import history
+from corehead_lib.zoo.snapshots import asked, history
 from corehead_lib.zoo.training.card import read_curve
 
 plots.use_style()
@@ -87,6 +88,8 @@ def looking(mass):
 
 looks = {name: looking(masses(name)) for name in kinds}
 right = {name: np.stack([s.correct[name] for s in past]) for name in kinds}
+number = right[kind].shape[1]
+guess = {name: chance(asked(name, number)).line for name in kinds}
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(
@@ -101,6 +104,7 @@ for axis, name in zip(axes[0], kinds, strict=True):
         ls="--",
         label=f"RAM of the final top {top}",
     )
+    axis.axhline(guess[name], color=plots.BLUE, lw=0.8, ls="-.")
     for edge in edges:
         axis.axvline(edge, color="black", lw=0.8, ls=":")
     axis.set(title=name, xlabel="training step", ylim=(-0.02, 1.02))
@@ -121,7 +125,8 @@ keep("fig_rise", figure)
 # %% [markdown]
 # ## Before, with, or after?
 #
-# To say which comes first, each curve gets one number: the step at which it has made half of its way from its first to its last value. A single
+# To say which comes first, each curve gets one number: the step at which it has made half of its way, for looking from its first value to its last, for
+# accuracy from chance to its last: a model that has learned to name some digit of the picture has not learned to find one. A single
 # lucky snapshot must not count, so we take the best curve that never falls (isotonic regression) and read the step from that.
 
 # %%
@@ -132,8 +137,9 @@ half_way(np.array([0, 10, 20, 30]), np.array([0.0, 0.1, 0.9, 1.0]))
 # Its interval draws the questions again, both curves on the same draws. It is about other questions to this run; other runs come below.
 
 # %%
+how = {"resamples": resamples, "seed": seed}
 lags = {
-    name: lag(steps, looks[name], right[name], resamples=resamples, seed=seed)
+    name: lag(steps, looks[name], right[name], floor=guess[name], **how)
     for name in kinds
 }
 lags = pd.DataFrame(lags).T
@@ -148,7 +154,7 @@ lags.rename(columns={"first": "looking", "second": "answering"}).round(1)
 # %%
 shares = {
     f"{share:.0%}": {
-        name: half_way(steps, right[name].mean(1), share)
+        name: half_way(steps, right[name].mean(1), share, guess[name])
         - half_way(steps, looks[name].mean(1), share)
         for name in kinds
     }
@@ -228,8 +234,8 @@ keep("fig_few", figure)
 ram = masses(kind).mean(1)  # (N, layers, heads)
 ranks = [HeadScores(one) for one in ram]
 member = np.zeros(ram.shape, dtype=bool)
-for number, one in enumerate(ranks):
-    member[number, *np.transpose(one.top(top_fraction))] = True
+for place, one in enumerate(ranks):
+    member[place, *np.transpose(one.top(top_fraction))] = True
 start = since(member)
 final = ranks[-1].top(top_fraction)
 
@@ -247,12 +253,12 @@ settled.rename_axis("layer.head").round(2)
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2), sharex=True)
 axes[0].plot(steps, ram.reshape(len(steps), -1), color="0.8", lw=0.6)
-for number, head in enumerate(final[:6]):
+for place, head in enumerate(final[:6]):
     axes[0].plot(
         steps,
         ram[:, head.layer, head.head],
         label=f"{head.layer}.{head.head}",
-        color=f"C{number}",
+        color=f"C{place}",
     )
 axes[0].set(ylabel=f"RAM on {kind}", title="each head")
 axes[0].legend(fontsize=8, title="layer.head", title_fontsize=8)
@@ -299,8 +305,6 @@ at = range(0, small.steps + 1, every)
 live = [snapshot for _, snapshot in grow(small, at, samples)]
 
 # %%
-from corehead_lib.chance import chance
-
 task = np.array([sample.task for sample in questions(samples)])
 line = chance(questions(samples)).line
 watched = pd.DataFrame(
@@ -352,7 +356,7 @@ keep("fig_live", figure)
 found = np.stack([s.correct["scenes"] for s in live])
 mass = np.stack([s.mass("scenes", queries) for s in live])
 seen = np.array(at)
-small_lag = lag(seen, looking(mass), found, 0.5, resamples, seed)
+small_lag = lag(seen, looking(mass), found, floor=line, **how)
 pd.Series(small_lag).round(1)
 
 # %% [markdown]
@@ -447,7 +451,7 @@ by_rows = {}
 for rows in QUERIES:
     mass = np.stack([s.mass(kind, rows) for s in past])
     aims = looking(mass)
-    by_rows[rows] = lag(steps, aims, right[kind], 0.5, resamples, seed)
+    by_rows[rows] = lag(steps, aims, right[kind], floor=guess[kind], **how)
 pd.DataFrame(by_rows).T.round(1)
 
 # %% [markdown]
@@ -479,7 +483,10 @@ others = {
     "all heads": flat.sum(-1),
     "best of each step": flat[np.arange(len(flat)), :, best],
 }
-others = {n: lag(steps, c, right[kind], seed=seed) for n, c in others.items()}
+others = {
+    name: lag(steps, aims, right[kind], floor=guess[kind], **how)
+    for name, aims in others.items()
+}
 pd.DataFrame(others).T.round(1)
 
 # %% [markdown]
@@ -539,7 +546,7 @@ numbers |= {
     "lag_main_low": main.low,
     "lag_main_high": main.high,
     "spacing": spacing,
-    "asked": right[kind].shape[1],
+    "asked": number,
     "kinds": len(kinds),
     "kinds_after": ((lags.low > 0) & (lags["lag"] > spacing)).sum(),
     "kinds_before": ((lags.high < 0) & (lags["lag"] < -spacing)).sum(),

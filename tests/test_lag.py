@@ -17,6 +17,8 @@ def test_half_way_by_hand() -> None:
     assert half_way(np.array([0, 10, 20]), np.array([0.0, 0.2, 1.0])) == pytest.approx(13.75)
     assert half_way(np.array([0, 10]), np.array([3.0, 5.0]), share=0.25) == pytest.approx(2.5)
     assert half_way(np.array([5, 10, 20]), np.array([0.0, 1.0, 1.0])) == pytest.approx(7.5)
+    assert half_way(np.array([0, 10, 20]), np.array([0.0, 0.4, 1.0]), floor=0.4) == pytest.approx(15)
+    assert half_way(np.array([3, 10]), np.array([0.9, 1.0]), floor=0.0) == 3
 
 
 def test_a_single_outlier_is_no_crossing() -> None:
@@ -29,6 +31,19 @@ def test_a_single_outlier_is_no_crossing() -> None:
 def test_a_curve_that_does_not_rise_has_no_half_way_point() -> None:
     assert np.isnan(half_way(np.arange(4), np.array([1.0, 0.5, 0.2, 0.1])))
     assert np.isnan(half_way(np.arange(4), np.zeros(4)))
+    assert np.isnan(half_way(np.arange(4), np.linspace(0, 0.3, 4), floor=0.4))
+
+
+def test_learning_to_guess_is_no_ability() -> None:
+    """Every question is guessed at from step 50 on, and answered from step 300 on."""
+    rng = np.random.default_rng(0)
+    guess = (rng.random((len(STEPS), 60)) < 0.4) & (STEPS >= 50)[:, None]
+    second = guess | (STEPS >= 300)[:, None]
+    first = np.tile(logistic(300)[:, None], 60)
+    assert lag(STEPS, first, second, resamples=50)["second"] < 310
+    found = lag(STEPS, first, second, resamples=50, floor=0.4)
+    assert found["second"] == pytest.approx(290, abs=12)
+    assert abs(found["lag"]) < 25
 
 
 @pytest.mark.parametrize("planted", [-80, 0, 60])

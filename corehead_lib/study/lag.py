@@ -6,11 +6,14 @@ from scipy.optimize import isotonic_regression
 from corehead_lib.errors import CoreheadError
 
 
-def half_way(steps: np.ndarray, curve: np.ndarray, share: float = 0.5) -> float:
+def half_way(steps: np.ndarray, curve: np.ndarray, share: float = 0.5, floor: float | None = None) -> float:
     """The step at which ``curve``, (N,) over increasing ``steps``, has made ``share`` of its way from start to end.
 
     The curve is first replaced by the best one that never falls (isotonic least squares), so that a single high or low
-    value is no crossing; between two steps it is taken as straight. NaN for a curve that does not rise.
+    value is no crossing; between two steps it is taken as straight.
+    floor: where the way begins, if not at the curve's first value: chance, for an accuracy.
+
+    Returns NaN for a curve that does not rise, or not above ``floor``, and the first step for one that begins beyond the point.
     Raises CoreheadError unless both are (N,), N at least two, and steps increase.
     """
     steps, curve = np.asarray(steps, dtype=float), np.asarray(curve, dtype=float)
@@ -19,9 +22,10 @@ def half_way(steps: np.ndarray, curve: np.ndarray, share: float = 0.5) -> float:
             f"A curve needs one value for each of two increasing steps or more, not {curve.shape} values at {steps.shape}."
         )
     risen = isotonic_regression(curve).x
-    if risen[-1] - risen[0] <= 1e-12:
+    begin = float(risen[0]) if floor is None else floor
+    if risen[-1] - max(risen[0], begin) <= 1e-12:
         return float("nan")
-    level = risen[0] + share * (risen[-1] - risen[0])
+    level = begin + share * (risen[-1] - begin)
     after = int(np.argmax(risen >= level - 1e-12))
     before = max(0, after - 1)
     part = (level - risen[before]) / max(risen[after] - risen[before], 1e-12)
@@ -35,11 +39,13 @@ def lag(
     share: float = 0.5,
     resamples: int = 1000,
     seed: int = 0,
+    floor: float | None = None,
 ) -> dict[str, float]:
     """How many steps ``second`` is half-way up after ``first``, both (N, S): N steps, the same S questions.
 
     Returns ``first`` and ``second``, their own steps, ``lag``, and ``low`` and ``high``, a 95 % percentile bootstrap over questions, drawn
     for both curves together. It speaks of other questions to the same run, not of other runs, and cannot be finer than ``steps``.
+    ``floor`` is that of ``second``, as in ``half_way``.
     All are NaN if a curve does not rise; draws in which one does not are left out, and ``left_out`` is their share.
     """
     first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
@@ -47,11 +53,12 @@ def lag(
         raise CoreheadError(
             f"Curves of {first.shape} and {second.shape} are not of the same steps and questions."
         )
-    own = [half_way(steps, curve.mean(1), share) for curve in (first, second)]
+    both = ((first, None), (second, floor))
+    own = [half_way(steps, curve.mean(1), share, level) for curve, level in both]
     rng, draws = np.random.default_rng(seed), np.full(resamples, np.nan)
     for number in range(resamples):
         chosen = rng.integers(first.shape[1], size=first.shape[1])
-        at = [half_way(steps, curve[:, chosen].mean(1), share) for curve in (first, second)]
+        at = [half_way(steps, curve[:, chosen].mean(1), share, level) for curve, level in both]
         draws[number] = at[1] - at[0]
     risen = draws[~np.isnan(draws)]
     low, high = np.quantile(risen, [0.025, 0.975]) if len(risen) else (np.nan, np.nan)

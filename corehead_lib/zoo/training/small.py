@@ -43,7 +43,7 @@ class Small:
     chores: int = 0  # conversations a step about tasks in text, beside the 12 about scenes
     weight_decay: float = 0.1
     price: float = 0.0  # of looking, in nats per head; 0 is none
-    steps: int = 240
+    steps: int = 360
     seed: int = 0  # of weights and lessons
 
     @property
