@@ -190,11 +190,24 @@ def ship(name: str, run: Path, others: tuple[Path, ...], note: str, recipe: str)
 @click.argument("name")
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("steps", nargs=-1, type=int)
-def snapshots(name: str, run: Path, steps: tuple[int, ...]) -> None:
+@click.option("--samples", default=48, show_default=True, help="Questions about each kind of evidence.")
+def snapshots(name: str, run: Path, steps: tuple[int, ...], samples: int) -> None:
     """Score all snapshots of RUN into the package's NAME, with the weights at STEPS; for maintainers."""
     from corehead_lib.zoo.snapshots import keep_snapshots
 
-    click.echo(f"scores and weights are in {keep_snapshots(name, run, steps)}")
+    click.echo(f"scores and weights are in {keep_snapshots(name, run, steps, samples)}")
+
+
+@main.command()
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The table; the package's own if left out."
+)
+@click.option("--seeds", default=3, show_default=True, help="How many seeds of each setting there shall be.")
+def grid(out: Path | None, seeds: int) -> None:
+    """Train the small models of chapter 11 that are not yet in the table, and add them one by one."""
+    from corehead_lib.zoo.training.grid import TABLE, grow_grid
+
+    click.echo(f"{len(grow_grid(out or TABLE, range(seeds)))} runs in {out or TABLE}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,6 @@ resamples: int = 300  # of the bootstrap {10..100000, quick 50}
 seed: int = 0  # seeds samples, bootstrap and shuffling {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
-trained: str = "tiny-qwen3-vl-seed1"  # a model of the zoo whose training was kept {model}
 device: str = "cpu"  # where to compute {device}
 dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
@@ -64,7 +63,6 @@ from corehead_lib.heads import HeadScores, how_many
 from corehead_lib.models import load_model, zoo_names
 from corehead_lib.ram import TINY, measure_ram
 from corehead_lib.results import keep, publish
-from corehead_lib.zoo.snapshots import history
 
 plots.use_style()
 loaded, kinds = load_model(model, device, dtype), datasets.split()
@@ -84,7 +82,7 @@ groups = {
 }
 
 # %% [markdown]
-# Kinds of evidence and models are compared on `datasets`. Lengths, wording, number type, and what is said of training, use generated data, whatever `datasets` holds.
+# Kinds of evidence and models are compared on `datasets`. Lengths, wording and number type use generated data, whatever `datasets` holds.
 # A dataset on disk says first how long its prompts will be; `pages`, `frames` and `max_pixels` make them shorter.
 #
 # ## Scores to compare
@@ -352,46 +350,7 @@ keep("fig_models", figure)
 # Sorted RAM, and RAM by depth, of each model on the first kind of evidence.
 # ```
 #
-# ## How they come about
-#
-# One run was kept along its training.
-
-# %%
-from corehead_lib.heads import agreement
-
-past = history(trained)
-steps, watched = [s.step for s in past], "scenes"
-last = HeadScores(past[-1].ram[watched])
-busy = [int((s.ram[watched] > s.ram[watched].max() / 2).sum()) for s in past]
-ranks = [HeadScores(s.ram[watched]) for s in past]
-settled = [agreement(one, last, top).shared for one in ranks]
-
-# %% tags=["hide-input", "remove-output"]
-figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), sharex=True)
-for kind in past[-1].accuracy:
-    axes[0].plot(steps, [s.accuracy[kind] for s in past], label=kind)
-axes[1].plot(
-    steps, [s.ram[watched].ravel() for s in past], color="0.75", lw=0.7
-)
-for head in last.ranking()[:3]:
-    path = [s.ram[watched][head] for s in past]
-    axes[1].plot(steps, path, label=f"layer {head.layer}, head {head.head}")
-for axis, label in zip(axes, ("accuracy", f"RAM on {watched}"), strict=True):
-    axis.set(xlabel="training step", ylabel=label, ylim=(-0.02, 1.03))
-    axis.legend(fontsize=9, loc="upper left")
-figure.suptitle("Heads begin to look when answers come", fontweight="bold")
-keep("fig_training", figure)
-
-# %% [markdown]
-# ```{glue:figure} fig_training
-# :name: fig-stability-training
-# :alt: Left, four curves of accuracy that rise from near zero to one, scenes first. Right, many grey lines, one to a head, rise together with three coloured ones until about step 2,200 and then fall to the floor; the coloured ones, best at the end, go on rising.
-#
-# One training run. Left: accuracy on held-out questions. Right: RAM of each head on scenes.
-# ```
-#
-# Once scenes are answered (0.9 and more), up to {glue:text}`busy_most:.0f` heads look more than half as much as the best; at the end {glue:text}`busy_end:.0f` do.
-# At that busiest step, {glue:text}`settled_then:.0f` of the final top {glue:text}`top_heads:.0f` were in the top.
+# How the ranking of one run came about is told in [](11_emergence).
 #
 # ## Exercises
 #
@@ -436,6 +395,8 @@ likeness(chosen, top, **options)[columns].round(2)
 # ```
 
 # %%
+from corehead_lib.heads import agreement
+
 (one, _), (other, _) = cut[kinds[0]]
 for number in (2, 4, 8, 16):
     if number <= min(len(one), len(other)):
@@ -494,8 +455,6 @@ keep("fig_maps", figure)
 
 # %% tags=["hide-input"]
 itself = between.index.str.contains("itself")
-able = [i for i, s in enumerate(past) if s.accuracy[watched] > 0.9]
-most = max(able, key=lambda i: busy[i])
 numbers = {
     "top_heads": top,
     "half_samples": detection_samples // 2,
@@ -506,9 +465,6 @@ numbers = {
     "kinds_significant": (between.shared_adjusted[~itself] < 0.05).sum(),
     "ceiling_spearman": between.spearman[itself].mean(),
     "ceiling_shared": between.shared[itself].mean(),
-    "busy_most": busy[most],
-    "busy_end": busy[-1],
-    "settled_then": settled[most],
 }
 numbers |= {
     f"length_{k}": n for k, n in zip(short, lengths.shared, strict=True)
@@ -550,7 +506,6 @@ publish(
     numbers=numbers,
     inputs={
         **provenance,
-        f"training of {trained}": {"name": trained, "steps": len(past)},
         **{
             f"data {kind}": {
                 "name": kind,
