@@ -210,6 +210,7 @@ def place_of(batch):
     return ((along * own).sum(1) / own.sum(1)).cpu().numpy()
 
 
+# %%
 apart = {}
 for kind in kinds:
     encoded = encode_all(loaded, samples[kind], batch_size)

@@ -564,6 +564,8 @@ rng, draws = np.random.default_rng(seed), 200
 drawn = rng.integers(len(cost), size=(draws, len(cost)))
 costs = [cost.to_numpy()[d].mean(0).reshape(own.ram.shape) for d in drawn]
 costs.insert(0, cost.to_numpy().mean(0).reshape(own.ram.shape))
+
+# %%
 luck = {
     name: [agreement(HeadScores(c), s, 1).spearman for c in costs]
     for name, s in ranked.items()
@@ -674,7 +676,8 @@ result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 # %%
 texts = load_samples("haystacks", "evaluation", probe_samples, seed)
 texts = encode_all(loaded, texts, batch_size)
-result = outcomes(loaded, texts, {n: tops[n] for n in (twice, f"random/{2 * k}")})
+two = {n: tops[n] for n in (twice, f"random/{2 * k}")}
+result = outcomes(loaded, texts, two)
 result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 
 # %% [markdown]
