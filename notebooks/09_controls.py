@@ -26,7 +26,7 @@
 # ```
 
 # %% tags=["parameters"]
-model: str = "tiny-qwen3-vl"  # the model to look into {model}
+model: str = "next/tiny-qwen3-vl"  # the model to look into, one that paid no price for looking {model}
 dataset: str = "scenes"  # kind of evidence {scenes, documents, clips, haystacks}
 detection_samples: int = 96  # samples that heads are ranked on {24..100000, quick 24}
 samples: int = 64  # others, to test rankings on; one half chooses {48..100000, quick 48}
