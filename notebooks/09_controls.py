@@ -20,7 +20,7 @@
 #
 # ```{glue:figure} fig_verdicts
 # :name: fig-controls-verdicts
-# :alt: Two panels with one row to a ranking. Filled points, the cost in retrieval, with intervals; rings, the cost in control tasks. On the left most points and rings lie at zero; gradient costs most, and RAM nothing. On the right, with twice as many heads, RAM, hits and lift cost more than one half, their rings lie near 0.15; the depth alone and luck still cost nothing.
+# :alt: Two panels with one row to a ranking. Filled points, the cost in retrieval, with intervals; rings, the cost in control tasks. On the left entropy, gradient and norm cost most, 0.3 to 0.7, RAM less than a tenth. On the right, with twice as many heads, RAM, write, selectivity, lift and hits cost 0.8, their rings lie near 0.2; the depth alone and luck still cost nothing.
 #
 # Accuracy that is lost without the top of each ranking.
 # ```
@@ -358,7 +358,7 @@ keep("fig_enough", figure)
 # %% [markdown]
 # ```{glue:figure} fig_enough
 # :name: fig-controls-enough
-# :alt: Two panels of rising curves over the number of exchanged heads. Into the corrupted run, heads by RAM make nearly all of the way with about a dozen heads; into the clean one they need two dozen. Heads by lot make none of it before half of the model is exchanged.
+# :alt: Two panels of rising curves over the number of exchanged heads. Into the corrupted run, heads by RAM make nearly all of the way with four heads; in the clean one they need twelve. Heads by output norm need more, heads by lot make none of it before half of the model is exchanged.
 #
 # Outputs of heads exchanged between a clean run and one about another picture.
 # ```
@@ -518,13 +518,13 @@ for name, at, value in zip(single, x, mean, strict=True):
 axis.axvline(heads // 2 + 0.5, color="black", lw=1, ls=":")
 axis.axhline(0, color="black", lw=1, ls=":")
 axis.set(xlabel="place in the ranking", ylabel="nats it costs, alone")
-axis.set_title("One head costs more than all others, and is ranked near the end")
+axis.set_title("Two heads cost most, and stand near the end of the ranking")
 keep("fig_single", figure)
 
 # %% [markdown]
 # ```{glue:figure} fig_single
 # :name: fig-controls-single
-# :alt: One point to a head, by its place in the ranking. Nearly all cost next to nothing when they are silenced alone. The head that costs most by far, 0.3, stands near the right end.
+# :alt: One point to a head, by its place in the ranking. Nearly all cost next to nothing when they are silenced alone. Two, near the right end, cost about one nat each.
 #
 # What each head costs when it alone is silent. Right of the dotted line the lower half; red, the five in the table.
 # ```
@@ -576,7 +576,7 @@ foreseen.insert(0, "spearman", pd.DataFrame(luck).iloc[0])
 foreseen.sort_values("spearman", ascending=False).round(2)
 
 # %% [markdown]
-# RAM's correlation is {glue:text}`foreseen:.2f` ({glue:text}`foreseen_low:.2f` to {glue:text}`foreseen_high:.2f`), the highest of all
+# RAM's correlation is {glue:text}`foreseen:.2f` ({glue:text}`foreseen_low:.2f` to {glue:text}`foreseen_high:.2f`), that of the best ranking
 # {glue:text}`foreseen_most:.2f`. Single heads are a hard test, since one that has a stand-in costs nothing; and most costs are noise around zero.
 #
 # ## Sharp and right?
@@ -608,7 +608,7 @@ print("adjusted p:", ", ".join(f"{x:.3f}" for x in tests))
 
 # %% [markdown]
 # A right answer has more RAM behind it than a wrong one in {glue:text}`auc:.0%` of the pairs (one half would be luck; adjusted p
-# {glue:text}`auc_p:.3f`, from {glue:text}`wrong` wrong answers). Over all questions RAM and the gold log-probability correlate with
+# {glue:text}`auc_p:.3f`, from {glue:text}`wrong` wrong answers: without any, this says nothing). Over all questions RAM and the gold log-probability correlate with
 # {glue:text}`trend:.2f` (adjusted p {glue:text}`trend_p:.3f`).
 #
 # The control: the share of tokens that the evidence takes, which no head has a say in, correlates with {glue:text}`size_trend:.2f`
