@@ -479,15 +479,11 @@ pd.DataFrame(by_rows).T.round(1)
 mass = masses(kind)
 best = mass.mean(1).reshape(len(mass), -1).argmax(1)
 flat = mass.reshape(*mass.shape[:2], -1)
-others = {
-    "all heads": flat.sum(-1),
-    "best of each step": flat[np.arange(len(flat)), :, best],
-}
-others = {
-    name: lag(steps, aims, right[kind], floor=guess[kind], **how)
-    for name, aims in others.items()
-}
-pd.DataFrame(others).T.round(1)
+others = flat.sum(-1), flat[np.arange(len(flat)), :, best]
+risen = [
+    lag(steps, aims, right[kind], floor=guess[kind], **how) for aims in others
+]
+pd.DataFrame(risen, ["all heads", "best of each step"]).round(1)
 
 # %% [markdown]
 # The sum rises with every head that looks a little, the best head with the first one that looks much: the order of events depends on which of them one calls looking.
