@@ -22,9 +22,10 @@ NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.py))))
 RUNS      := _build/runs
 STAGE     := _build/stage
 RENDER    := $(BIN)/jupyter-book build -n -W --keep-going --path-output .
+LAB       := $(BIN)/corehead lab tiny-qwen3-vl _build/html/_static/lab --if-changed
 OPEN_IT   = @echo; echo "The book is ready. Open  file://$(CURDIR)/_build/html/index.html"
 
-.PHONY: help env book html runs notebooks test lint unit pairs lock clean
+.PHONY: help env book html lab runs notebooks test lint unit pairs lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,17 +45,24 @@ book: runs  ## execute the notebooks as far as they changed, then render the boo
 	@cp -pR _config.yml _toc.yml book $(STAGE)/
 	@for n in $(NOTEBOOKS); do cp -p $(RUNS)/$$n/$$n.ipynb $(STAGE)/notebooks/ || exit 1; done
 	$(RENDER) $(STAGE)
+	$(LAB)
 	$(OPEN_IT)
+
+lab: env  ## work in the chapters in JupyterLab (installs it the first time)
+	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-lab.lock
+	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 runs: env
 	@for n in $(NOTEBOOKS); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; done
 
 html: env  ## render the book with the committed outputs, without executing anything
 	$(RENDER) .
+	$(LAB)
 	$(OPEN_IT)
 
 notebooks: runs  ## (maintainers) refresh the committed notebooks/*.ipynb from the executed ones
 	@for n in $(NOTEBOOKS); do $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb || exit 1; done
+	$(BIN)/python book/_ext/readme.py
 
 test: env lint unit pairs  ## all checks: style, types, tests, notebooks against their outputs, the book in a browser
 
@@ -62,6 +70,7 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tests/prose.py
 
 unit: env
 	$(BIN)/python -m pytest tests
@@ -72,6 +81,9 @@ pairs: env  # every notebook again, compared with its committed outputs
 lock:  ## refresh requirements.lock: the newest versions that pyproject.toml allows (needs uv: pip install uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
 	  --generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements.lock
+	cp requirements.lock requirements-lab.lock
+	uv pip compile pyproject.toml --extra dev --extra lab --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --custom-compile-command "make lock" -o requirements-lab.lock
 
 clean:  ## remove what was built, keep the environment
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache

@@ -113,6 +113,18 @@ def compare(run: Path, other: Path) -> None:
 
 
 @main.command()
+@click.argument("model")
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--if-changed", is_flag=True, help="Do nothing when OUT holds the lab of these very weights.")
+def lab(model: str, out: Path, if_changed: bool) -> None:
+    """Write the live lab of MODEL, a Qwen3-VL of the zoo, into OUT: it computes in the reader's browser."""
+    from corehead_lib.lab.export import write_lab
+
+    made = write_lab(model, out, if_changed=if_changed)
+    click.echo(f"{model}: {'open' if made else 'up to date in'} {out}/index.html")
+
+
+@main.command()
 def schema() -> None:
     """Print the JSON Schema of results.json."""
     import json
@@ -178,11 +190,24 @@ def ship(name: str, run: Path, others: tuple[Path, ...], note: str, recipe: str)
 @click.argument("name")
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.argument("steps", nargs=-1, type=int)
-def snapshots(name: str, run: Path, steps: tuple[int, ...]) -> None:
+@click.option("--samples", default=48, show_default=True, help="Questions about each kind of evidence.")
+def snapshots(name: str, run: Path, steps: tuple[int, ...], samples: int) -> None:
     """Score all snapshots of RUN into the package's NAME, with the weights at STEPS; for maintainers."""
     from corehead_lib.zoo.snapshots import keep_snapshots
 
-    click.echo(f"scores and weights are in {keep_snapshots(name, run, steps)}")
+    click.echo(f"scores and weights are in {keep_snapshots(name, run, steps, samples)}")
+
+
+@main.command()
+@click.option(
+    "--out", type=click.Path(dir_okay=False, path_type=Path), help="The table; the package's own if left out."
+)
+@click.option("--seeds", default=3, show_default=True, help="How many seeds of each setting there shall be.")
+def grid(out: Path | None, seeds: int) -> None:
+    """Train the small models of chapter 11 that are not yet in the table, and add them one by one."""
+    from corehead_lib.zoo.training.grid import TABLE, grow_grid
+
+    click.echo(f"{len(grow_grid(out or TABLE, range(seeds)))} runs in {out or TABLE}")
 
 
 if __name__ == "__main__":

@@ -111,6 +111,8 @@ def paired_p(
     """Two-sided permutation p of a difference in means, (S,) each: before and after are exchanged, group by group."""
     difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     total, _ = _by_group(difference, groups)
+    if len(total) == 1:
+        return 1.0  # its two exchanges are equally extreme
     found = stats.permutation_test(
         (total, np.zeros_like(total)),
         lambda a, b, axis: (a - b).sum(axis),

@@ -27,6 +27,7 @@
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 dataset: str = "scenes"  # any with boxes, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
+max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
 detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
 batch_size: int = 16  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples {0..}
@@ -46,7 +47,7 @@ import torch
 from corehead_lib import plots
 from corehead_lib.answers import QUERIES
 from corehead_lib.data import samples_checksum
-from corehead_lib.datasets.evidence import load_pictures
+from corehead_lib.datasets.evidence import load_pictures, that_fit
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.models import load_model
 from corehead_lib.results import keep, publish
@@ -54,6 +55,8 @@ from corehead_lib.results import keep, publish
 plots.use_style()
 loaded = load_model(model, device, dtype)
 samples = load_pictures(dataset, "detection", detection_samples, seed, data_dir)
+samples = that_fit(loaded, dataset, samples, max_pixels)
+how = {"batch_size": batch_size, "max_pixels": max_pixels}
 
 # %% [markdown]
 # ## With six tokens
@@ -104,6 +107,9 @@ print(f"selectivity {selectivity:.2f}, lift {lift:.2f}")
 #
 # ## One real question
 #
+# The example and all that is measured come from `dataset`; only the toy above and the costs at the end do not. A dataset on disk says first how
+# long its prompts will be, and what the model's context cannot hold is left out.
+#
 # A scene holds shapes with digits; the question names one, the answer is its digit.
 # Where the evidence is we know, because we drew the picture: the frame in {numref}`fig-ram-question` is never shown to the model.
 
@@ -112,7 +118,7 @@ from corehead_lib.ram import mass
 
 last_task = samples[-1].task
 example = next(s for s in samples if s.task == last_task)
-batch = encode(loaded, [example])
+batch = encode(loaded, [example], max_pixels)
 found = mass(loaded, batch, batch.targets(), queries=QUERIES)[:, 0]
 found.shape  # (sets of rows, layers, heads)
 
@@ -228,7 +234,7 @@ keep("fig_question", figure)
 from corehead_lib.heads import HeadScores
 from corehead_lib.ram import measure_ram
 
-batches = encode_all(loaded, samples, batch_size)
+batches = encode_all(loaded, samples, **how)
 views = measure_ram(loaded, batches, queries=QUERIES)
 core = HeadScores(views["last"].ram).top(top_fraction)
 by_head = {name: view.ram.ravel() for name, view in views.items()}
@@ -287,7 +293,7 @@ from corehead_lib.study import other_question
 asked = other_question(samples, seed)
 pairs = zip(asked, samples, strict=True)
 control = [replace(other, evidence=mine.evidence) for other, mine in pairs]
-moved = measure_ram(loaded, encode_all(loaded, control, batch_size), "last")
+moved = measure_ram(loaded, encode_all(loaded, control, **how), "last")
 at = tuple(np.array(core).T)
 own, other = (float(view.ram[at].mean()) for view in (views["last"], moved))
 print(f"own question {own:.3f}, another {other:.3f}")
@@ -375,7 +381,7 @@ def widened(sample, by=16):
 
 
 # %%
-larger = encode_all(loaded, [*map(widened, samples)], batch_size)
+larger = encode_all(loaded, [*map(widened, samples)], **how)
 wide = measure_ram(loaded, larger, "last")
 for name, view in (("as drawn", views["last"]), ("widened", wide)):
     print(f"{name}: RAM {view.ram[core[0]]:.2f}, lift {view.lift[core[0]]:.1f}")

@@ -28,6 +28,7 @@ model: str = "tiny-qwen3-vl"  # the model to look into {model}
 others: str = "tiny-qwen3-vl-seed1 tiny-qwen3-vl-seed2 tiny-internvl tiny-llava-onevision"  # to set beside {models, empty, quick tiny-qwen3-vl-seed1}
 dataset: str = "haystacks"  # any with spans of text, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
+max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
 detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
 samples: int = 60  # samples on which accuracy is measured {2..100000, quick 12}
 draws: int = 6  # random sets of heads of each kind {1..10000, quick 3}
@@ -47,7 +48,8 @@ import pandas as pd
 from corehead_lib import plots
 from corehead_lib.chance import chance
 from corehead_lib.data import load_samples, samples_checksum
-from corehead_lib.datasets.evidence import load_evidence
+from corehead_lib.datasets.evidence import load_evidence, that_fit
+from corehead_lib.datasets.judged import judged_outcomes
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import load_model
@@ -60,12 +62,18 @@ loaded = load_model(model, device, dtype)
 find = {"kinds": (TextSpan,), "data_dir": data_dir}
 detection = load_evidence(dataset, "detection", detection_samples, seed, **find)
 evaluation = load_evidence(dataset, "evaluation", samples, seed, **find)
+detection, evaluation = (
+    that_fit(loaded, dataset, part, max_pixels)
+    for part in (detection, evaluation)
+)
+how = {"batch_size": batch_size, "max_pixels": max_pixels}
 scenes = load_samples("scenes", "detection", detection_samples, seed)
 asked_scenes = load_samples("scenes", "evaluation", samples, seed)
 
 # %% [markdown]
 # Attention to texts and accuracy on them are measured on `dataset`. The example of {numref}`fig-text-tokens` and the scenes are generated,
-# whatever `dataset` is, and only generated haystacks know the parts of a needle.
+# whatever `dataset` is, and only generated haystacks know the parts of a needle. A dataset on disk is judged by its own score of what the model
+# writes, generated texts by exact answers, and says beforehand how long its prompts will be; those that the model cannot hold are left out.
 #
 # ## One needle
 #
@@ -109,7 +117,7 @@ for part in parts:
     if part != "fact":
         which = ("haystacks", "detection", detection_samples, seed)
         some = load_samples(*which, part=part)
-    encoded = encode_all(loaded, some, batch_size)
+    encoded = encode_all(loaded, some, **how)
     found[part] = measure_ram(loaded, encoded, ("last", "question"))
 ranked = {part: HeadScores(ram["last"].ram) for part, ram in found.items()}
 top = ranked["fact"].top(top_fraction)
@@ -192,15 +200,14 @@ keep("fig_parts", figure)
 # We silence the top of each ranking ({term}`zero ablation`) and ask again, on other texts.
 
 # %%
-from corehead_lib.study import ablate
+from corehead_lib.study import by_task
 
-asked = encode_all(loaded, evaluation, batch_size)
 sets = {
     f"by {part}": scores.top(top_fraction) for part, scores in ranked.items()
 }
 over_question = HeadScores(found["fact"]["question"].ram)
 sets["by fact, question rows"] = over_question.top(top_fraction)
-by_target = ablate(loaded, asked, sets)
+by_target = by_task(judged_outcomes(loaded, evaluation, sets, **how))
 by_target[["set", "heads", "accuracy", "logprob"]].round(2)
 
 # %% [markdown]
@@ -239,7 +246,7 @@ from corehead_lib.study import controls, summarise
 
 
 def scored(one, some):
-    encoded = encode_all(one, some, batch_size)
+    encoded = encode_all(one, some, **how)
     return HeadScores(measure_ram(one, encoded, "last").ram)
 
 
@@ -247,7 +254,7 @@ def tried(one, scores, asked):
     """Accuracy without the top by each aim, and without the controls."""
     sets = {aim: of.top(top_fraction) for aim, of in scores.items()}
     sets |= controls(sets["needle"], scores["needle"], draws, seed)
-    table = ablate(one, encode_all(one, asked, batch_size), sets)
+    table = by_task(judged_outcomes(one, asked, sets, **how))
     return summarise(table, "needle").set_index("kind")
 
 
@@ -358,7 +365,8 @@ keep("fig_controls", figure)
 # %%
 low = ranked["fact"].bottom(top_fraction)
 drawn = controls(low, ranked["fact"], draws, seed, kinds=("layer",))
-table = ablate(loaded, asked, {"bottom": low, **drawn})
+sets = {"bottom": low, **drawn}
+table = by_task(judged_outcomes(loaded, evaluation, sets, **how))
 of_low = summarise(table, "bottom")
 of_low[["kind", "sets", "median", "low", "high"]].round(2)
 

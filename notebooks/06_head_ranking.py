@@ -27,6 +27,9 @@
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 dataset: str = "scenes"  # any with evidence, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
+pages: int = 0  # most pages of a document; 0: the dataset's own number {0..1000}
+frames: int = 0  # most frames of a clip; 0: the dataset's own number {0..1000}
+max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
 detection_samples: int = 192  # samples to average over; two halves are compared {4..100000, quick 24}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 seed: int = 0  # seeds the samples {0..}
@@ -46,19 +49,32 @@ import pandas as pd
 from corehead_lib import plots
 from corehead_lib.answers import QUERIES
 from corehead_lib.data import samples_checksum
-from corehead_lib.datasets.evidence import load_evidence
+from corehead_lib.datasets.evidence import at_most, load_evidence, that_fit
 from corehead_lib.encode import encode_all
 from corehead_lib.models import load_model
 from corehead_lib.results import keep, publish
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
-samples = load_evidence(
-    dataset, "detection", detection_samples, seed, data_dir=data_dir
-)
-batches = encode_all(loaded, samples, batch_size)
+most = {"pages": pages, "frames": frames}
+how = {"batch_size": batch_size, "max_pixels": max_pixels}
+
+
+def load(name, number):
+    """Samples of one kind of evidence; the folder is that of `dataset`."""
+    options = at_most(name, **most)
+    options["data_dir"] = data_dir if name == dataset else ""
+    found = load_evidence(name, "detection", number, seed, **options)
+    return that_fit(loaded, name, found, max_pixels)
+
+
+samples = load(dataset, detection_samples)
+batches = encode_all(loaded, samples, **how)
 
 # %% [markdown]
+# The map, the curves and the halves are of `dataset`, the comparison of rows and models of `kinds_of_evidence`. A dataset on disk says first how long
+# its prompts will be, and what the model's context cannot hold is left out; `pages`, `frames` and `max_pixels` make them shorter.
+#
 # ## The map
 #
 # [](01_ram_definition) defines the score for one head and one sample.
@@ -198,11 +214,11 @@ keep("fig_lorenz", figure)
 from corehead_lib.heads import agreement
 
 kinds = kinds_of_evidence.split()
-each = {k: load_evidence(k, "detection", samples_each, seed) for k in kinds}
+each = {k: load(k, samples_each) for k in kinds}
 
 
 def seen_by(one):
-    sets = {k: encode_all(one, part, batch_size) for k, part in each.items()}
+    sets = {k: encode_all(one, part, **how) for k, part in each.items()}
     return {k: measure_ram(one, part, QUERIES) for k, part in sets.items()}
 
 
@@ -298,6 +314,26 @@ keep("fig_sure", figure)
 # The first head's RAM is {glue:text}`best:.2f` with a 95 % interval from {glue:text}`best_low:.2f` to {glue:text}`best_high:.2f`, bootstrapped by
 # picture.
 # That is certainty about samples *like these*; other data and other training runs are [](07_stability).
+#
+# ## Which heads look there at all?
+#
+# A place in the top says that others look less. Does a head know where the evidence is? If not, it gives as much to any target of the same size. So
+# each sample's target is moved along its tokens, thousands of times, and RAM has to beat these. With a test for each head some would pass by luck;
+# Benjamini and Hochberg's correction keeps the false ones among those that pass near 5 %.
+
+# %%
+from corehead_lib.study import shifted_targets
+
+tested = shifted_targets(loaded, batches, queries, seed=seed)
+tested["top"] = [tuple(at) in core for at in tested[["layer", "head"]].values]
+passed = tested[tested.p_adjusted < 0.05]
+columns = ["layer", "head", "ram", "null", "p_adjusted"]
+passed.sort_values("ram")[columns].head(5).round(4)
+
+# %% [markdown]
+# {glue:text}`passed` of {glue:text}`heads` heads pass, {glue:text}`passed_top` of the top {glue:text}`top_heads` among them; the table shows the five that pass with
+# the least RAM, down to {glue:text}`passed_least:.4f`. So significance is no way to choose heads: with enough samples it finds the faintest
+# glance. And a head that always looks where evidence usually stands passes as well; [](09_controls) asks other questions about the same picture.
 #
 # ## Look for yourself
 #
@@ -522,6 +558,9 @@ numbers = {
     "halves_expected": agreed.expected,
     "stays_last": place[leading[late - 1]],
     "enters_next": place[leading[late]],
+    "passed": len(passed),
+    "passed_top": passed.top.sum(),
+    "passed_least": passed.ram.min() if len(passed) else 0.0,
 }
 
 # %% tags=["hide-input"]

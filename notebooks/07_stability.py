@@ -28,6 +28,9 @@ model: str = "tiny-qwen3-vl"  # the model to look into {model}
 models: str = ""  # to compare it with; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
 datasets: str = "scenes documents clips haystacks"  # kinds of evidence, two at least {datasets}
 data_dir: str = ""  # folder of the one dataset on disk; empty: under $COREHEAD_DATA {folder, empty}
+pages: int = 0  # most pages of a document; 0: the dataset's own number {0..1000}
+frames: int = 0  # most frames of a clip; 0: the dataset's own number {0..1000}
+max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
 detection_samples: int = 48  # samples of each dataset; two halves are compared {2..100000, quick 24}
 other_samples: int = 24  # samples of each dataset for the other models {2..100000, quick 8}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
@@ -35,7 +38,6 @@ resamples: int = 300  # of the bootstrap {10..100000, quick 50}
 seed: int = 0  # seeds samples, bootstrap and shuffling {0..}
 top_fraction: float = 0.05  # share of heads that are called CoRe heads {0<..1}
 queries: str = "last"  # rows that rank the heads: last prompt token, or question {last, question}
-trained: str = "tiny-qwen3-vl-seed1"  # a model of the zoo whose training was kept {model}
 device: str = "cpu"  # where to compute {device}
 dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
@@ -50,35 +52,45 @@ import torch
 
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
-from corehead_lib.datasets.evidence import load_evidence
+from corehead_lib.datasets.evidence import (
+    at_most,
+    folder_of,
+    load_evidence,
+    that_fit,
+)
 from corehead_lib.encode import encode_all
 from corehead_lib.heads import HeadScores, how_many
 from corehead_lib.models import load_model, zoo_names
 from corehead_lib.ram import TINY, measure_ram
 from corehead_lib.results import keep, publish
-from corehead_lib.zoo.snapshots import history
 
 plots.use_style()
 loaded, kinds = load_model(model, device, dtype), datasets.split()
-samples = {
-    kind: load_evidence(
-        kind, "detection", detection_samples, seed, data_dir=data_dir
-    )
-    for kind in kinds
-}
+
+
+def load(kind):
+    """Samples of one kind of evidence."""
+    options = at_most(kind, pages=pages, frames=frames)
+    options |= {"seed": seed, "data_dir": folder_of(kind, data_dir)}
+    found = load_evidence(kind, "detection", detection_samples, **options)
+    return that_fit(loaded, kind, found, max_pixels)
+
+
+samples = {kind: load(kind) for kind in kinds}
 groups = {
     kind: [s.group or s.id for s in part] for kind, part in samples.items()
 }
 
 # %% [markdown]
-# Kinds of evidence and models are compared on `datasets`. Lengths, and what is said of training, use generated data, whatever `datasets` holds.
+# Kinds of evidence and models are compared on `datasets`. Lengths, wording and number type use generated data, whatever `datasets` holds.
+# A dataset on disk says first how long its prompts will be; `pages`, `frames` and `max_pixels` make them shorter.
 #
 # ## Scores to compare
 
 
 # %%
 def scored(one, some):
-    encoded = encode_all(one, some, batch_size)
+    encoded = encode_all(one, some, batch_size, max_pixels=max_pixels)
     return measure_ram(one, encoded, queries)
 
 
@@ -186,6 +198,62 @@ lengths[columns].round(3)
 # %% [markdown]
 # Short and long texts share {glue:text}`length_haystacks:.0f` of {glue:text}`top_heads:.0f` top heads, few and many pages {glue:text}`length_documents:.0f`.
 #
+# ## Other places, other words, other numbers
+#
+# Three more things that should not matter: where along the tokens the evidence stands, how the question is put, and how exactly the model computes.
+
+
+# %%
+def place_of(batch):
+    seen, own = batch.source, batch.targets()
+    along = seen.cumsum(1) / seen.sum(1, keepdim=True)  # 0 first, 1 last
+    return ((along * own).sum(1) / own.sum(1)).cpu().numpy()
+
+
+# %%
+apart = {}
+for kind in kinds:
+    encoded = encode_all(loaded, samples[kind], batch_size)
+    at = np.concatenate([place_of(batch) for batch in encoded])
+    late, named = at > np.median(at), np.array(groups[kind])
+    sides = [(ram[kind].target[x], named[x]) for x in (~late, late)]
+    if late.any():
+        apart[f"{kind}, early and late"] = tuple(sides)
+
+# %% [markdown]
+# For the other two, generated scenes: "On the red star is which digit?" instead of "Which digit is on the red star?", and bfloat16 weights
+# and activations.
+
+# %%
+from dataclasses import replace
+
+scenes = load_samples("scenes", "detection", other_samples, seed)
+things = [s.question.split(" on ")[1].rstrip("?") for s in scenes]
+turned = [
+    replace(s, question=f"On {thing} is which digit?")
+    for s, thing in zip(scenes, things, strict=True)
+]
+rough = load_model(model, device, "bfloat16")
+
+# %%
+from corehead_lib.evaluate import evaluate
+
+usual, ids = scored(loaded, scenes).target, [s.id for s in scenes]
+pair = (usual, ids), (scored(loaded, turned).target, ids)
+apart["scenes, other words"] = pair
+apart["scenes, bfloat16"] = (usual, ids), (scored(rough, scenes).target, ids)
+conditions = likeness(apart, top, **options)
+told_so = [encode_all(loaded, part, batch_size) for part in (scenes, turned)]
+right = [evaluate(loaded, part).accuracy for part in told_so]
+conditions[columns].round(3)
+
+# %% [markdown]
+# Early and late evidence share {glue:text}`places_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average over the kinds; the ceiling, from halves of
+# a kind, is {glue:text}`ceiling_shared:.1f`. In other words it is {glue:text}`words_shared:.0f`, in bfloat16 {glue:text}`bfloat16_shared:.0f`.
+#
+# The turned question is one that the model never saw in training: it answers {glue:text}`words_right:.0%` of them, and {glue:text}`usual_right:.0%` in the usual
+# words. Where the first number is low, its heads are those of a model that did not understand.
+#
 # ## Other models
 #
 # In two runs from other random weights, head 3 of layer 2 has no more to do with head 3 of layer 2 than with its neighbours. So nothing should
@@ -283,46 +351,7 @@ keep("fig_models", figure)
 # Sorted RAM, and RAM by depth, of each model on the first kind of evidence.
 # ```
 #
-# ## How they come about
-#
-# One run was kept along its training.
-
-# %%
-from corehead_lib.heads import agreement
-
-past = history(trained)
-steps, watched = [s.step for s in past], "scenes"
-last = HeadScores(past[-1].ram[watched])
-busy = [int((s.ram[watched] > s.ram[watched].max() / 2).sum()) for s in past]
-ranks = [HeadScores(s.ram[watched]) for s in past]
-settled = [agreement(one, last, top).shared for one in ranks]
-
-# %% tags=["hide-input", "remove-output"]
-figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.6), sharex=True)
-for kind in past[-1].accuracy:
-    axes[0].plot(steps, [s.accuracy[kind] for s in past], label=kind)
-axes[1].plot(
-    steps, [s.ram[watched].ravel() for s in past], color="0.75", lw=0.7
-)
-for head in last.ranking()[:3]:
-    path = [s.ram[watched][head] for s in past]
-    axes[1].plot(steps, path, label=f"layer {head.layer}, head {head.head}")
-for axis, label in zip(axes, ("accuracy", f"RAM on {watched}"), strict=True):
-    axis.set(xlabel="training step", ylabel=label, ylim=(-0.02, 1.03))
-    axis.legend(fontsize=9, loc="upper left")
-figure.suptitle("Heads begin to look when answers come", fontweight="bold")
-keep("fig_training", figure)
-
-# %% [markdown]
-# ```{glue:figure} fig_training
-# :name: fig-stability-training
-# :alt: Left, four curves of accuracy that rise from near zero to one, scenes first. Right, many grey lines, one to a head, rise together with three coloured ones until about step 2,200 and then fall to the floor; the coloured ones, best at the end, go on rising.
-#
-# One training run. Left: accuracy on held-out questions. Right: RAM of each head on scenes.
-# ```
-#
-# Once scenes are answered (0.9 and more), up to {glue:text}`busy_most:.0f` heads look more than half as much as the best; at the end {glue:text}`busy_end:.0f` do.
-# At that busiest step, {glue:text}`settled_then:.0f` of the final top {glue:text}`top_heads:.0f` were in the top.
+# How the ranking of one run came about is told in [](11_emergence).
 #
 # ## Exercises
 #
@@ -367,6 +396,8 @@ likeness(chosen, top, **options)[columns].round(2)
 # ```
 
 # %%
+from corehead_lib.heads import agreement
+
 (one, _), (other, _) = cut[kinds[0]]
 for number in (2, 4, 8, 16):
     if number <= min(len(one), len(other)):
@@ -425,8 +456,6 @@ keep("fig_maps", figure)
 
 # %% tags=["hide-input"]
 itself = between.index.str.contains("itself")
-able = [i for i, s in enumerate(past) if s.accuracy[watched] > 0.9]
-most = max(able, key=lambda i: busy[i])
 numbers = {
     "top_heads": top,
     "half_samples": detection_samples // 2,
@@ -437,12 +466,17 @@ numbers = {
     "kinds_significant": (between.shared_adjusted[~itself] < 0.05).sum(),
     "ceiling_spearman": between.spearman[itself].mean(),
     "ceiling_shared": between.shared[itself].mean(),
-    "busy_most": busy[most],
-    "busy_end": busy[-1],
-    "settled_then": settled[most],
 }
 numbers |= {
     f"length_{k}": n for k, n in zip(short, lengths.shared, strict=True)
+}
+early = conditions.index.str.contains("early")
+numbers |= {
+    "places_shared": conditions.shared[early].mean() if early.any() else 0,
+    "words_shared": conditions.shared["scenes, other words"],
+    "bfloat16_shared": conditions.shared["scenes, bfloat16"],
+    "usual_right": right[0],
+    "words_right": right[1],
 }
 for related in ("strangers", "relatives"):
     part = runs[runs.related == related] if across else runs
@@ -457,7 +491,8 @@ for related in ("strangers", "relatives"):
     )
 
 # %% tags=["hide-input"]
-tables = {"kinds": between, "lengths": lengths, "models": runs}
+tables = {"kinds": between, "lengths": lengths}
+tables |= {"conditions": conditions, "models": runs}
 rows = [
     {
         "what": what,
@@ -472,7 +507,6 @@ publish(
     numbers=numbers,
     inputs={
         **provenance,
-        f"training of {trained}": {"name": trained, "steps": len(past)},
         **{
             f"data {kind}": {
                 "name": kind,

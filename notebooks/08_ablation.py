@@ -29,7 +29,8 @@ dataset: str = "scenes"  # where the samples come from, see the page on data {da
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
 detection_dataset: str = ""  # where heads are ranked, if elsewhere (mlvu has no evidence) {dataset, empty}
 detection_dir: str = ""  # its folder, likewise {folder, empty}
-pages: int = 0  # most pages of a document on disk; 0: the dataset's own number {0..1000}
+pages: int = 0  # most pages of a document; 0: the dataset's own number {0..1000}
+frames: int = 0  # most frames of a clip; 0: the dataset's own number {0..1000}
 max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
 detection_samples: int = 96  # samples that heads are ranked on {2..100000, quick 24}
 samples: int = 48  # others, to test on; as many again for the control tasks {3..100000, quick 12}
@@ -52,8 +53,8 @@ import pandas as pd
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.datasets import real
-from corehead_lib.datasets.evidence import load_evidence
-from corehead_lib.datasets.judged import judged_outcomes
+from corehead_lib.datasets.evidence import at_most, load_evidence
+from corehead_lib.datasets.judged import judged_outcomes, own_chance
 from corehead_lib.encode import encode_all
 from corehead_lib.models import load_model, zoo_names
 from corehead_lib.results import keep, publish
@@ -62,23 +63,25 @@ from corehead_lib.worlds.synthetic import CONTROL_TASKS
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
-options = {"pages": pages} if pages else {}
+most = {"pages": pages, "frames": frames}
 ranked_on, place = (
     (detection_dataset, detection_dir)
     if detection_dataset
     else (dataset, data_dir)
 )
 detection = load_evidence(
-    ranked_on, "detection", detection_samples, seed, data_dir=place, **options
+    ranked_on, "detection", detection_samples, seed, data_dir=place,
+    **at_most(ranked_on, **most),
 )
 retrieval = load_samples(
-    dataset, "evaluation", samples, seed, data_dir=data_dir, **options
+    dataset, "evaluation", samples, seed, data_dir=data_dir,
+    **at_most(dataset, **most),
 )
 control = load_samples("scenes", "evaluation", samples, seed + 1, CONTROL_TASKS)
 
 # %% [markdown]
 # Samples that do not fit the model's context are left out, and a real dataset tells beforehand how long its prompts
-# will be; `pages` and `max_pixels` make them shorter.
+# will be; `pages`, `frames` and `max_pixels` make them shorter.
 
 # %%
 fits = [fitting(loaded, part, max_pixels) for part in (detection, retrieval)]
@@ -118,6 +121,15 @@ table = judged_outcomes(loaded, [one], few, 1, max_pixels)
 np.exp(table.set_index("set").logprob).rename("probability").round(2)
 
 # %% [markdown]
+# ## Try it yourself
+#
+# In the rendered book, the default model answers here, in your browser; each head you click falls silent as in this chapter, at every token.
+# The framed ones rank highest over questions of all four kinds, so that they need not be those of the ranking above, which is on scenes.
+#
+# <div class="corehead-lab"></div>
+# <script defer src="../_static/lab/lab.js"></script>
+
+# %% [markdown]
 # ## Which heads go
 #
 # The share, 5 %, was fixed before anything was looked at. Every set has as many heads:
@@ -155,13 +167,12 @@ pd.DataFrame({"heads (layer.head)": names, "also in the top": shared}, shown)
 # if it would be written exactly so, and end there.
 
 # %%
-from corehead_lib.chance import chance
 from corehead_lib.study import by_task, summarise
 
 how = {"batch_size": batch_size, "max_pixels": max_pixels}
 asked = judged_outcomes(loaded, retrieval, sets, **how)
 spread = summarise(by_task(asked)).set_index("kind")
-guess = chance(retrieval)
+guess = own_chance(loaded, retrieval)
 spread.round(2)
 
 # %% tags=["hide-input", "remove-output"]
@@ -276,7 +287,8 @@ both = pd.concat([asked, other])
 tasks = by_task(both).groupby(["task", "kind"], sort=False).accuracy.median()
 tasks = tasks.unstack(sort=False)
 for task, part in both[both["set"] == "none"].groupby("task"):
-    line = chance([s for s in [*retrieval, *control] if s.task == task]).line
+    alike = [s for s in [*retrieval, *control] if s.task == task]
+    line = own_chance(loaded, alike).line
     tasks.loc[task, ["chance", "counts"]] = line, is_control(part.correct, line)
 
 # %% tags=["hide-input"]
@@ -385,7 +397,8 @@ from corehead_lib.progress import watched
 names = [model] + [
     name for name in (models.split() or zoo_names()) if name != model
 ]
-repeated, line_each = [], chance(retrieval[:samples_each]).line
+repeated = []
+line_each = own_chance(loaded, retrieval[:samples_each]).line
 for name in watched(names, "models"):
     one = loaded if name == model else load_model(name, device, dtype)
     own, result = experiment(one)

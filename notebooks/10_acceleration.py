@@ -28,7 +28,12 @@
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 datasets: str = "scenes, documents, clips, haystacks"  # where the samples come from {datasets, quick scenes}
-data_dir: str = ""  # folder of datasets that are read from disk {folder, empty}
+data_dir: str = ""  # folder of the one dataset on disk; empty: under $COREHEAD_DATA {folder, empty}
+detection_datasets: str = ""  # where heads are ranked, if elsewhere (mlvu has no evidence) {datasets, empty}
+pages: int = 0  # most pages of a document; 0: the dataset's own number {0..1000}
+frames: int = 0  # most frames of a clip; 0: the dataset's own number {0..1000}
+max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
+batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 detection_samples: int = 16  # of each task, to rank heads on {2..100000, quick 8}
 tuning_samples: int = 120  # of each task, to choose a plan on {2..100000}
 samples: int = 120  # of each task, others, to test it on {2..100000, quick 16}
@@ -51,7 +56,14 @@ import pandas as pd
 from matplotlib.colors import to_rgba
 
 from corehead_lib import plots
-from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.data import load_samples, samples_checksum, usual_tasks
+from corehead_lib.datasets.evidence import (
+    at_most,
+    folder_of,
+    load_evidence,
+    that_fit,
+)
+from corehead_lib.datasets.judged import OwnScore
 from corehead_lib.encode import encode_all
 from corehead_lib.models import load_model
 from corehead_lib.results import keep, publish
@@ -59,17 +71,25 @@ from corehead_lib.results import keep, publish
 plots.use_style()
 loaded = load_model(model, device, dtype)
 shape = loaded.backbone
-names = [name.strip() for name in datasets.split(",")]
+names = datasets.replace(",", " ").split()
+ranked_on = detection_datasets.replace(",", " ").split() or names
+rule = OwnScore(max_pixels)
 
 
-def load(name, split, number, **options):
+def load(name, split, number, find=load_samples):
     """Batches with ``number`` questions of each of a dataset's tasks."""
-    options |= {"seed": seed, "data_dir": data_dir}
-    tasks = {s.task for s in load_samples(name, split, 24, **options)}
-    return encode_all(
-        loaded, load_samples(name, split, number * len(tasks), **options)
-    )
+    options = at_most(name, pages=pages, frames=frames)
+    options |= {"seed": seed, "data_dir": folder_of(name, data_dir)}
+    asked = number * len(usual_tasks(name))
+    found = find(name, split, asked, **options)
+    found = that_fit(loaded, name, found, max_pixels)
+    return encode_all(loaded, found, batch_size, max_pixels=max_pixels)
 
+
+# %% [markdown]
+# Ranking, choosing, testing and the other heads use `datasets`; the one question, the tasks that fetch nothing and the longer prompts are generated
+# whatever it says. A dataset on disk is judged by its own score of what the model writes, generated worlds by exact answers (`OwnScore`), and says
+# how long its prompts will be; those that the model's context cannot hold are left out. `pages`, `frames` and `max_pixels` make them shorter.
 
 # %% [markdown]
 # ## One question
@@ -84,9 +104,10 @@ def load(name, split, number, **options):
 from corehead_lib.heads import HeadScores
 from corehead_lib.ram import measure_ram
 
-detect = {name: load(name, "detection", detection_samples) for name in names}
+look = "detection", detection_samples, load_evidence
+detect = {name: load(name, *look) for name in ranked_on}
 batches = [batch for part in detect.values() for batch in part]
-origin = {"model": loaded.provenance, "datasets": names, "queries": queries}
+origin = {"model": loaded.provenance, "datasets": ranked_on, "queries": queries}
 ranked = HeadScores(measure_ram(loaded, batches, queries).ram, origin)
 top = ranked.top(top_fraction)
 pd.DataFrame({"RAM": {str(tuple(h)): ranked.score[h] for h in top}}).round(2)
@@ -177,7 +198,7 @@ from corehead_lib.hybrid.plan import FRACTIONS, by_fraction, candidates
 tune = {name: load(name, "tuning", tuning_samples) for name in names}
 grid = [[int(n) for n in text.split(",")] for text in (windows, sinks)]
 plans = candidates(ranked, shape, FRACTIONS, *grid)
-choice = choose(loaded, tune, plans, length=32768, tolerance=tolerance)
+choice = choose(loaded, tune, plans, 32768, tolerance, rule=rule)
 choice.tried.round(3)
 
 # %% [markdown]
@@ -191,11 +212,11 @@ choice.tried.round(3)
 # What does it lose on questions that nothing was chosen on?
 
 # %%
-from corehead_lib.hybrid.choice import losses, trial
+from corehead_lib.hybrid.trial import losses, trial
 
 plan = choice.plan or by_fraction(ranked, shape, 1.0, *map(max, grid))
 test = {name: load(name, "evaluation", samples) for name in names}
-table = trial(loaded, test, {"dense": None, "plan": plan.operator()})
+table = trial(loaded, test, {"dense": None, "plan": plan.operator()}, rule)
 held = losses(table, "plan")
 held.round(3)
 
@@ -221,7 +242,7 @@ sets = {"top": core, "none": []}
 sets |= controls(core, ranked, draws, seed, kinds)
 ways = {k: replace(plan, dense=tuple(v)).operator() for k, v in sets.items()}
 some = {name: part[:2] for name, part in test.items()}
-against = trial(loaded, some, ways)
+against = trial(loaded, some, ways, rule)
 
 # %%
 against["kind"] = against.way.str.split("/").str[0]
@@ -238,10 +259,9 @@ found.describe()[["count", "min", "50%", "max"]].round(2)
 # the media show ({glue:text}`chance_option:.0%`). The controls do not reach the second line: they can no longer tell what is there.
 
 # %% tags=["hide-input", "remove-output"]
-from corehead_lib.chance import chance
-
 lines = {
-    n: chance([s for b in part for s in b.samples]) for n, part in test.items()
+    n: rule.chance(loaded, [s for b in part for s in b.samples])
+    for n, part in test.items()
 }
 whole = table.groupby(["way", "dataset"]).correct.mean()
 drawn = against.groupby(["kind", "dataset", "way"]).correct.mean()
@@ -297,6 +317,7 @@ keep("fig_controls", figure)
 # Sums need no picture, the background's colour needs any of its cells, and counting needs all of them. Do they survive?
 
 # %%
+from corehead_lib.chance import chance
 from corehead_lib.worlds.synthetic import CONTROL_TASKS
 
 asked = load_samples("scenes", "evaluation", 90, seed + 1, CONTROL_TASKS)
@@ -342,7 +363,7 @@ parts = [batch for part in some.values() for batch in part]
 rows = max(int((b.question.cumsum(1) > 0).sum(1).max()) for b in parts)
 rows += max(len(answer) for b in parts for answer in b.answers)
 tail = replace(plan, dense=()).operator(dense_rows=rows)
-asking = trial(loaded, some, {"dense": None, "question rows": tail})
+asking = trial(loaded, some, {"dense": None, "question rows": tail}, rule)
 asking.groupby("way").correct.mean().round(2)
 
 # %% [markdown]
@@ -555,7 +576,7 @@ keep("fig_prefill", figure)
 
 # %%
 sinkless = {n: replace(plan, sinks=n).operator() for n in (0, 1, 4)}
-missed = trial(loaded, some, sinkless)
+missed = trial(loaded, some, sinkless, rule)
 missed.pivot_table("correct", "dataset", "way", sort=False).round(2)
 
 # %% [markdown]

@@ -14,6 +14,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from tiny import batch, families, family, tiny, tiny_folder  # noqa: F401  (fixtures)
 
+from corehead_lib.lab.export import write_lab
+
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = Path(__file__).parent / "fixtures"
 QUIET_CHROMIUM = [
@@ -37,6 +39,7 @@ def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     built = subprocess.run(command, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
+    write_lab("tiny-qwen3-vl", out / "_build" / "html" / "_static" / "lab", samples=2)
     return out / "_build" / "html"
 
 

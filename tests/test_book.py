@@ -4,10 +4,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urldefrag
 
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup, Tag
 from conftest import ROOT
 from playwright.sync_api import Browser, Page
@@ -71,7 +73,7 @@ def test_figures_are_numbered_and_exercises_solved(html: Path, page: str) -> Non
         assert number is not None
         assert re.match(r"Fig\. \d+", number.text)
     exercises = body.select("div.exercise")
-    assert exercises
+    assert exercises or page == TOC["root"]
     assert len(exercises) == len(body.select("div.solution"))
 
 
@@ -93,6 +95,28 @@ def test_links_inside_the_book_lead_somewhere(html: Path, page: str) -> None:
         if fragment and target.suffix == ".html":
             text = target.read_text(encoding="utf-8")
             assert f'id="{fragment}"' in text or f'name="{fragment}"' in text, link
+
+
+def test_chapters_have_the_numbers_of_the_commands_in_the_sidebar(html: Path) -> None:
+    links = soup(html, TOC["root"]).select(".bd-sidebar a.internal[href*='_']")
+    shown = {Path(unquote(str(a["href"]))).stem: " ".join(a.text.split()) for a in links}
+    chapters = [page.partition("/")[2] for page in NOTEBOOKS if page != TOC["root"]]
+    assert len(chapters) >= 10
+    assert not [c for c in chapters if not shown[c].startswith(f"{c[:2]} ")]
+
+
+def test_each_number_leads_to_a_cell(html: Path) -> None:
+    links = [str(a["href"]) for a in article(html, "book/results").select("a[href*='#cell-']")]
+    assert len(links) > 100
+    assert {Path(urldefrag(link)[0]).stem for link in links} == {
+        p[10:] for p in NOTEBOOKS if p != TOC["root"]
+    }
+
+
+def test_the_book_shows_the_card_of_each_model(html: Path) -> None:
+    titles = [h.text.rstrip("#") for h in article(html, "book/models").select("h2")]
+    cards = [p.parent.name for p in (ROOT / "corehead_lib" / "zoo").glob("*/config.json")]
+    assert sorted(cards) == [t for t in titles if t in cards]
 
 
 @dataclass
@@ -153,3 +177,91 @@ def test_search_by_keyboard(view: View) -> None:
     look.wait_for_selector("#search-results li a")
     assert look.locator("#search-results li a[href*='glossary']").count()
     assert view.trouble == []
+
+
+GRAVE = ("serious", "critical")
+AXE = {"rules": {"label-content-name-mismatch": {"enabled": True}}, "resultTypes": ["violations"]}
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("page", [*PAGES, "search"])
+def test_nothing_grave_for_those_who_cannot_see_or_point(
+    browser: Browser, site: str, page: str, scheme: Literal["light", "dark"]
+) -> None:
+    look = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=scheme, base_url=site)
+    look.goto(f"/{page}.html{'?q=head' * (page == 'search')}", wait_until="networkidle")
+    look.evaluate(UNFOLD)
+    look.wait_for_timeout(500)
+    found = Axe().run(look, options=AXE).response["violations"]
+    look.close()
+    grave = [v for v in found if v["impact"] in GRAVE]
+    assert not [(v["id"], node["html"][:200]) for v in grave for node in v["nodes"]]
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser, site: str) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 390, "height": 844}, base_url=site)
+    yield page
+    page.close()
+
+
+SMALLEST = 9  # CSS pixels of the smallest label of a figure that was tapped open
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_a_tapped_figure_opens_at_its_own_size(phone: Page, page: str) -> None:
+    phone.goto(f"/{page}.html", wait_until="networkidle")
+    for figure in phone.locator("article figure img").all():
+        figure.evaluate("e => e.click()")  # also where it is folded
+        large = phone.locator("dialog[open] img")
+        assert (
+            large.evaluate("e => e.decode().then(() => e.getBoundingClientRect().width / e.naturalWidth)")
+            == 1
+        )
+        assert large.get_attribute("alt") == figure.get_attribute("alt")
+        phone.get_by_role("button", name="Close").click()
+        assert not phone.locator("dialog[open]").count()
+
+
+def test_no_label_is_drawn_smaller_than_can_be_read() -> None:
+    """A figure is opened at one CSS pixel to a pixel, so that what is drawn is what is seen."""
+    style = dict(
+        re.findall(r"(?m)^([\w.]+): (.*?)(?: #.*)?$", (ROOT / "corehead_lib/corehead.mplstyle").read_text())
+    )
+    pixels = float(style["figure.dpi"]) / 72
+    drawn = [ROOT / "corehead_lib/plots.py", *(ROOT / "notebooks").glob("*.py")]
+    sizes = [
+        (path.name, float(size))
+        for path in drawn
+        for size in re.findall(r"(?:font)?size(?:=|: float = )([\d.]+)", path.read_text())
+    ]
+    assert len(sizes) > 5
+    assert not [found for found in sizes if found[1] * pixels < SMALLEST]
+    assert (
+        float(style["font.size"]) * 0.833 * pixels >= SMALLEST
+    )  # "small", the least that matplotlib picks by itself
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", PAGES)
+def test_print_is_light_wraps_code_and_has_no_empty_frames(browser: Browser, site: str, page: str) -> None:
+    look = browser.new_page(viewport={"width": 720, "height": 1000}, color_scheme="dark", base_url=site)
+    look.goto(f"/{page}.html", wait_until="networkidle")
+    look.emulate_media(media="print")
+    look.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert look.evaluate("getComputedStyle(document.body).backgroundColor") in (
+        "rgb(255, 255, 255)",
+        "rgba(0, 0, 0, 0)",
+    )
+    wide = "[...document.querySelectorAll('article pre')].filter(e => e.offsetParent && e.scrollWidth > e.clientWidth + 1)"
+    assert look.evaluate(f"{wide}.map(e => e.textContent.slice(0, 80))") == []
+    frames = "[...document.querySelectorAll('article :is(.cell, details, .admonition, .cell_input)')].filter(e => e.offsetHeight > 2)"
+    assert (
+        look.evaluate(
+            f"{frames}.filter(e => !e.innerText.trim() && !e.querySelector('img, svg')).map(e => e.outerHTML.slice(0, 200))"
+        )
+        == []
+    )
+    look.close()

@@ -12,9 +12,10 @@ from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import Evaluation
 from corehead_lib.heads import HeadScores
-from corehead_lib.hybrid import choice
-from corehead_lib.hybrid.choice import choose, losses, questions_needed, trial
+from corehead_lib.hybrid import trial as asking
+from corehead_lib.hybrid.choice import choose, questions_needed
 from corehead_lib.hybrid.plan import HybridPlan, candidates
+from corehead_lib.hybrid.trial import losses, trial
 from corehead_lib.models import LoadedModel
 from corehead_lib.stats import proportion_interval
 
@@ -41,7 +42,7 @@ class Sheet:
     def __init__(self, wrong: Mapping[tuple[int, int], Mapping[str, int]], number: int, monkeypatch) -> None:
         self.wrong, self.number, self.runs = wrong, number, 0
         self.plan: HybridPlan | None = None
-        monkeypatch.setattr(choice, "evaluate", self.evaluate)
+        monkeypatch.setattr(asking, "evaluate", self.evaluate)
         monkeypatch.setattr(HybridPlan, "check", lambda plan, _: plan)
         monkeypatch.setattr(HybridPlan, "operator", lambda plan: self.enter(plan))
         self.model = None

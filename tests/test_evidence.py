@@ -2,23 +2,38 @@
 
 import json
 import shlex
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from conftest import ROOT
 from mini import BUILDERS, mmlongbench
 from mini.paint import painted, red_box
 from tiny import SAMPLES, clip, noise
 
 from corehead_lib.batches import Batches
+from corehead_lib.bookkeeping import notebooks
 from corehead_lib.cli import main
 from corehead_lib.data import load_samples
 from corehead_lib.datasets import real
-from corehead_lib.datasets.evidence import at_most, chance, load_evidence, load_pictures, one_picture, remarks
+from corehead_lib.datasets.evidence import (
+    at_most,
+    folder_of,
+    load_evidence,
+    load_pictures,
+    one_picture,
+    remarks,
+    that_fit,
+)
+from corehead_lib.datasets.judge import judge
+from corehead_lib.datasets.judged import own_chance
 from corehead_lib.encode import encode, encode_all
 from corehead_lib.errors import CoreheadError
+from corehead_lib.evaluate import evaluate
 from corehead_lib.models import LoadedModel
 from corehead_lib.samples import Box, Clip, Frames, Pages, Sample, TextSpan
 from corehead_lib.stats import halves
@@ -62,6 +77,7 @@ def test_a_dataset_gives_the_kind_that_is_asked_for(
 )
 def test_length_is_bounded_where_a_dataset_can(dataset: str, options: dict) -> None:
     assert at_most(dataset, pages=3, frames=5) == options
+    assert at_most(dataset, pages=0, frames=0) == {}
 
 
 @pytest.mark.parametrize("kind", [Box, Pages, Frames, TextSpan])
@@ -130,17 +146,46 @@ def test_remarks_say_what_is_other_than_usual() -> None:
     free = Sample("a", "t", "q", "1", (), group="document/a")
     choice = Sample("b", "t", "q", "1", (), options=("1", "2"), group="document/a")
     assert remarks("scenes", [choice], 1) is None
-    note = remarks("mmdocir", [free, choice], 5, scored=True) or ""
+    note = remarks("mmdocir", [free, choice], 5) or ""
     for part in (
         "2 samples of `mmdocir` (5 were asked for)",
         "1 different",
-        "1 of the answers are free text",
     ):
         assert part in note
     other = remarks("mmdocir", [choice], 1, usual="documents") or ""
     assert "generated documents" in other
-    assert "free text" not in other
-    assert chance([free, choice]) == 0.25
+
+
+def test_what_the_context_cannot_hold_is_left_out_and_only_disks_data_is_announced(
+    tmp_path: Path, tiny: LoadedModel, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    BUILDERS["mmdocir"](tmp_path)
+    found = {
+        n: load_evidence("mmdocir", "all", 9, 0, (Pages,), str(tmp_path), **at_most("mmdocir", pages=n))
+        for n in (1, 4)
+    }
+    both = [replace(sample, id=f"{sample.id}/{n}") for n, some in found.items() for sample in some]
+    lengths = [encode(tiny, [sample]).question.shape[1] + 8 for sample in both]
+    assert min(lengths) < max(lengths)
+    monkeypatch.setattr(tiny.model.config.get_text_config(), "max_position_embeddings", min(lengths))
+    capsys.readouterr()
+    kept = that_fit(tiny, "mmdocir", both)
+    assert {len(sample.media) for sample in kept} == {1}
+    said = capsys.readouterr().out
+    assert f"mmdocir: {len(kept)} prompts of about " in said
+    assert f"{len(both) - len(kept)} refused" in said
+    assert "use fewer pages" in said
+    smaller = that_fit(tiny, "mmdocir", both, max_pixels=4096)
+    assert len(smaller) > len(kept)
+    capsys.readouterr()
+    worlds = load_samples("scenes", "evaluation", 3, 0)
+    monkeypatch.undo()
+    assert that_fit(tiny, "scenes", worlds) == worlds
+    assert capsys.readouterr().out == ""
+
+
+def test_a_folder_is_only_for_datasets_on_disk() -> None:
+    assert (folder_of("mmdocir", "here"), folder_of("scenes", "here")) == ("here", "")
 
 
 def test_halves_share_no_group_and_are_about_as_large() -> None:
@@ -213,3 +258,40 @@ def test_notebook_08_tests_heads_on_a_dataset_without_evidence(tmp_path: Path) -
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert {row["task"] for row in results["rows"]} >= {"2_needle", "count", "sum"}
     assert results["numbers"]["chance_option"] == 0.25
+
+
+def test_notebook_10_judges_a_dataset_by_its_own_score_and_worlds_by_exact_answers(tmp_path: Path) -> None:
+    """The cells up to the figure of the controls; what follows knows nothing of datasets, and takes minutes."""
+    BUILDERS["mmdocir"](tmp_path, 6)
+    book = notebooks.read(ROOT / "notebooks" / "10_acceleration.py")
+    cells = [cell.source for cell in book.cells if cell.cell_type == "code"]
+    last = next(i for i, source in enumerate(cells) if "fig_controls" in source)
+    here: dict = {}
+    exec(cells[0], here)
+    here |= {
+        "datasets": "scenes mmdocir",
+        "data_dir": str(tmp_path),
+        "detection_samples": 4,
+        "tuning_samples": 24,
+    }
+    here |= {
+        "samples": 4,
+        "tolerance": 0.3,
+        "windows": "16",
+        "sinks": "4",
+        "draws": 1,
+        "batch_size": 4,
+    }
+    for source in cells[1 : last + 1]:
+        exec(source, here)
+    loaded, own = here["loaded"], [s for batch in here["test"]["mmdocir"] for s in batch.samples]
+    table, ways = here["table"], {"dense": None, "plan": here["plan"].operator()}
+    for way, operator in ways.items():
+        with operator(loaded.model) if operator else nullcontext():
+            judged = judge(loaded, own, batch_size=1).score
+            exact = evaluate(loaded, here["test"]["scenes"]).correct
+        found = table[table.way == way].groupby("dataset").correct.apply(list)
+        assert found["mmdocir"] == judged.tolist()
+        assert found["scenes"] == exact.tolist()
+    assert here["lines"]["mmdocir"] == own_chance(loaded, own)
+    assert here["detect"]["mmdocir"][0].samples[0].evidence

@@ -16,15 +16,12 @@ from corehead_lib.datasets import boxes
 from corehead_lib.datasets import judge as module
 from corehead_lib.datasets.boxes import Convention
 from corehead_lib.datasets.judge import in_its_units, judge, summary
-from corehead_lib.datasets.judged import judged_outcomes
 from corehead_lib.datasets.scores import OF, SCORES, answer_form, read_option, read_time, score_of
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
-from corehead_lib.heads import Head
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.samples import MEDIA, Box, Sample
-from corehead_lib.study import outcomes
 
 SIZE = (640, 480)
 KINDS = {kind: Convention(kind, SIZE, (560, 420)) for kind in ("thousandths", "fractions", "pixels")}
@@ -275,16 +272,3 @@ def test_an_answer_that_does_not_end_says_so(tiny: LoadedModel) -> None:
     assert not table.ended[0]
     with pytest.raises(CoreheadError, match=r"no score 'exakt'. Did you mean 'exact'\?"):
         judge(tiny, [sample], score="exakt")
-
-
-def test_sets_of_heads_on_a_dataset_are_judged_by_its_own_score(monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = load_model("tiny-qwen3-vl")
-    samples = load_samples("scenes", "evaluation", 6, 0)
-    sets = {"some": [Head(2, 3), Head(3, 10)], "also": [Head(0, 4)]}
-    exact = judged_outcomes(loaded, samples, sets, 4)
-    assert exact.equals(outcomes(loaded, encode_all(loaded, samples, 4), sets))
-    monkeypatch.setitem(OF, "scenes", "contained")  # as if it had one: by generation, inside the ablation
-    own = judged_outcomes(loaded, samples, sets, 4, max_new_tokens=8)
-    assert own.drop(columns="correct").equals(exact.drop(columns="correct"))
-    assert own.correct.tolist() == exact.correct.astype(float).tolist()
-    assert own.groupby("set").correct.mean()["some"] < 1

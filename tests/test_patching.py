@@ -11,7 +11,7 @@ from corehead_lib.evaluate import evaluate
 from corehead_lib.heads import Head
 from corehead_lib.models import LoadedModel
 from corehead_lib.samples import Sample
-from corehead_lib.study import other_picture, other_question, patching
+from corehead_lib.study import other_picture, other_question, patching, with_partners
 
 EVERY = [Head(layer, head) for layer in range(3) for head in range(6)]
 
@@ -48,6 +48,8 @@ def test_partners_have_another_picture_or_another_question() -> None:
     samples.append(replace(picture(7), media=(noise(40, 40),), question="Why?"))
     with pytest.raises(CoreheadError, match="7: no other sample can be its partner"):
         other_picture(samples)
+    assert with_partners(samples) == samples[:6]
+    assert with_partners(samples[:2]) == []  # one group
     changed = other_picture(samples[:6])
     for before, after in zip(samples, changed, strict=False):
         assert (after.id, after.question, after.answer, after.evidence) == (before.id, before.question, before.answer, ())  # fmt: skip

@@ -191,7 +191,7 @@ def test_comparison_by_hand(monkeypatch: pytest.MonkeyPatch, tiny: LoadedModel, 
             for sample in batches[0].samples:
                 place = number[sample.task] = number.get(sample.task, 0) + 1
                 correct = place <= right[sample.task][name]
-                rows.append({"set": name, "id": sample.id, "task": sample.task, "group": sample.id, "correct": correct})  # fmt: skip
+                rows.append({"set": name, "id": sample.id, "task": sample.task, "group": sample.id, "correct": correct, "logprob": -2.0 * (not correct)})  # fmt: skip
         return pd.DataFrame(rows)
 
     monkeypatch.setattr("corehead_lib.study.compare.outcomes", pretended)
@@ -200,9 +200,10 @@ def test_comparison_by_hand(monkeypatch: pytest.MonkeyPatch, tiny: LoadedModel, 
     b = np.zeros((4, 8))
     b[0, 1:3] = 1, 2
     ranked = {"a": HeadScores(a), "b": HeadScores(b)}
-    table = compare_rankings(tiny, ranked, [many], [others], reference="a").set_index("ranking")
-    assert list(table.columns) == ["k", "drop", "low", "high", "drop_control", "control_low", "control_high", "ratio", "p", "p_adjusted", "shared"]  # fmt: skip
+    table = compare_rankings(tiny, ranked, [many], [others], reference="a").set_index("set")
+    assert list(table.columns) == ["k", "drop", "low", "high", "nats", "drop_control", "control_low", "control_high", "ratio", "p", "p_adjusted", "shared"]  # fmt: skip
     assert table["drop"].tolist() == [0.75, 0]
+    assert table.nats.tolist() == [1.5, 0]
     assert table.drop_control.tolist() == [0.125, 0.125]
     assert table.ratio.tolist() == [6, 0]
     assert table.shared.tolist() == [2, 1]

@@ -182,3 +182,10 @@ def test_nothing_warns() -> None:
         warnings.simplefilter("error")
         mean_interval(np.arange(48) < 47)
         mean_interval(np.random.default_rng(0).random(100) ** 4)
+
+
+def test_one_group_alone_shows_no_difference() -> None:
+    right, wrong = np.ones(5, bool), np.zeros(5, bool)
+    assert paired_p(right, wrong, ["one video"] * 5) == 1
+    two = paired_p(right, wrong, ["one video"] * 3 + ["another"] * 2)
+    assert two == 0.5  # 2 of the 4 exchanges are as extreme

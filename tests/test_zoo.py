@@ -253,11 +253,11 @@ def test_the_gradient_is_the_mean_over_lessons(tiny_folder: Path) -> None:
     weight = model.model.get_input_embeddings().weight
     gradients = []
     for made in lessons:
-        train._learn(model.model, made, 0, 0.0, 1)
+        train.learn(model.model, made, 0, 0.0, 1)
         gradients.append(weight.grad.clone())
         weight.grad = None
     for made in lessons:
-        train._learn(model.model, made, 0, 0.0, 2)
+        train.learn(model.model, made, 0, 0.0, 2)
     torch.testing.assert_close(weight.grad, (gradients[0] + gradients[1]) / 2)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from hashlib import sha256
+from inspect import signature
 from typing import Any
 
 from corehead_lib.datasets import real
@@ -47,6 +48,13 @@ def load_samples(
             f"or choose a dataset that lies in one: {', '.join(real.DATASETS)}."
         )
     return DATASETS[dataset](split, samples, seed, *given, **options)
+
+
+def usual_tasks(dataset: str) -> tuple[str, ...]:
+    """The tasks that ``load_samples`` takes of a known dataset if none are named."""
+    if dataset in real.DATASETS:
+        return real.usual_tasks(dataset)
+    return signature(DATASETS[dataset]).parameters["tasks"].default
 
 
 def samples_checksum(samples: Sequence[Sample]) -> str:

@@ -75,7 +75,7 @@ def convention(loaded: LoadedModel, size: tuple[int, int]) -> Convention:
     family = loaded.model.config.model_type
     if family not in CONVENTIONS:
         raise CoreheadError(
-            f"How {family!r} writes boxes is not known; enter it in CONVENTIONS of corehead_lib/boxes.py. Known: "
+            f"How {family!r} writes boxes is not known; enter it in CONVENTIONS of corehead_lib/datasets/boxes.py. Known: "
             f"{', '.join(CONVENTIONS)}."
         )
     kind = CONVENTIONS[family]

@@ -9,7 +9,9 @@ from typing import Any
 from corehead_lib.data import load_samples
 from corehead_lib.datasets import real
 from corehead_lib.errors import CoreheadError
+from corehead_lib.models import LoadedModel
 from corehead_lib.samples import Box, Clip, Evidence, Frames, Pages, Sample, TextSpan
+from corehead_lib.tokens import fitting
 
 EVERY = (Box, Pages, Frames, TextSpan)
 NAMES = {Box: "boxes", Pages: "pages", Frames: "frames", TextSpan: "spans of text"}
@@ -45,14 +47,33 @@ def load_evidence(
 def at_most(dataset: str, **most: int) -> dict[str, Any]:
     """Options of ``load_evidence`` that keep samples short, such as ``pages=8`` or ``frames=12``, where the dataset has them.
 
-    The generated datasets draw a length from what they usually have up to that number.
+    The generated datasets draw a length from what they usually have up to that number. 0 leaves it to the dataset.
     """
+    most = {name: number for name, number in most.items() if number}
     if dataset in real.SOURCES:
         able = signature(import_module(f"corehead_lib.datasets.{real.SOURCES[dataset].module}").records)
         return {name: number for name, number in most.items() if name in able.parameters}
     usual = {"documents": ("pages", 2), "clips": ("frames", 4)}
     name, least = usual.get(dataset, ("", 0))
     return {name: (min(least, most[name]), most[name])} if name in most else {}
+
+
+def folder_of(dataset: str, data_dir: str) -> str:
+    """``data_dir`` for a dataset that lies on disk; "" for one that is generated beside it, which has no folder."""
+    return data_dir if dataset in real.SOURCES else ""
+
+
+def that_fit(
+    loaded: LoadedModel, dataset: str, samples: Sequence[Sample], max_pixels: int = 0
+) -> list[Sample]:
+    """The samples that the model's context can hold; of a dataset on disk it is printed how long their prompts will be.
+
+    Raises CoreheadError if none is left, as ``tokens.fitting``.
+    """
+    room = fitting(loaded, samples, max_pixels)
+    if dataset in real.SOURCES:
+        print(f"{dataset}: {room}")
+    return room.samples
 
 
 def load_pictures(dataset: str, split: str, samples: int, seed: int, data_dir: str = "") -> list[Sample]:
@@ -80,13 +101,8 @@ def one_picture(sample: Sample) -> Sample:
     return replace(sample, media=(shown,), evidence=kept, context="")
 
 
-def remarks(
-    dataset: str, samples: Sequence[Sample], asked: int, usual: str = "scenes", scored: bool = False
-) -> str | None:
-    """What a reader must know who put another dataset in the place of the notebook's usual one, as Markdown; else None.
-
-    scored: the samples' answers are scored, so what their accuracy means is said, too.
-    """
+def remarks(dataset: str, samples: Sequence[Sample], asked: int, usual: str = "scenes") -> str | None:
+    """What a reader must know who put another dataset in the place of the notebook's usual one, as Markdown; else None."""
     if dataset == usual:
         return None
     few = f" ({asked} were asked for)" if len(samples) < asked else ""
@@ -100,19 +116,7 @@ def remarks(
             f"The samples are about {groups} different photographs, documents or videos. Questions about the same one are not "
             "independent, so intervals and p-values come out too narrow."
         )
-    free = sum(not sample.options for sample in samples)
-    if scored and free:
-        lines.append(
-            f"{free} of the answers are free text: such an answer counts as right only if it is written exactly as the dataset "
-            "has it, and chance counts as zero. That is stricter than the dataset's own metric; read the log-probability "
-            "beside it."
-        )
     return " ".join(lines)
-
-
-def chance(samples: Sequence[Sample]) -> float:
-    """Expected accuracy of guessing among each sample's options; free text cannot be guessed."""
-    return sum(1 / len(s.options) for s in samples if s.options) / len(samples)
 
 
 def _unsuited(dataset: str, kinds: tuple[type[Evidence], ...]) -> str:

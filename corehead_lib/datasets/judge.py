@@ -52,7 +52,7 @@ def judge(
     starts = range(0, len(samples), batch_size)
     rows = []
     for start in watched(starts, "judge", progress):
-        rows += _judged(loaded, samples[start : start + batch_size], score, max_new_tokens, max_pixels)
+        rows += judge_batch(loaded, samples[start : start + batch_size], score, max_new_tokens, max_pixels)
     table = pd.DataFrame(rows)
     if (table.refused != "").all():
         raise CoreheadError(f"No sample could be asked: {table.refused.iloc[0]}")
@@ -109,10 +109,10 @@ def in_its_units(loaded: LoadedModel, sample: Sample) -> tuple[Sample, Conventio
     return replace(sample, question=f"{question}, {ASKED[how.kind]}.", answer=gold), how
 
 
-def _judged(
+def judge_batch(
     loaded: LoadedModel, samples: Sequence[Sample], score: str, tokens: int, max_pixels: int
 ) -> list[dict[str, Any]]:
-    """One batch; a sample that cannot be asked is refused, the others go on."""
+    """The rows of ``judge`` for one batch; a sample that cannot be asked is refused, the others go on."""
     rows: list[dict[str, Any]] = []
     asked: list[tuple[int, Sample, Convention | None]] = []
     for sample in samples:
@@ -140,10 +140,9 @@ def _judged(
             row["refused"] = str(answer)
             continue
         row["text"], row["ended"] = answer
-        found = rule.read(row["text"], sample, how)
-        value = 0.0 if found is None else float(rule.value(found, sample))
-        row["parsed"], row["overlap"] = found is not None, value if rule.overlap and found else np.nan
-        row["score"] = value if rule.least is None else float(value >= rule.least)
+        value, row["score"] = rule.judge(row["text"], sample, how)
+        row["parsed"] = value is not None
+        row["overlap"] = value if rule.overlap and value is not None else np.nan
     return rows
 
 

@@ -1,19 +1,25 @@
-"""Sets of heads on a dataset that has a score of its own: what is written without them, judged as the dataset does."""
+"""Heads on a dataset that has a score of its own: what is written without them, or with few of them dense, judged as it does."""
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from corehead_lib.datasets.judge import in_its_units, judge
-from corehead_lib.datasets.scores import score_of
-from corehead_lib.encode import encode_all
+from corehead_lib.chance import Chance, chance
+from corehead_lib.datasets.judge import in_its_units, judge, judge_batch
+from corehead_lib.datasets.scores import OF, SCORES, score_of
+from corehead_lib.encode import Batch, encode_all
+from corehead_lib.hybrid.trial import EXACT
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
 from corehead_lib.progress import watched
 from corehead_lib.samples import Sample
 from corehead_lib.study import sets as study
+
+CONSTANTS = 200  # different answers that are tried as the one that is always given
 
 
 def judged_outcomes(
@@ -51,3 +57,45 @@ def judged_outcomes(
             judged = judge(loaded, samples, "", max_new_tokens, batch_size, max_pixels=max_pixels)
         found.append(judged.score.to_numpy())
     return table.assign(correct=np.concatenate(found))
+
+
+@dataclass(frozen=True)
+class OwnScore:
+    """The rule of ``hybrid.trial`` for any data: generated worlds as ``EXACT``, other datasets by their own score.
+
+    max_new_tokens, max_pixels: as in ``judge``. Every score of such a dataset takes a generation.
+    """
+
+    max_pixels: int = 0
+    max_new_tokens: int = 64
+
+    def score(self, loaded: LoadedModel, batch: Batch) -> np.ndarray:
+        """(B,) in [0, 1]; NaN for a sample that cannot be asked, or that no rule scores."""
+        if all(sample.id.split("/")[0] not in OF for sample in batch.samples):
+            return EXACT.score(loaded, batch)
+        rows = judge_batch(loaded, batch.samples, "", self.max_new_tokens, self.max_pixels)
+        return np.array([row["score"] for row in rows])
+
+    def chance(self, loaded: LoadedModel, samples: Sequence[Sample]) -> Chance:
+        """What is scored without looking (``own_chance``)."""
+        return own_chance(loaded, samples)
+
+
+def own_chance(loaded: LoadedModel, samples: Sequence[Sample]) -> Chance:
+    """Both lines of ``chance``, the constant answer scored as the samples' dataset scores it, boxes in the model's units.
+
+    The constant is the best of the gold answers, such as one box or one range of seconds that is said of every picture or clip (of
+    more than ``CONSTANTS`` different ones the most frequent are tried). Generated worlds: as ``chance``.
+
+    Raises CoreheadError as ``chance``, ``score_of`` and ``in_its_units`` do.
+    """
+    line, rules = chance(samples), [score_of(sample) for sample in samples]
+    if set(rules) == {"exact"}:
+        return line
+    asked = [
+        (SCORES[rule], *(in_its_units(loaded, sample) if rule == "box" else (sample, None)))
+        for rule, sample in zip(rules, samples, strict=True)
+    ]
+    answers = Counter(sample.answer for _, sample, _ in asked).most_common(CONSTANTS)
+    said = [sum(rule.judge(answer, *what)[1] for rule, *what in asked) for answer, _ in answers]
+    return Chance(max(said) / len(samples), line.option)

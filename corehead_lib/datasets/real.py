@@ -46,6 +46,12 @@ SOURCES = {
 }
 
 
+def usual_tasks(dataset: str) -> tuple[str, ...]:
+    """Those that ``load`` takes if none are named."""
+    module = import_module(f"corehead_lib.datasets.{SOURCES[dataset].module}")
+    return getattr(module, "DEFAULT_TASKS", module.TASKS)
+
+
 def load(
     dataset: str,
     split: str = "all",
@@ -75,7 +81,7 @@ def load(
             f"{dataset} needs its files: {asked}, {folder} is no folder. {how_to_get(manifest, folder)}"
         )
     module = import_module(f"corehead_lib.datasets.{source.module}")
-    chosen = getattr(module, "DEFAULT_TASKS", module.TASKS) if tasks is None else tuple(tasks)
+    chosen = usual_tasks(dataset) if tasks is None else tuple(tasks)
     known_tasks(dataset, chosen, module.TASKS)
     report = Report(dataset)
     try:

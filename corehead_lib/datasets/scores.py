@@ -38,6 +38,14 @@ class Score:
     overlap: bool = False
     least: float | None = None
 
+    def judge(self, text: str, sample: Sample, how: Convention | None) -> tuple[float | None, float]:
+        """(``value``, or None if the text cannot be read; the score in [0, 1], 0 for such a text)."""
+        found = self.read(text, sample, how)
+        if found is None:
+            return None, 0.0
+        value = float(self.value(found, sample))
+        return value, value if self.least is None else float(value >= self.least)
+
 
 def read_time(text: str) -> tuple[float, float] | None:
     """Seconds from and to: "3.2 to 7.5", "<3.2 seconds> - <7.5 seconds>", "00:03-00:07"; the first such range."""

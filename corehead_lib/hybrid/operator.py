@@ -3,7 +3,7 @@
 A streaming query at place i sees key j when j <= i and either i - j < window or j is one of the
 first ``sinks`` real tokens (StreamingLLM, arXiv 2309.17453; the paper's "[i-w, i+w]" is causal in
 a decoder). The work of a streaming head grows with the length, not with its square. The kernels are in
-causal.py and stream.py, on CUDA in hybrid_cuda.py; hybrid_cache.py trims what streaming heads no longer see.
+causal.py and stream.py, on CUDA in cuda.py; cache.py trims what streaming heads no longer see.
 """
 
 from collections.abc import Collection
@@ -26,7 +26,7 @@ from corehead_lib.interventions import check_heads, heads_of_layer
 
 
 class CacheLayer(Protocol):
-    """What hybrid attention asks of the cache of one layer; hybrid_cache.py has it."""
+    """What hybrid attention asks of the cache of one layer; cache.py has it."""
 
     keys: torch.Tensor  # (B, G, T, D), or of the ``full`` groups alone once trimmed
     full: list[int]

@@ -1,11 +1,12 @@
 """Experiments on sets of heads, as tidy tables: what does the model still know without them, and is it retrieval that it lost?"""
 
-from corehead_lib.study.compare import compare_rankings
+from corehead_lib.study.compare import able, compare_rankings, verdicts
 from corehead_lib.study.controls import controls
 from corehead_lib.study.likeness import likeness
-from corehead_lib.study.patching import other_picture, other_question, patching
+from corehead_lib.study.patching import other_picture, other_question, patching, with_partners
 from corehead_lib.study.portrait import portrait
 from corehead_lib.study.sets import UNTOUCHED, Intervention, Sets, ablate, by_task, outcomes, until_half
+from corehead_lib.study.shifted import shifted_targets
 from corehead_lib.study.summary import Difference, difference, summarise
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Intervention",
     "Sets",
     "ablate",
+    "able",
     "by_task",
     "compare_rankings",
     "controls",
@@ -24,6 +26,9 @@ __all__ = [
     "outcomes",
     "patching",
     "portrait",
+    "shifted_targets",
     "summarise",
     "until_half",
+    "verdicts",
+    "with_partners",
 ]

@@ -12,7 +12,7 @@ from corehead_lib.heads import HeadScores, how_many
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
 from corehead_lib.stats import holm
-from corehead_lib.study.sets import UNTOUCHED, Intervention, outcomes
+from corehead_lib.study.sets import UNTOUCHED, Intervention, Sets, outcomes
 from corehead_lib.study.summary import difference
 
 
@@ -31,10 +31,7 @@ def compare_rankings(
     ranked: scores by name, from ``rankings.rank`` on other samples. Control tasks that the untouched model cannot do, by
         ``chance.is_control``, do not count.
 
-    Returns a row for each ranking: ``ranking``; ``k``, the heads taken; ``drop``, of accuracy in retrieval, with ``low`` and ``high`` (95 %, paired,
-    by group); ``drop_control``, over all control tasks, with ``control_low`` and ``control_high``, NaN if there are none; ``ratio`` of the two, NaN
-    where controls lose nothing; ``p``, two-sided, of the drop in retrieval; ``p_adjusted``, by Holm over the rankings; ``shared``, heads
-    that are also in the top of ``reference``. Fewer samples than ``stats`` trusts give wide intervals.
+    Returns ``verdicts`` on the rankings' tops: ``set`` is the ranking's name. Fewer samples than ``stats`` trusts give wide intervals.
 
     Raises CoreheadError if ``reference`` is not among the rankings, and as ``outcomes`` does.
     """
@@ -43,15 +40,29 @@ def compare_rankings(
     number = how_many(fraction, ranked[reference].score.size)
     sets = {name: scores.ranking()[:number] for name, scores in ranked.items()}
     asked = outcomes(loaded, retrieval, sets, intervention, progress)
-    other = None
-    if len(control):
-        other = outcomes(loaded, control, sets, intervention, progress)
+    other = outcomes(loaded, control, sets, intervention, progress) if len(control) else None
+    if other is not None:
         other = other[other.task.isin(able(other, control))]
+    return verdicts(asked, other, sets, reference)
+
+
+def verdicts(asked: pd.DataFrame, other: pd.DataFrame | None, sets: Sets, reference: str) -> pd.DataFrame:
+    """What each of ``sets`` costs in retrieval and elsewhere, side by side.
+
+    asked, other: ``outcomes`` of these sets on retrieval, and on control tasks that count (``able``; None: there are none).
+
+    Returns a row for each set: ``set``; ``k``, the heads taken; ``drop``, of accuracy in retrieval, with ``low`` and ``high`` (95 %, paired,
+    by group); ``nats``, the drop of the gold log-probability; ``drop_control``, over all control tasks, with ``control_low`` and
+    ``control_high``, NaN if there are none; ``ratio`` of the two, NaN where controls lose nothing; ``p``, two-sided, of the drop in
+    retrieval; ``p_adjusted``, by Holm over the sets; ``shared``, heads that are also in the set ``reference``.
+    """
     rows = []
     for name, heads in sets.items():
         lost = difference(asked, UNTOUCHED, name)
-        row = {"ranking": name, "k": number, "drop": lost.mean}
+        row = {"set": name, "k": len(heads), "drop": lost.mean}
         row |= dict(zip(("low", "high"), lost.interval, strict=True))
+        mean = asked.groupby("set").logprob.mean()
+        row["nats"] = mean[UNTOUCHED] - mean[name]
         row |= dict.fromkeys(("drop_control", "control_low", "control_high", "ratio"), np.nan)
         if other is not None and len(other):
             kept = difference(other, UNTOUCHED, name)

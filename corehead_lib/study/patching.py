@@ -62,6 +62,11 @@ def other_picture(samples: Sequence[Sample], seed: int = 0) -> list[Sample]:
     ]
 
 
+def with_partners(samples: Sequence[Sample]) -> list[Sample]:
+    """Those of ``samples`` for which ``other_picture`` finds a partner among the same ``samples``."""
+    return [s for s in samples if any(_other_scene(s, other) for other in samples)]
+
+
 def other_question(samples: Sequence[Sample], seed: int = 0) -> list[Sample]:
     """Another sample's question about each sample's own media; evidence is dropped, the answer stays. Errors as above."""
     return [

@@ -8,6 +8,7 @@ shape, read its digit), two do not (background, sum): they tell a broken model f
 
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib import font_manager
@@ -241,10 +242,11 @@ def scenes(
     samples: int,
     seed: int,
     tasks: tuple[str, ...] = RETRIEVAL_TASKS,
-    *,
-    anywhere: bool = True,
+    **difficulty: Any,
 ) -> list[Sample]:
-    """Make ``samples`` one-question samples of held-out scenes, the tasks taking turns; ``anywhere`` as in ``make_scene``.
+    """Make ``samples`` one-question samples of held-out scenes, the tasks taking turns.
+
+    difficulty: ``size``, ``things`` and ``anywhere``, as in ``make_scene``.
 
     Each split draws from its own random stream, so no scene of one split occurs in another.
     Raises CoreheadError for an unknown split or task, or fewer than one sample.
@@ -259,6 +261,6 @@ def scenes(
     for i in range(samples):
         rng = np.random.default_rng([SPLITS.index(split), seed, i])
         task = tasks[i % len(tasks)]
-        sample = ask(make_scene(rng, unique=task in ("shape", "colour"), anywhere=anywhere), task, rng)
+        sample = ask(make_scene(rng, unique=task in ("shape", "colour"), **difficulty), task, rng)
         made.append(replace(sample, id=f"scenes/{split}/{seed}/{i}"))
     return made

@@ -1,53 +1,83 @@
-"""Snapshots along a training run: how heads and accuracy came about, and the weights at some of the steps."""
+"""Snapshots along a training run: answers and attention at each of them, and the weights of a few.
+
+``scores.safetensors`` holds, for a run of N snapshots and each KIND of evidence, S held-out questions: whether they were
+answered (N, S), the gold answer's log-probability (N, S), and, in float16, RAM (N, rows, S, layers, heads) and the mean mass on
+all that could be evidence (N, rows, layers, heads).
+"""
 
 import json
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from corehead_lib import models
+from corehead_lib.answers import QUERIES
 from corehead_lib.data import load_samples
-from corehead_lib.encode import encode_all
+from corehead_lib.encode import Batch, encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
 from corehead_lib.models import LoadedModel, load_model
+from corehead_lib.progress import watched
 from corehead_lib.ram import measure_ram
-from corehead_lib.zoo.training.ship import copy_halved
+from corehead_lib.samples import Sample
+from corehead_lib.zoo.training.ship import WORLDS, copy_halved
 from corehead_lib.zoo.training.turns import MODALITIES
 
 KINDS = ("scenes", "documents", "clips", "haystacks")
+SCORES = "scores.safetensors"
+PARTS = {"correct": bool, "logprob": np.float32, "looks": np.float16, "source": np.float16}
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A model some way through its training."""
+    """A model some way through its training, on S held-out questions of each kind of evidence."""
 
     step: int
-    accuracy: dict[str, float]  # on needles of the tuning split, by kind of evidence
-    ram: dict[str, np.ndarray]  # (layers, heads) on the detection split, rows of the last prompt token
+    correct: dict[str, np.ndarray]  # (S,) bool
+    logprob: dict[str, np.ndarray]  # (S,) of the gold answer, nats
+    looks: dict[str, np.ndarray]  # (rows, S, layers, heads) RAM; rows as in answers.QUERIES
+    source: dict[str, np.ndarray]  # (rows, layers, heads) mean mass on all that could be evidence
     checksum: str = ""  # sha256 of the weights, where they are kept
 
+    @property
+    def accuracy(self) -> dict[str, float]:
+        """By kind of evidence."""
+        return {kind: float(right.mean()) for kind, right in self.correct.items()}
 
-def score_snapshot(loaded: LoadedModel, step: int, samples: int = 24) -> Snapshot:
-    """Measure one model on ``samples`` questions of each kind of evidence, for accuracy and for RAM each."""
-    accuracy, ram = {}, {}
-    for kind in KINDS:
-        tasks = MODALITIES[kind].needles
-        asked = load_samples(kind, "tuning", samples, 0, tasks)
-        accuracy[kind] = evaluate(loaded, encode_all(loaded, asked), progress=False).accuracy
-        looked = load_samples(kind, "detection", samples, 0, tasks)
-        ram[kind] = measure_ram(loaded, encode_all(loaded, looked), "last", progress=False).ram
-    return Snapshot(step, accuracy, ram)
+    @property
+    def ram(self) -> dict[str, np.ndarray]:
+        """(layers, heads) of each kind, mean over questions, rows of the last prompt token."""
+        return {kind: self.mass(kind).mean(0) for kind in self.looks}
+
+    def mass(self, kind: str, rows: str = "last") -> np.ndarray:
+        """RAM of every question and head, (S, layers, heads)."""
+        return self.looks[kind][QUERIES.index(rows)].astype(np.float32)
 
 
-def keep_snapshots(name: str, run: Path, steps: Collection[int] = (), samples: int = 24) -> Path:
+def asked(kind: str, samples: int = 48) -> list[Sample]:
+    """The questions that snapshots are scored on: needles of the tuning split, the tasks taking turns."""
+    return load_samples(kind, "tuning", samples, 0, MODALITIES[kind].needles, **WORLDS.get(kind, {}))
+
+
+def observe(loaded: LoadedModel, batches: Mapping[str, Sequence[Batch]], step: int) -> Snapshot:
+    """Score a model as it is now, on ``batches`` of each kind."""
+    correct, logprob, looks, source = {}, {}, {}, {}
+    for kind, part in batches.items():
+        told, looked = evaluate(loaded, part), measure_ram(loaded, part, QUERIES)
+        correct[kind], logprob[kind] = told.correct, told.logprob
+        looks[kind] = np.stack([looked[rows].target for rows in QUERIES])
+        source[kind] = np.stack([looked[rows].visual.mean(0) for rows in QUERIES])
+    return Snapshot(step, correct, logprob, looks, source)
+
+
+def keep_snapshots(name: str, run: Path, steps: Collection[int] = (), samples: int = 48) -> Path:
     """Score all snapshots of a ``run`` into the zoo's ``name``, with float16 weights of those at ``steps``.
 
-    Returns the folder: ``scores.json`` and one folder to a step, each a checkpoint of its own.
+    Returns the folder: SCORES, and one folder to a step, each a checkpoint of its own.
     Raises CoreheadError if the run has no snapshots, or none at one of ``steps``.
     """
     found = {int(folder.name): folder for folder in sorted((run / "snapshots").glob("[0-9]*"))}
@@ -56,33 +86,37 @@ def keep_snapshots(name: str, run: Path, steps: Collection[int] = (), samples: i
         raise CoreheadError(f"{run} has no snapshot at step {absent or 'any'}; it has {list(found)}.")
     target = models.ZOO / name / "snapshots"
     target.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for step, folder in tqdm(found.items(), desc="snapshots"):
-        if kept := step in steps:
+    scored: list[Snapshot] = []
+    batches: dict[str, Sequence[Batch]] = {}
+    for step, folder in watched(found.items(), "snapshots", progress=True):
+        if step in steps:
             folder, source = target / f"{step:05d}", folder
             folder.mkdir(exist_ok=True)
             copy_halved(source, folder)
         loaded = load_model(str(folder))
-        scored = score_snapshot(loaded, step, samples)
-        line: dict[str, Any] = {
-            "step": step,
-            "accuracy": {k: round(a, 4) for k, a in scored.accuracy.items()},
-        }
-        line |= {"ram": {kind: score.round(4).tolist() for kind, score in scored.ram.items()}}
-        lines.append(json.dumps(line | {"checksum": loaded.checksum if kept else ""}))
-    (target / "scores.json").write_text("[" + ",\n".join(lines) + "]\n")
+        if not batches:  # all snapshots of a run read alike
+            batches = {kind: encode_all(loaded, asked(kind, samples)) for kind in KINDS}
+        scored.append(replace(observe(loaded, batches, step), checksum=loaded.checksum * (step in steps)))
+    _save(scored, target / SCORES)
     return target
 
 
 def history(name: str) -> list[Snapshot]:
     """Read what ``keep_snapshots`` measured, earliest step first; CoreheadError for a model without snapshots."""
-    path = models.ZOO / name / "snapshots" / "scores.json"
+    path = models.ZOO / name / "snapshots" / SCORES
     if not path.exists():
-        kept = sorted(p.parent.parent.name for p in models.ZOO.glob("*/snapshots/scores.json"))
+        kept = sorted(str(p.parents[1].relative_to(models.ZOO)) for p in models.ZOO.rglob(SCORES))
         raise CoreheadError(f"No snapshots of {name!r} are kept; of these models they are: {kept}.")
+    with safe_open(path, "np") as file:
+        about = json.loads(file.metadata()["about"])
+        whole = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     return [
-        Snapshot(**line | {"ram": {kind: np.array(score) for kind, score in line["ram"].items()}})
-        for line in json.loads(path.read_text())
+        Snapshot(
+            step=step,
+            checksum=about["checksums"][number],
+            **{part: {kind: whole[f"{part}/{kind}"][number] for kind in about["kinds"]} for part in PARTS},
+        )
+        for number, step in enumerate(about["steps"])
     ]
 
 
@@ -97,7 +131,22 @@ def load_snapshot(name: str, step: int) -> LoadedModel:
     loaded = load_model(str(folder))
     if loaded.checksum != kept[step]:
         raise CoreheadError(
-            f"The weights in {folder} do not match its scores.json: sha256 is {loaded.checksum[:12]}..., "
+            f"The weights in {folder} do not match its {SCORES}: sha256 is {loaded.checksum[:12]}..., "
             f"expected {kept[step][:12]}...; restore the file."
         )
     return loaded
+
+
+def _save(scored: Sequence[Snapshot], path: Path) -> None:
+    kinds = list(scored[0].correct)
+    whole = {
+        f"{part}/{kind}": np.stack([getattr(one, part)[kind] for one in scored]).astype(dtype)
+        for part, dtype in PARTS.items()
+        for kind in kinds
+    }
+    about = {
+        "kinds": kinds,
+        "steps": [one.step for one in scored],
+        "checksums": [one.checksum for one in scored],
+    }
+    save_file(whole, path, metadata={"about": json.dumps(about)})

@@ -150,12 +150,12 @@ def train_model(
         judged: dict[str, float] = {}
         for modality, settings in stage["mix"].items():
             lesson = make_lesson(processor, modality, settings, seed, state["step"])
-            part, predicted = _learn(model, lesson, state["step"], stage.get("price", 0.0), len(stage["mix"]))
+            part, predicted = learn(model, lesson, state["step"], stage.get("price", 0.0), len(stage["mix"]))
             loss += part / len(stage["mix"])
             judged |= {task: sum(v) / len(v) for task, v in score(lesson, predicted).items()}
         left = stage["steps"] - state["stage_step"] if state["stage"] == last else None
         share = learning_rate(state["step"], left, train)
-        _update(model, optimizers, [share * peak for peak in peaks])
+        update(model, optimizers, [share * peak for peak in peaks])
         for task, accuracy in judged.items():
             before = state["average"].get(task, accuracy)
             state["average"][task] = 0.95 * before + 0.05 * accuracy
@@ -214,7 +214,7 @@ def make_tower(name: str, seed: int = 0, progress: bool = True) -> Path:
     return keep_tower(model, tower["name"], accuracy)
 
 
-def _learn(
+def learn(
     model: torch.nn.Module, lesson: Lesson, step: int, price: float, lessons: int
 ) -> tuple[float, torch.Tensor]:
     """Add one of ``lessons`` lessons to the gradient; return its loss and the prediction for every position.
@@ -236,7 +236,7 @@ def _learn(
     return loss.item(), predicted
 
 
-def _update(model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], rates: list[float]) -> None:
+def update(model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], rates: list[float]) -> None:
     """Take one step along the gradient."""
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     for optimizer, rate in zip(optimizers, rates, strict=True):

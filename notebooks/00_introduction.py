@@ -1,0 +1,222 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # The heads that look
+#
+# Show a multimodal language model a picture and ask which digit is on the red star. Something in it has to get from the words *red star*
+# to the few {term}`visual tokens <visual token>` that show the red star, and bring back what is there. What does that, and how few are they?
+#
+# ::::{grid} 1 1 3 3
+# :gutter: 2
+#
+# :::{grid-item}
+# ```{glue:figure} fig_asked
+# :name: fig-introduction-asked
+# :alt: A small picture of coloured shapes, each with a digit on it. A frame marks one of them.
+#
+# A question. The model never sees the frame.
+# ```
+# :::
+#
+# :::{grid-item}
+# ```{glue:figure} fig_looks
+# :name: fig-introduction-looks
+# :alt: The same picture, darkened where one attention head does not look. The brightest part lies at the framed shape.
+#
+# Where its best head looks, of {glue:text}`heads`.
+# ```
+# :::
+#
+# :::{grid-item}
+# ```{glue:figure} fig_without
+# :name: fig-introduction-without
+# :alt: Accuracy over the number of silenced heads, from none to half of them. One line goes through the heads that look most at the evidence, the others through heads in random order. All start at the level of the untouched model.
+#
+# What is left without such heads.
+# ```
+# :::
+# ::::
+#
+# That a few heads do it, and what they are good for, is the claim of {cite:t}`sun2026core`, who call them
+# {term}`CoRe heads <CoRe head>`. This book rebuilds the whole path on models small enough to run live on two processor cores, and questions it.
+#
+# ## What we found
+#
+# ```{verdicts}
+# ```
+#
+# Every number here comes from the chapter named beside it; *rests on* counts the models and sets of samples in that chapter's record of its
+# inputs. [](../book/results) has more of them, each with a link to the cell that computed it.
+#
+# ## Try it
+#
+# One of the tiny models runs in this page. Choose a picture and a question, and switch heads off: the top ones, others of the
+# same layers, or any that you click. Watch its answer, and where a head looks.
+#
+# <div class="corehead-lab"><p>The lab is drawn by a script in the rendered book.</p></div>
+# <script defer src="../_static/lab/lab.js"></script>
+#
+# What you see is one question. Whether it holds for many, and for sets of heads drawn by lot, is what the chapters measure.
+#
+# ## What to keep in mind
+#
+# - **The models are tiny and trained by us.** They show that a mechanism exists and can be measured; they say nothing
+#   about its size in a model with billions of parameters.
+# - **The paper's exact normalisation of {term}`RAM` is not known to us.** We document our choice and show the others next to it: the
+#   question's tokens, the last token of the prompt, the rows that write the answer.
+# - **Attention is not explanation** {cite:p}`jain2019attention`. That a head looks somewhere does not prove that the
+#   model uses it, which is why each ranking is followed by an intervention.
+# - **Zeroing a head is a blunt tool.** It puts the model into a state that it has never met, and later layers may
+#   repair the damage. Read "no effect" as weak evidence.
+#
+# ## How to read it
+#
+# Each chapter opens with what came out. Its code is below; cells that only load, draw or publish are folded, and exercises close
+# the chapter. Words set as links are defined in the [glossary](../book/glossary).
+#
+# ```{chapters}
+# ```
+#
+# To run all this, or one chapter with your own values: [](../book/how_to_run).
+#
+# The models are real Qwen3-VL {cite:p}`bai2025qwen3vl`, InternVL and LLaVA-OneVision of the `transformers` library
+# {cite:p}`wolf2020transformers`, with all of their parts but far fewer of each, trained on generated scenes, documents, clips and texts.
+# Their [cards](../book/models) say how. Some are independent training runs, some share parts; [](07_stability) keeps the two apart.
+#
+# ## Where the claim comes from
+#
+# Retrieval heads were found in text-only models by {cite:t}`wu2024retrieval`, tied to the query by
+# {cite:t}`zhang2025qrhead`, and looked for in images by {cite:t}`li2026mmretheads`, {cite:t}`park2026vrh` and
+# {cite:t}`gandikota2026gaze`.
+# Treating heads unequally to save time or memory is the idea of {cite:t}`xiao2024duo` and, for images, of
+# {cite:t}`wang2025sparsemm`; the window with a few {term}`sinks <sink>` comes from {cite:t}`xiao2023streaming`.
+#
+# ## How the picture above was made
+#
+# Run this page with another `model`, and the picture is about that one.
+
+# %% tags=["parameters"]
+model: str = "tiny-qwen3-vl"  # the model to look into {model}
+question: int = 0  # which of the held-out questions is shown {0..}
+detection_samples: int = 48  # samples that heads are ranked on {2..100000, quick 12}
+samples: int = 36  # other samples, for the accuracy {2..100000, quick 8}
+batch_size: int = 16  # prompts that run at once {1..1024}
+draws: int = 5  # random orders of the heads {1..1000, quick 2}
+seed: int = 0  # seeds samples and random orders {0..}
+device: str = "cpu"  # where to compute {device}
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+
+from corehead_lib import plots
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.datasets.judged import judged_outcomes
+from corehead_lib.encode import encode, encode_all
+from corehead_lib.models import load_model
+from corehead_lib.ram import mass
+from corehead_lib.rankings import rank
+from corehead_lib.results import keep, publish
+
+plots.use_style()
+loaded = load_model(model, device, dtype)
+detection = load_samples("scenes", "detection", detection_samples, seed)
+tested = load_samples("scenes", "evaluation", samples, seed)
+
+# %% [markdown]
+# Rank the heads by how much they look at the evidence, at the last token of the prompt, and take the first:
+
+# %%
+batches = encode_all(loaded, detection, batch_size)
+ram = rank(loaded, batches, ["ram-last"])["ram-last"]
+order = ram.ranking()
+best = order[0]
+best
+
+# %% [markdown]
+# Where does it look when it is asked this question? One target for each visual token gives its attention to each of them:
+
+# %%
+shown = tested[question % len(tested)]
+batch = encode(loaded, [shown])
+each = torch.nn.functional.one_hot(batch.visual[0].nonzero()[:, 0])
+each = torch.nn.functional.pad(each, (0, batch.visual.shape[1] - each.shape[1]))
+looked = mass(loaded, batch, each[:, None].bool(), "last")
+looked = looked[:, 0, best.layer, best.head]  # (visual tokens,)
+print(f"{looked.sum():.2f} of its attention is on the picture")
+
+# %% [markdown]
+# And what is lost without the heads that look most? Silence more and more of them, and as many in {glue:text}`draws` random orders, on
+# {glue:text}`samples` other questions. [](08_ablation) does this with care.
+
+# %%
+rng, every = np.random.default_rng(seed), len(order)
+orders = {"most": order}
+for n in range(draws):
+    orders[f"random {n}"] = [order[i] for i in rng.permutation(every)]
+sizes = [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48) if n <= every // 2]
+sets = {f"{k}/{n}": heads[:n] for k, heads in orders.items() for n in sizes}
+left = judged_outcomes(loaded, tested, sets, batch_size)
+curve = left.groupby(["kind", "heads"]).correct.mean()
+curve.unstack().round(2)
+
+# %% tags=["hide-input", "remove-output"]
+from textwrap import fill
+
+side = 3.1, 2.5
+figure, axis = plt.subplots(figsize=side)
+plots.picture(axis, shown.media[0])
+plots.evidence(axis, shown)
+axis.set_title(fill(shown.question, 26))
+keep("fig_asked", figure)
+
+# %% tags=["hide-input", "remove-output"]
+figure, axis = plt.subplots(figsize=side)
+plots.cells_over(axis, shown.media[0], batch.cells[0].box, looked)
+plots.evidence(axis, shown)
+axis.set_title(f"Layer {best.layer}, head {best.head}\nlooks here")
+keep("fig_looks", figure)
+
+# %% tags=["hide-input", "remove-output"]
+figure, axis = plt.subplots(figsize=side)
+dense = float(curve["none"].item())
+for kind in orders:
+    line = curve[kind]
+    chosen = kind == "most"
+    axis.plot(
+        [0, *line.index],
+        [dense, *line],
+        "o-" if chosen else "-",
+        color=plots.RED if chosen else plots.BLUE,
+        alpha=1 if chosen else 0.4,
+        ms=4,
+        zorder=2 + chosen,
+        label={"most": "look most", "random 0": "at random"}.get(kind, "_"),
+    )
+axis.set_xscale("symlog", base=2, linthresh=1)
+axis.set_xticks([0, 1, 4, 16], ["0", "1", "4", "16"])
+axis.set(ylim=(-0.03, 1.05), xlabel="silenced heads", ylabel="accuracy")
+axis.legend(loc="best", fontsize=9)
+axis.set_title("Accuracy without\nthem, and without others")
+keep("fig_without", figure)
+
+# %% tags=["hide-input"]
+numbers = {"heads": every, "draws": draws, "samples": len(tested)}
+numbers |= {"accuracy_dense": dense, "on_picture": float(looked.sum())}
+publish(
+    rows=curve.reset_index().to_dict("records"),
+    numbers=numbers,
+    inputs={
+        "model": loaded.provenance,
+        "detection": {"name": "scenes", "sha256": samples_checksum(detection)},
+        "evaluation": {"name": "scenes", "sha256": samples_checksum(tested)},
+    },
+)

@@ -1,0 +1,817 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Is it retrieval or capacity? Controls
+#
+# A ranking of heads means something when it predicts what the model loses without them, and when what is lost is retrieval.
+#
+# **What came out.** Silencing the {glue:text}`k` heads of {glue:text}`heads` that stand first by {term}`RAM` costs {glue:text}`drop:.2f` of the
+# accuracy in retrieval and {glue:text}`drop_control:.2f` in control tasks, twice as many {glue:text}`drop_twice:.2f` and
+# {glue:text}`drop_control_twice:.2f`. Of {glue:text}`rankings` rankings, the best on one half of the questions costs {glue:text}`more:.2f` more
+# than RAM on the other half (95 % interval {glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). Put into a run about another picture, RAM's
+# {glue:text}`k` heads make {glue:text}`enough_first:.0%` of the way back to the answer, {glue:text}`twice_k` make {glue:text}`enough:.0%`. And what RAM cannot
+# see: head number {glue:text}`quiet_place` in its order costs {glue:text}`quiet_cost:.2f` nats alone.
+#
+# ```{glue:figure} fig_verdicts
+# :name: fig-controls-verdicts
+# :alt: Two panels with one row to a ranking. Filled points, the cost in retrieval, with intervals; rings, the cost in control tasks. On the left entropy, gradient and norm cost most, 0.3 to 0.7, RAM less than a tenth. On the right, with twice as many heads, RAM, write, selectivity, lift and hits cost 0.8, their rings lie near 0.2; the depth alone and luck still cost nothing.
+#
+# Accuracy that is lost without the top of each ranking.
+# ```
+
+# %% tags=["parameters"]
+model: str = "tiny-qwen3-vl"  # the model to look into {model}
+dataset: str = "scenes"  # kind of evidence {scenes, documents, clips, haystacks}
+detection_samples: int = 96  # samples that heads are ranked on {24..100000, quick 24}
+samples: int = 64  # others, to test rankings on; one half chooses {48..100000, quick 48}
+control_samples: int = 16  # for each of the control tasks {2..100000, quick 8}
+probe_samples: int = 32  # for interventions, patching and single heads {24..100000, quick 24}
+right_samples: int = 240  # to compare right answers with wrong ones {2..100000, quick 24}
+batch_size: int = 16  # prompts that run at once {1..1024}
+seed: int = 0  # seeds samples, partners and chance {0..}
+top_fraction: float = 0.05  # share of heads that is taken; fixed before looking {0<..0.25}
+ranking: str = "ram-last"  # the ranking that is put to the test {ram-last, ram-question, ram-answer, calibrated-last, calibrated-question, selectivity, lift, hits, write, visual, attention, norm, entropy, gradient, layer, random}
+rounds: int = 3  # how often heads are detected anew behind silent ones {1..20, quick 2}
+device: str = "cpu"  # where to compute {device}
+dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+
+# %% tags=["hide-input"]
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from corehead_lib import plots
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.encode import encode_all
+from corehead_lib.heads import Head, HeadScores, agreement, how_many
+from corehead_lib.models import load_model
+from corehead_lib.results import keep, publish
+from corehead_lib.stats import halves, holm, mean_interval, paired_p
+from corehead_lib.study import UNTOUCHED, difference, outcomes
+
+plots.use_style()
+few = min(probe_samples, samples // 2)
+pd.set_option("display.max_rows", 100)
+loaded = load_model(model, device, dtype)
+detection = load_samples(dataset, "detection", detection_samples, seed)
+retrieval = load_samples(dataset, "evaluation", samples, seed)
+shown, questions = (
+    encode_all(loaded, part, batch_size) for part in (detection, retrieval)
+)
+
+# %% [markdown]
+# ## A family of rankings
+#
+# {term}`RAM` is one way to rank heads. Each of the others stands for a doubt about it.
+#
+# | rankings | the doubt |
+# |---|---|
+# | `ram-question`, `ram-answer` | are these the right rows? |
+# | `calibrated-*` | does the head look there whatever is asked? (RAM less RAM with the question "N/A") |
+# | `selectivity`, `lift`, `hits` | does mass reward heads that look at everything, and large targets? |
+# | `write` | does what the head reads speak for the answer? |
+# | `visual`, `attention`, `entropy` | is it looking at evidence, or at pictures, or at anything, or sharply? |
+# | `norm`, `gradient` | is it how much a head writes, or how the answer hangs on it? |
+# | `layer`, `random` | is it the depth alone, or luck? |
+#
+# All of them come from three passes over the {term}`detection set`. What each takes from the top is as many heads as the others take.
+
+# %%
+from corehead_lib.rankings import rank
+
+ranked = rank(loaded, shown)
+scores = ranked[ranking]
+heads = scores.score.size
+k = how_many(top_fraction, heads)
+sizes = (k, 2 * k)
+tops = {f"{r}/{n}": s.ranking()[:n] for n in sizes for r, s in ranked.items()}
+" ".join(f"{h.layer}.{h.head}" for h in scores.ranking()[: 2 * k])
+
+# %% [markdown]
+# The share, 5 %, was fixed before anything was looked at. Twice as much is shown beside it: where heads stand in for each other, the first
+# few may cost nothing.
+#
+# ## Tasks that need no retrieval
+#
+# If the top heads merely did a lot of work, everything would break. Six tasks ask for nothing that stands at one place: three
+# need the picture (`background` of a scene, colour of the `heading` and `topic` of a document), three do not (`sum`, `sort`, `copy`).
+# A control must be able to lose, so only tasks count that the untouched model can do clearly better than chance.
+
+# %%
+from corehead_lib.study import able, by_task
+
+tasks = {"scenes": ("background", "sum"), "documents": ("heading", "topic")}
+tasks["chores"] = ("sort", "copy")
+rest, size = [], 2 * control_samples
+for world, asked_for in tasks.items():
+    rest += load_samples(world, "evaluation", size, seed + 1, asked_for)
+parts = [rest[n : n + size] for n in range(0, len(rest), size)]
+chores = [b for part in parts for b in encode_all(loaded, part, batch_size)]
+
+# %%
+asked = outcomes(loaded, questions, tops)
+other = outcomes(loaded, chores, tops)
+counted = other[other.task.isin(able(other, chores))]
+each = by_task(pd.concat([asked, other])).set_index(["task", "set"]).accuracy
+each = each.unstack(sort=False).dropna(axis=1)
+twice = f"{ranking}/{2 * k}"
+per_task = each[["none", f"{ranking}/{k}", twice, f"random/{2 * k}"]]
+per_task.assign(counts=per_task.index.isin(counted.task)).round(2)
+
+# %% [markdown]
+# The first rows are retrieval. {glue:text}`controls_count` of {glue:text}`controls` controls count, {glue:text}`controls_high` of
+# them at 0.9 or better untouched. Without RAM's first {glue:text}`twice_k` heads those that need the picture fall by {glue:text}`control_media:.2f` at most,
+# those that do not by {glue:text}`control_text:.2f`.
+#
+# A loss of the second kind is no contradiction. To sort or to copy, a model has to fetch as well, only from the words of the question. Read a loss there as
+# a sign that the heads fetch more than pictures, and a loss in `background` as a sign that something else broke.
+#
+# ## The verdict
+#
+# What does each ranking's top cost in retrieval, what in the controls? Paired differences on the same questions, drawn anew by picture;
+# p is corrected by Holm over all rows, both sizes together.
+
+# %%
+from corehead_lib.study import verdicts
+
+found = []
+for n in sizes:
+    own = {r: t for r, t in tops.items() if r.endswith(f"/{n}")}
+    some = counted if len(counted) else None
+    found.append(verdicts(asked, some, own, f"{ranking}/{n}"))
+table = pd.concat(found, ignore_index=True)
+table["p_adjusted"] = holm(table.p.to_numpy())
+table.insert(0, "ranking", table.pop("set").str.split("/").str[0])
+
+# %%
+columns = ["k", "drop", "low", "high", "drop_control", "ratio"]
+columns += ["p_adjusted", "shared"]
+table.set_index("ranking")[columns].round(3)
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(
+    1, 2, figsize=(7.6, 0.27 * len(ranked) + 1.2), sharex=True, sharey=True
+)
+order = list(found[0].sort_values("nats", ascending=False)["set"])
+names = [name.split("/")[0] for name in order]
+y = np.arange(len(names))
+for axis, n in zip(axes, sizes, strict=True):
+    part = table[table.k == n].set_index("ranking").loc[names]
+    axis.hlines(y, part.low, part.high, color=plots.RED, lw=1.5)
+    axis.plot(
+        part["drop"], y, "o", color=plots.RED, ms=7, mew=0, label="retrieval"
+    )
+    axis.plot(
+        part.drop_control, y, "o", ms=9, mfc="none", mec="black", label="controls"
+    )
+    axis.axvline(0, color="black", lw=1, ls=":")
+    axis.set_title(f"{n} of {heads} heads")
+axes[0].set_yticks(y, names)
+axes[0].invert_yaxis()
+figure.supxlabel("accuracy lost", fontsize=10)
+figure.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=2
+)
+figure.suptitle(
+    "Twice as many heads cost several times as much",
+    x=0.01,
+    ha="left",
+    weight="bold",
+)
+keep("fig_verdicts", figure)
+
+# %% [markdown]
+# A ratio is missing where the controls lose nothing. `shared` are heads that are also in the top by RAM.
+#
+# With {glue:text}`k` heads {glue:text}`proven` of {glue:text}`rankings` rankings cost retrieval accuracy beyond doubt (p below 0.05 after the
+# correction), with {glue:text}`twice_k` heads {glue:text}`proven_twice`. RAM's own {glue:text}`k` cost {glue:text}`drop:.2f`, with
+# an adjusted p of {glue:text}`p_adjusted:.3f`; its {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, with
+# {glue:text}`p_adjusted_twice:.3f`.
+#
+# ## Which ranking predicts the drop best?
+#
+# The first row of such a table is there by luck, too. So one half of the questions chooses the ranking, by the {term}`gold log-probability` that
+# it costs, and the other half says what the choice is worth.
+
+# %%
+of = asked[asked["set"] == UNTOUCHED]
+first = set(of.id[halves(of.group.tolist())])
+choose, test = (asked[asked.id.isin(first) == there] for there in (True, False))
+level, best, gaps = choose.groupby("set").logprob.mean(), {}, []
+for n in sizes:
+    best[n] = level[[t for t in tops if t.endswith(f"/{n}")]].idxmin()
+    gap = difference(test, f"{ranking}/{n}", best[n])
+    lost = difference(test, UNTOUCHED, best[n]).mean
+    gaps.append((best[n], lost, gap.mean, *gap.interval, gap.p))
+
+# %%
+gaps = pd.DataFrame(
+    gaps, columns=["chosen", "drop", f"more than {ranking}", "low", "high", "p"]
+)
+gaps["p_adjusted"] = holm(gaps.p.to_numpy())
+gaps.set_index("chosen").round(3)
+
+# %% [markdown]
+# At {glue:text}`k` heads the chosen ranking costs {glue:text}`best_drop:.2f` on the other half,
+# {glue:text}`more:.2f` more than RAM (95 % interval {glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). At {glue:text}`twice_k` the
+# difference is {glue:text}`more_twice:.2f` ({glue:text}`more_twice_low:.2f` to {glue:text}`more_twice_high:.2f`).
+#
+# ## Zero is not the only way to take a head away
+#
+# Zero is an output that a head may never have. Here are milder and sharper cuts, on the same heads:
+#
+# - what the head says *on average* at such a token, or what it says about *another picture* or under *another question*;
+# - *even* attention, so that it says the mean of all that it may see;
+# - single edges ({term}`knockout`): only the way from some rows to the evidence is cut, and the head keeps all else.
+
+# %%
+from corehead_lib import interventions as change
+from corehead_lib.study import other_picture, other_question, with_partners
+
+probes = with_partners(retrieval[:few])
+turned = [other_picture(probes, seed), other_question(probes, seed)]
+clean, picture, question = (
+    encode_all(loaded, part, batch_size) for part in (probes, *turned)
+)
+elsewhere = change.partner_outputs(loaded, clean, picture)
+otherwise = change.partner_outputs(loaded, clean, question)
+
+# %%
+means = change.mean_outputs(loaded, shown)
+cut = partial(change.Knockout, when="prefill")
+changes = {
+    "zero": change.ZeroAblation,
+    "mean": partial(change.MeanAblation, means=means),
+    "another picture": partial(change.Patch, source=elsewhere),
+    "another question": partial(change.Patch, source=otherwise),
+    "even attention": change.UniformAttention,
+}
+
+# %%
+changes |= {
+    "text to evidence": partial(cut, queries="text", keys="targets"),
+    "last to evidence": partial(cut, queries="last", keys="targets"),
+    "question to evidence": partial(cut, queries="question", keys="targets"),
+    "text to all pictures": partial(cut, queries="text", keys="source"),
+    "question to everything": partial(
+        cut, queries="question", keys="everything"
+    ),
+}
+
+# %%
+taken = {f"{n} heads": scores.ranking()[:n] for n in (k, 2 * k, 4 * k)}
+taken[f"{4 * k} by lot"] = ranked["random"].ranking()[: 4 * k]
+ways = {w: outcomes(loaded, clean, taken, c) for w, c in changes.items()}
+left = pd.concat(ways, names=["way"]).groupby(["way", "set"], sort=False)
+lost = left.logprob.mean().unstack(sort=False)
+lost = -lost.sub(lost[UNTOUCHED], axis=0).drop(columns=UNTOUCHED)
+lost.round(2)
+
+# %% tags=["hide-input", "remove-output"]
+figure, axis = plt.subplots(figsize=(7.2, 3.9))
+y = np.arange(len(lost))
+marks = zip(
+    lost,
+    (plots.SKY, plots.BLUE, plots.RED, "white"),
+    ("o", "o", "o", "s"),
+    strict=True,
+)
+axis.hlines(y, 0, lost.iloc[:, 2], color="lightgrey", lw=2, zorder=0)
+for name, colour, mark in marks:
+    axis.plot(
+        lost[name], y, mark, color=colour, mec="black", mew=0.6, ms=7, label=name
+    )
+axis.set_yticks(y, lost.index)
+axis.invert_yaxis()
+axis.axvline(0, color="black", lw=1, ls=":")
+axis.set_xlabel("log-probability of the answer that is lost (nats)")
+axis.set_title("To see all but the evidence costs more than to see nothing")
+figure.legend(loc="outside lower center", ncols=4)
+keep("fig_ways", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_ways
+# :name: fig-controls-ways
+# :alt: Ten rows, one to an intervention, with points for 6, 12 and 24 heads by RAM and a square for 24 by lot, which stays at zero. With 24 heads another picture costs most, about 7 nats, then cutting text or the last token off the evidence, above 5; zero, mean, even attention and the cut to all pictures cost between 2 and 3. Cutting the question's tokens off costs nothing.
+#
+# What each way to disturb the same heads costs.
+# ```
+#
+# At {glue:text}`most_k` heads zero costs {glue:text}`ways_zero:.2f` nats, the mean {glue:text}`ways_mean:.2f`, even attention
+# {glue:text}`ways_even:.2f`: much of what zero does is not its strangeness.
+#
+# More is lost when a head does not fall silent but says something wrong. The output under another picture costs {glue:text}`ways_picture:.2f` nats.
+# Cutting nothing but the edges to the evidence costs {glue:text}`ways_evidence:.2f`, all edges to pictures {glue:text}`ways_pictures:.2f`: where the first is
+# larger, a head that is kept from the evidence alone looks at what is like it, and reports that.
+#
+# Rows differ: edges from the last prompt token are worth {glue:text}`ways_last:.2f` nats, those from the question's tokens
+# {glue:text}`ways_question:.2f`. As many heads by lot lose {glue:text}`ways_lot:.2f` under zero.
+#
+# ## Are they enough?
+#
+# What is needed need not be enough. {term}`Activation patching <activation patching>` tells: ask the question about *another* picture, and put into this corrupted run what the top heads said
+# in the clean one: how much of the way back to the right answer do they make? The reverse, their corrupted outputs in the clean run, asks once more whether
+# they are needed.
+
+# %%
+from corehead_lib.study import patching
+
+orders = {name: ranked[name].ranking() for name in (ranking, "random")}
+chosen = best[2 * k].split("/")[0]
+orders.setdefault(chosen, ranked[chosen].ranking())
+steps = sorted({1, 2, 4, k, 2 * k, 4 * k, heads // 2, heads})
+grown = {f"{r}/{n}": o[:n] for r, o in orders.items() for n in steps}
+moved = patching(loaded, clean, picture, grown)
+moved["ranking"] = moved["set"].str.split("/").str[0]
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), sharey=True)
+titles = {
+    "into corrupted": "A few put in restore the answer",
+    "into clean": "Only more taken out destroy it",
+}
+for axis, (direction, title) in zip(axes, titles.items(), strict=True):
+    for name, colour, line in zip(
+        orders, (plots.RED, plots.AMBER, plots.BLUE), ("o-", "s--", "^-"), strict=False
+    ):
+        part = moved[(moved.direction == direction) & (moved.ranking == name)]
+        axis.plot(part.heads, part.effect, line, color=colour, ms=5, label=name)
+    axis.axhline(1, color="black", lw=1, ls=":")
+    axis.axhline(0, color="black", lw=1, ls=":")
+    axis.set_xscale("log", base=2)
+    axis.xaxis.set_major_formatter("{x:.0f}")
+    axis.set(xlabel="heads that are exchanged", title=title)
+axes[0].set_ylabel("part of the way")
+figure.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
+)
+keep("fig_enough", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_enough
+# :name: fig-controls-enough
+# :alt: Two panels of rising curves over the number of exchanged heads. Into the corrupted run, heads by RAM make nearly all of the way with four heads; in the clean one they need twelve. Heads by output norm need more, heads by lot make none of it before half of the model is exchanged.
+#
+# Outputs of heads exchanged between a clean run and one about another picture.
+# ```
+#
+# The first {glue:text}`k` heads by RAM make {glue:text}`enough_first:.0%` of the way back, {glue:text}`twice_k` make {glue:text}`enough:.0%`, as many by lot
+# {glue:text}`enough_lot:.0%`. In the other direction it is {glue:text}`needed_first:.0%` and {glue:text}`needed_way:.0%`, by lot {glue:text}`needed_lot:.0%`.
+#
+# The two directions need not agree, and where the first is larger it says why silencing a few can cost so little: several can do
+# the work, so none is needed while others of its kind are there.
+#
+# ## Null questions
+#
+# A {term}`null question` tells what a head does unasked: it may look at the evidence because that is a large thing in the picture, whatever is asked. So ask something else about the same picture,
+# and measure attention to the same tokens: nothing at all, a sum, or the question of another sample, which as a rule asks for something that
+# is elsewhere or not there.
+
+# %%
+from corehead_lib.ram import measure_ram
+from corehead_lib.study.survey import NULL_QUESTION as NULL
+
+named = ranking.startswith("ram-")
+rows = ranking.removeprefix("ram-") if named else "last"
+mates = [s.question for s in other_question(detection, seed)]
+nulls = {f"nothing ({NULL})": [NULL] * len(detection)}
+nulls["a sum"] = ["What is 2 plus 1?"] * len(detection)
+nulls["another's question"] = mates
+
+
+# %%
+from dataclasses import replace
+
+
+def ram_under(asking):
+    pairs = zip(detection, asking, strict=True)
+    some = [replace(s, question=other) for s, other in pairs]
+    return measure_ram(loaded, encode_all(loaded, some, batch_size), rows)
+
+
+own = measure_ram(loaded, shown, rows)
+under = {name: ram_under(asking) for name, asking in nulls.items()}
+
+# %%
+top, calibrated, null_table = HeadScores(own.ram).ranking()[:k], {}, []
+for name, seen in under.items():
+    fresh = HeadScores(own.ram - seen.ram)
+    calibrated |= {f"{name}/{n}": fresh.ranking()[:n] for n in sizes}
+    both = agreement(HeadScores(own.ram), fresh, k)
+    means = [np.mean([x.ram[h] for h in top]) for x in (own, seen)]
+    null_table.append((name, *means, both.shared, both.spearman))
+
+# %%
+null_table = pd.DataFrame(
+    null_table, columns=["asked", "RAM", "null RAM", "shared", "spearman"]
+).set_index("asked")
+without = outcomes(loaded, questions, calibrated)
+drop = without.groupby("set", sort=False).correct.mean()
+for n in sizes:
+    named_so = [f"{name}/{n}" for name in null_table.index]
+    null_table[f"drop, {n}"] = drop[UNTOUCHED] - drop[named_so].to_numpy()
+null_table.round(3)
+
+# %% [markdown]
+# `RAM` and `null RAM` are means over the top {glue:text}`k` heads. They give the evidence {glue:text}`own_ram:.2f` under its own question, and
+# {glue:text}`null_sum:.2f` when a sum is asked for; under another's question {glue:text}`null_other:.2f`. What is left
+# after the subtraction is the part that the question steers.
+#
+# {term}`Calibrated RAM <calibrated RAM>` by another's question shares {glue:text}`null_shared` of {glue:text}`k` top heads with RAM, and its {glue:text}`twice_k`
+# cost {glue:text}`null_drop:.2f`, where RAM's cost {glue:text}`drop_twice:.2f`.
+#
+# ## Does another head take over?
+#
+# Silence the top, measure RAM anew, silence the new top too, and so on. Heads in earlier layers cannot notice, nor can those of the first silenced
+# layer; later ones can.
+
+# %%
+gone, behind, peeled = [], [own], {}
+for _ in range(rounds):
+    now = HeadScores(behind[-1].ram).ranking()
+    gone = gone + [h for h in now if h not in gone][:k]
+    with change.ZeroAblation(gone)(loaded.model):
+        behind.append(measure_ram(loaded, shown, rows))
+    peeled[f"again/{len(gone)}"] = gone
+    peeled[f"once/{len(gone)}"] = HeadScores(own.ram).ranking()[: len(gone)]
+after = outcomes(loaded, questions, peeled)
+after.groupby(["kind", "heads"]).correct.mean().unstack(0).round(2)
+
+# %% [markdown]
+# `again` detects anew in each round, `once` goes down the first ranking.
+
+# %%
+kept = np.ones(own.ram.shape, bool)
+kept[tuple(np.array(top).T)] = False
+sums = [x.target[:, kept].sum(1) for x in behind[:2]]  # (S,), over other heads
+rise = behind[1].ram - own.ram
+up = HeadScores(np.where(kept, rise, -1)).ranking()[:k]
+where = [f"{h.layer}.{h.head}" for h in up]
+changed = {"before": own.ram, "without the top": behind[1].ram}
+changed = {n: [x[h] for h in up] for n, x in changed.items()}
+pd.DataFrame(changed, where).round(3)
+
+# %% [markdown]
+# These heads rise most. With the top silent, all other heads together give the evidence {glue:text}`sum_after:.2f` instead of
+# {glue:text}`sum_before:.2f`, a change of {glue:text}`sum_change:+.2f` per sample ({glue:text}`sum_change_low:+.2f` to
+# {glue:text}`sum_change_high:+.2f`); the largest rise of one head is {glue:text}`rise_most:.2f`.
+#
+# A head need not look harder to take over: one that looked all along is enough. In the second round the best head left still gives
+# {glue:text}`second_best:.2f` of its attention to the evidence, {glue:text}`second_best_before:.2f` of it before anything was silenced.
+# After {glue:text}`rounds` rounds accuracy is {glue:text}`again:.2f`; the same number of heads from the first ranking leave {glue:text}`once:.2f`.
+#
+# ## Heads that RAM ranks last
+#
+# RAM knows one job. Silence every head alone, and see which of the lower half are needed.
+
+# %%
+places = [Head(*map(int, at)) for at in np.ndindex(scores.score.shape)]
+single = {f"{h.layer}.{h.head}": [h] for h in places}
+parts = retrieval[:few], retrieval[few:]
+choosing, fresh = (encode_all(loaded, x, batch_size) for x in parts)
+alone = outcomes(loaded, choosing, single)
+wide = alone.pivot(index="id", columns="set", values="logprob")
+cost = wide[[UNTOUCHED]].to_numpy() - wide[list(single)]  # samples x heads
+
+# %% [markdown]
+# The five of the lower half that cost most are chosen on one half of the questions; the other half says whether that holds.
+
+# %%
+place = {h: n for n, h in enumerate(scores.ranking())}
+low = [name for name, (h,) in single.items() if place[h] >= heads // 2]
+worst = cost[low].mean().sort_values(ascending=False).index[:5]
+five = outcomes(loaded, fresh, {name: single[name] for name in worst})
+five = five.pivot(index="id", columns="set", values="logprob")
+p = holm([paired_p(five[UNTOUCHED], five[name]) for name in worst])
+quiet = single[worst[0]]
+
+# %%
+low_table = {
+    "place by RAM": [place[single[n][0]] + 1 for n in worst],
+    "RAM": [own.ram[single[n][0]] for n in worst],
+    "nats (chosen by)": cost[worst].mean().to_numpy(),
+    "nats (others)": [five[UNTOUCHED].mean() - five[n].mean() for n in worst],
+    "p_adjusted": p,
+}
+low_table = pd.DataFrame(low_table, worst)
+low_table.round(3)
+
+# %% tags=["hide-input", "remove-output"]
+figure, axis = plt.subplots(figsize=(7.2, 3.4))
+x = [place[h] + 1 for (h,) in single.values()]
+mean = cost.mean().to_numpy()
+colours = [plots.RED if n in worst else plots.BLUE for n in single]
+axis.scatter(x, mean, c=colours, s=22)
+for name, at, value in zip(single, x, mean, strict=True):
+    if value in np.sort(mean)[-4:]:
+        axis.annotate(
+            name, (at, value), (4, 4), textcoords="offset points", fontsize=9
+        )
+axis.axvline(heads // 2 + 0.5, color="black", lw=1, ls=":")
+axis.axhline(0, color="black", lw=1, ls=":")
+axis.set(xlabel="place in the ranking", ylabel="nats it costs, alone")
+axis.set_title("Two heads cost most, and stand near the end of the ranking")
+keep("fig_single", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_single
+# :name: fig-controls-single
+# :alt: One point to a head, by its place in the ranking. Nearly all cost next to nothing when they are silenced alone. Two, near the right end, cost about one nat each.
+#
+# What each head costs when it alone is silent. Right of the dotted line the lower half; red, the five in the table.
+# ```
+#
+# The head of the lower half that costs most, number {glue:text}`quiet_place` of {glue:text}`heads`, gives the evidence {glue:text}`quiet_ram:.3f` of its
+# attention. On the other questions it takes {glue:text}`quiet_cost:.2f` nats (p {glue:text}`quiet_p:.3f`, Holm over the five); the best head by RAM
+# takes {glue:text}`best_alone:.2f` alone.
+#
+# What is it for? Cut its edges, one kind at a time, on the questions that did not choose it.
+
+# %%
+edges = {}
+for q in ("question", "last", "all"):
+    for seen in ("targets", "source", "question", "everything"):
+        way = partial(cut, queries=q, keys=seen)
+        result = outcomes(loaded, fresh, {"cut": quiet}, way)
+        mean = result.groupby("set").logprob.mean()
+        edges[q, seen] = mean[UNTOUCHED] - mean["cut"]
+edges = pd.Series(edges).unstack(sort=False).rename_axis("rows")
+edges.round(3)
+
+# %%
+broken = outcomes(loaded, chores, {"without it": quiet})
+broken = broken.groupby(["task", "set"], sort=False).correct.mean()
+broken.unstack(sort=False).round(2)
+
+# %% [markdown]
+# Cutting the last token off all that can be evidence costs {glue:text}`edge_source:.2f` nats, off the question {glue:text}`edge_question:.2f`;
+# cutting the question's own tokens off each other costs {glue:text}`edge_inside:.2f`. So it is the question that this head reads, and it reads
+# it for the token that will write the answer: it says what to look for, and others look. RAM, which counts attention to evidence, cannot see such a head.
+# Control tasks lose up to {glue:text}`quiet_control:.2f` without it.
+#
+# Which ranking would have foreseen single heads? The correlation of each with what heads cost alone, with intervals by sample:
+
+# %%
+rng, draws = np.random.default_rng(seed), 200
+drawn = rng.integers(len(cost), size=(draws, len(cost)))
+costs = [cost.to_numpy()[d].mean(0).reshape(own.ram.shape) for d in drawn]
+costs.insert(0, cost.to_numpy().mean(0).reshape(own.ram.shape))
+
+# %%
+luck = {
+    name: [agreement(HeadScores(c), s, 1).spearman for c in costs]
+    for name, s in ranked.items()
+}
+foreseen = pd.DataFrame(luck)[1:].quantile([0.025, 0.975]).T
+foreseen.columns = ["low", "high"]
+foreseen.insert(0, "spearman", pd.DataFrame(luck).iloc[0])
+foreseen.sort_values("spearman", ascending=False).round(2)
+
+# %% [markdown]
+# RAM's correlation is {glue:text}`foreseen:.2f` ({glue:text}`foreseen_low:.2f` to {glue:text}`foreseen_high:.2f`), that of the best ranking
+# {glue:text}`foreseen_most:.2f`. Single heads are a hard test, since one that has a stand-in costs nothing; and most costs are noise around zero.
+#
+# ## Sharp and right?
+#
+# When the model is wrong, did its top heads look elsewhere? Other questions, the mean RAM of the top {glue:text}`k` on each, and whether the answer was right.
+
+# %%
+from scipy.stats import mannwhitneyu, spearmanr
+
+from corehead_lib.evaluate import evaluate
+
+many = load_samples(dataset, "evaluation", right_samples, seed + 2)
+batches = encode_all(loaded, many, batch_size)
+seen, judged = measure_ram(loaded, batches, rows), evaluate(loaded, batches)
+mass = seen.target[:, *np.array(top).T].mean(1)
+right, wrong = mass[judged.correct], mass[~judged.correct]
+print(f"{len(right)} right, mean RAM {right.mean():.2f}")
+print(f"{len(wrong)} wrong, mean RAM {wrong.mean() if len(wrong) else 0:.2f}")
+
+# %%
+above = (right[:, None] > wrong) + 0.5 * (right[:, None] == wrong)
+auc, auc_p = 0.5, 1.0
+if above.size:
+    auc, auc_p = above.mean(), mannwhitneyu(right, wrong).pvalue
+trend = spearmanr(mass, judged.logprob)
+size_trend = spearmanr(seen.share, judged.logprob)
+tests = holm([auc_p, trend.pvalue, size_trend.pvalue])
+print("adjusted p:", ", ".join(f"{x:.3f}" for x in tests))
+
+# %% [markdown]
+# A right answer has more RAM behind it than a wrong one in {glue:text}`auc:.0%` of the pairs (one half would be luck; adjusted p
+# {glue:text}`auc_p:.3f`, from {glue:text}`wrong` wrong answers: without any, this says nothing). Over all questions RAM and the gold log-probability correlate with
+# {glue:text}`trend:.2f` (adjusted p {glue:text}`trend_p:.3f`).
+#
+# The control: the share of tokens that the evidence takes, which no head has a say in, correlates with {glue:text}`size_trend:.2f`
+# (adjusted p {glue:text}`size_trend_p:.3f`). Were it as large as the other, the size of things could explain both: they would be easier to read and easier to look at.
+#
+# ## Exercises
+#
+# ```{exercise-start} A ranking of your own
+# :label: ex-controls-own
+# ```
+#
+# Difficulty: 2/5, ten minutes. `rank` takes any function from a survey to scores. Write one: RAM times what a head writes. Does it do better than both?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-controls-own
+# :class: dropdown
+# ```
+
+
+# %%
+def both_of(survey):
+    return survey.mean("target", "last") * survey.mean("norm")
+
+
+mine = rank(loaded, shown, ["mine"], {"mine": both_of})["mine"]
+sets = {f"mine/{n}": mine.ranking()[:n] for n in sizes}
+result = outcomes(loaded, questions, sets)
+result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
+
+# %% [markdown]
+# Compare with the rows `ram-last` and `norm` of the table. Whatever comes out: you have now looked at these questions once more, and a ranking that you choose by them
+# must be tested on others.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} The missing ratio
+# :label: ex-controls-ratio
+#
+# Difficulty: 1/5, two minutes. Why is a ratio of drops a poor measure of how specific a set of heads is, and what would you report instead?
+# ```
+#
+# ```{solution} ex-controls-ratio
+# :class: dropdown
+#
+# Its denominator is near zero exactly where a set is specific, so it jumps or is missing; and a set that costs nothing at all has a ratio, too. Report both drops
+# with their intervals, as the table does.
+# ```
+#
+# ```{exercise-start} Same heads, other evidence
+# :label: ex-controls-evidence
+# ```
+#
+# Difficulty: 2/5, five minutes. Do the top heads, ranked on `dataset`, break retrieval from text as well?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-controls-evidence
+# :class: dropdown
+# ```
+
+# %%
+texts = load_samples("haystacks", "evaluation", probe_samples, seed)
+texts = encode_all(loaded, texts, batch_size)
+two = {n: tops[n] for n in (twice, f"random/{2 * k}")}
+result = outcomes(loaded, texts, two)
+result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
+
+# %% [markdown]
+# The first row is the untouched model. Which heads are shared between kinds of evidence is the question of [](07_stability).
+#
+# ```{solution-end}
+# ```
+#
+# ## Limits
+#
+# - A set of heads that breaks retrieval is not the only such set, and one that does not may have stand-ins.
+# - Patching goes through attention's outputs alone; with {glue:text}`probes` samples its effects are means without intervals.
+# - Six control tasks are few, and tiny models know little else that they could lose.
+# - `write` and `gradient` are given the right answer; RAM is given the place of the evidence. None of them is free.
+#
+# ## Where to go from here
+#
+# - The test of RAM's top set against drawn ones: [](08_ablation); what the heads buy: [](10_acceleration)
+# - Null questions come from {cite:t}`zhang2025qrhead` and {cite:t}`li2026mmretheads`; the importance of rows from {cite:t}`park2026vrh`
+
+# %% tags=["hide-input"]
+at = {n: table[table.k == n].set_index("ranking") for n in sizes}
+mine_is = {n: at[n].loc[ranking] for n in sizes}
+numbers = {"heads": heads, "k": k, "twice_k": 2 * k, "rankings": len(ranked)}
+for n, tail in zip(sizes, ("", "_twice"), strict=True):
+    row = mine_is[n]
+    numbers |= {f"drop{tail}": row["drop"], f"p_adjusted{tail}": row.p_adjusted}
+    numbers |= {f"drop{tail}_low": row.low, f"drop{tail}_high": row.high}
+    numbers[f"drop_control{tail}"] = row.drop_control
+    proven = (at[n].p_adjusted < 0.05) & (at[n]["drop"] > 0)
+    numbers[f"proven{tail}"] = proven.sum()
+    gap = gaps.iloc[sizes.index(n)]
+    numbers |= {f"best_drop{tail}": gap["drop"], f"more{tail}": gap.iloc[2]}
+    numbers |= {f"more{tail}_low": gap.low, f"more{tail}_high": gap.high}
+wanted = [t for names in tasks.values() for t in names]
+untouched = per_task["none"][wanted]
+numbers |= {
+    "controls": len(wanted),
+    "controls_count": counted.task.nunique(),
+    "controls_high": (untouched >= 0.9).sum(),
+}
+can = [t for t in wanted if t in set(counted.task)]
+falls = (per_task["none"] - per_task[twice])[can]
+by_eye = falls.index.isin(("background", "heading", "topic"))
+numbers |= {
+    "control_media": falls[by_eye].max(),
+    "control_text": falls[~by_eye].max(),
+}
+numbers |= {
+    f"ways_{name}": lost.loc[way].iloc[2]
+    for name, way in {
+        "zero": "zero",
+        "mean": "mean",
+        "even": "even attention",
+        "picture": "another picture",
+        "evidence": "text to evidence",
+        "pictures": "text to all pictures",
+        "last": "last to evidence",
+        "question": "question to evidence",
+    }.items()
+}
+numbers |= {"most_k": 4 * k, "ways_lot": lost.loc["zero"].iloc[3]}
+
+# %% tags=["hide-input"]
+effects = moved.set_index(["direction", "set"]).effect
+numbers |= {
+    "enough_first": effects["into corrupted", f"{ranking}/{k}"],
+    "enough": effects["into corrupted", f"{ranking}/{2 * k}"],
+    "enough_lot": effects["into corrupted", f"random/{2 * k}"],
+    "needed_first": effects["into clean", f"{ranking}/{k}"],
+    "needed_way": effects["into clean", f"{ranking}/{2 * k}"],
+    "needed_lot": effects["into clean", f"random/{2 * k}"],
+    "probes": len(probes),
+}
+of_others = null_table.loc["another's question"]
+numbers |= {
+    "own_ram": of_others["RAM"],
+    "null_sum": null_table["null RAM"]["a sum"],
+    "null_other": of_others["null RAM"],
+    "null_shared": int(of_others.shared),
+    "null_drop": of_others[f"drop, {2 * k}"],
+}
+second = next(h for h in HeadScores(behind[1].ram).ranking() if h not in top)
+moved_by = sums[1] - sums[0]
+grouped = [s.group or s.id for s in detection]
+span = mean_interval(moved_by, groups=grouped, bounds=(-heads, heads))
+ended = after.groupby("set").correct.mean()
+numbers |= {
+    "sum_before": sums[0].mean(),
+    "sum_after": sums[1].mean(),
+    "sum_change": moved_by.mean(),
+    "sum_change_low": span[0],
+    "sum_change_high": span[1],
+    "rise_most": rise[up[0]],
+    "second_best": behind[1].ram[second],
+    "second_best_before": own.ram[second],
+    "rounds": rounds,
+    "again": ended[f"again/{len(gone)}"],
+    "once": ended[f"once/{len(gone)}"],
+}
+
+# %% tags=["hide-input"]
+fell = broken.unstack(sort=False)
+numbers |= {
+    "quiet_place": place[quiet[0]] + 1,
+    "quiet_cost": low_table["nats (others)"].iloc[0],
+    "quiet_p": p[0],
+    "quiet_ram": own.ram[quiet[0]],
+    "best_alone": cost["{}.{}".format(*scores.ranking()[0])].mean(),
+    "quiet_control": (fell[UNTOUCHED] - fell["without it"]).max(),
+    "edge_source": edges["source"]["last"],
+    "edge_question": edges["question"]["last"],
+    "edge_inside": edges["question"]["question"],
+    "foreseen": foreseen.spearman[ranking],
+    "foreseen_low": foreseen.low[ranking],
+    "foreseen_high": foreseen.high[ranking],
+    "foreseen_most": foreseen.spearman.max(),
+    "auc": auc,
+    "auc_p": tests[0],
+    "wrong": len(wrong),
+    "trend": trend.statistic,
+    "trend_p": tests[1],
+    "size_trend": size_trend.statistic,
+    "size_trend_p": tests[2],
+}
+numbers = {name: value for name, value in numbers.items() if value == value}
+
+# %% tags=["hide-input"]
+data = {"detection": detection, "evaluation": retrieval, "right": many}
+inputs = {
+    f"data {name}": {"name": dataset, "sha256": samples_checksum(part)}
+    for name, part in data.items()
+}
+inputs["data controls"] = {"name": "controls", "sha256": samples_checksum(rest)}
+inputs["model"] = loaded.provenance
+plain = table.astype(object).where(table.notna(), None)
+publish(rows=plain.to_dict("records"), numbers=numbers, inputs=inputs)

@@ -1,0 +1,586 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Emergence: when do they appear, and what makes them few?
+#
+# A head that fetches evidence was not always one. Here are one training run kept step by step, one that you can watch, and a grid of short ones.
+#
+# **What came out.** In the kept run questions about scenes are half-way to being answered {glue:text}`lag_main:.0f` steps after the heads that end on top
+# are half-way to looking, with an interval from {glue:text}`lag_main_low:.0f` to {glue:text}`lag_main_high:.0f`; snapshots are
+# {glue:text}`spacing:.0f` steps apart. {glue:text}`final_at_half:.0f` of the {glue:text}`top_heads:.0f` heads that end on top are there when half of
+# the ability is. Half of RAM sits in {glue:text}`half_first:.0%` of the heads at first and in {glue:text}`half_last:.0%` at the end.
+#
+# ```{glue:figure} fig_rise
+# :name: fig-emergence-rise
+# :alt: One panel for each kind of evidence, over training steps. In each, a line for accuracy and one for the attention that the final top heads give to the evidence rise from near zero.
+#
+# Accuracy on held-out questions, and RAM of the heads that end on top, along one training run. Dotted: a new stage of the training begins; dash-dotted: chance.
+# ```
+
+# %% tags=["parameters"]
+trained: str = "next/tiny-qwen3-vl-seed1"  # a model of the zoo whose training was kept {model}
+kind: str = "scenes"  # the kind of evidence that is looked at closely {scenes, documents, clips, haystacks}
+queries: str = "last"  # rows that heads are ranked by {last, question, answer}
+top_fraction: float = 0.05  # share of heads that is called top {0<..1}
+resamples: int = 1000  # of the bootstrap over questions {10..100000, quick 50}
+small_heads: int = (
+    8  # heads in each layer of the model that you watch {1..32}
+)
+small_steps: int = 360  # how long it trains {20..10000, quick 40}
+every: int = 20  # steps between two looks at it {1..1000, quick 20}
+samples: int = 96  # held-out questions for each look {2..1000, quick 12}
+seed: int = 7  # seeds its weights and lessons, and the bootstrap {0..}
+
+# %% tags=["hide-input"]
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from corehead_lib import plots
+from corehead_lib.answers import QUERIES
+from corehead_lib.chance import chance
+from corehead_lib.heads import HeadScores, how_many
+from corehead_lib.models import ZOO, weights_checksum
+from corehead_lib.results import keep, publish
+from corehead_lib.study.lag import half_way, lag, since
+from corehead_lib.zoo.snapshots import asked, history
+from corehead_lib.zoo.training.card import read_curve
+
+plots.use_style()
+curve = read_curve(ZOO / trained / "curve.jsonl")
+edges = curve.step[curve.stage.diff() > 0]  # where a new stage begins
+
+# %% [markdown]
+# ## One run, kept along its training
+#
+# Every {glue:text}`spacing:.0f` steps the training of one model was stopped for a moment, and the model asked {glue:text}`asked:.0f` held-out questions about each kind of
+# evidence. Of each question two things were kept: whether the answer was right, and where all heads looked. Its loss is cross-entropy on answers and has no
+# term on attention.
+
+# %%
+past = history(trained)
+kinds = list(past[0].correct)
+steps = np.array([snapshot.step for snapshot in past])
+layers, heads = past[0].ram[kinds[0]].shape
+top = how_many(top_fraction, layers * heads)
+pd.DataFrame([snapshot.accuracy for snapshot in past], steps)[:: len(past) // 6]
+
+# %% [markdown]
+# Looking is the mean {term}`RAM` of the {glue:text}`top_heads:.0f` heads that are on top in the last snapshot, for each kind its own:
+# we ask how the final heads came about.
+
+
+# %%
+def masses(kind):
+    return np.stack([s.mass(kind, queries) for s in past])  # (N, S, L, H)
+
+
+def looking(mass):
+    chosen = HeadScores(mass[-1].mean(0)).top(top_fraction)
+    return mass[:, :, *np.transpose(chosen)].mean(-1)  # (N, S)
+
+
+looks = {name: looking(masses(name)) for name in kinds}
+right = {name: np.stack([s.correct[name] for s in past]) for name in kinds}
+number = right[kind].shape[1]
+guess = {name: chance(asked(name, number)).line for name in kinds}
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(
+    1, len(kinds), figsize=(7.6, 2.9), sharex=True, sharey=True, squeeze=False
+)
+for axis, name in zip(axes[0], kinds, strict=True):
+    axis.plot(steps, right[name].mean(1), color=plots.BLUE, label="accuracy")
+    axis.plot(
+        steps,
+        looks[name].mean(1),
+        color=plots.RED,
+        ls="--",
+        label=f"RAM of the final top {top}",
+    )
+    axis.axhline(guess[name], color=plots.BLUE, lw=0.8, ls="-.")
+    for edge in edges:
+        axis.axvline(edge, color="black", lw=0.8, ls=":")
+    axis.set(title=name, xlabel="training step", ylim=(-0.02, 1.02))
+axes[0, 0].set_ylabel("share")
+figure.legend(
+    *axes[0, 0].get_legend_handles_labels(),
+    loc="outside lower center",
+    ncols=2,
+)
+figure.suptitle(
+    "Looking and answering rise together, over most of the run",
+    x=0.01,
+    ha="left",
+    weight="bold",
+)
+keep("fig_rise", figure)
+
+# %% [markdown]
+# ## Before, with, or after?
+#
+# To say which comes first, each curve gets one number: the step at which it has made half of its way, for looking from its first value to its last, for
+# accuracy from chance to its last: a model that has learned to name some digit of the picture has not learned to find one. A single
+# lucky snapshot must not count, so we take the best curve that never falls (isotonic regression) and read the step from that.
+
+# %%
+half_way(np.array([0, 10, 20, 30]), np.array([0.0, 0.1, 0.9, 1.0]))
+
+# %% [markdown]
+# The lag is the difference of the two steps: positive if the ability is half-way there *after* looking is.
+# Its interval draws the questions again, both curves on the same draws. It is about other questions to this run; other runs come below.
+
+# %%
+how = {"resamples": resamples, "seed": seed}
+lags = {
+    name: lag(steps, looks[name], right[name], floor=guess[name], **how)
+    for name in kinds
+}
+lags = pd.DataFrame(lags).T
+lags.rename(columns={"first": "looking", "second": "answering"}).round(1)
+
+# %% [markdown]
+# An interval that holds zero, or that is narrower than the {glue:text}`spacing:.0f` steps between snapshots, says *together, as far as we can see*.
+# Of {glue:text}`kinds:.0f` kinds, {glue:text}`kinds_after:.0f` are answered later than looked at beyond both, and {glue:text}`kinds_before:.0f` earlier.
+#
+# "Half-way" is a choice. The same lag at a quarter and at three quarters of the way:
+
+# %%
+shares = {
+    f"{share:.0%}": {
+        name: half_way(steps, right[name].mean(1), share, guess[name])
+        - half_way(steps, looks[name].mean(1), share)
+        for name in kinds
+    }
+    for share in (0.25, 0.5, 0.75)
+}
+pd.DataFrame(shares).round(0)
+
+# %% [markdown]
+# Order in time is no cause. That these heads are needed is shown by taking them away, in [](08_ablation).
+#
+# ## How many share the work?
+#
+# The three measures of [](06_head_ranking), along the run: the smallest share of heads that holds half of RAM, the Gini coefficient, and the
+# effective number of heads. Beside RAM stands its negative control, the mass on *all* that could be evidence.
+
+# %%
+from corehead_lib.heads import effective_heads, gini, mass_concentration
+
+measures = {
+    "half of it in": mass_concentration,
+    "Gini": gini,
+    "effective heads": effective_heads,
+}
+row = QUERIES.index(queries)
+score = {"RAM": [mass.mean(0) for mass in masses(kind)]}
+score["all evidence"] = [s.source[kind][row].astype(float) for s in past]
+
+# %%
+held = pd.DataFrame(
+    {
+        (name, measure): [measures[measure](one) for one in along]
+        for name, along in score.items()
+        for measure in measures
+    },
+    index=pd.Index(steps, name="step"),
+)
+held.iloc[[0, len(held) // 2, -1]].T.round(3)
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.9), sharex=True)
+styles = {"RAM": (plots.RED, "-"), "all evidence": (plots.SKY, "--")}
+for axis, measure in zip(axes, measures, strict=True):
+    for name, (colour, line) in styles.items():
+        axis.plot(steps, held[name, measure], color=colour, ls=line, label=name)
+    for edge in edges:
+        axis.axvline(edge, color="black", lw=0.8, ls=":")
+    axis.set(title=measure, xlabel="training step")
+axes[0].set_ylim(0, 1)
+axes[1].set_ylim(0, 1)
+axes[2].set_ylim(0, layers * heads)
+figure.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
+)
+figure.suptitle(
+    "RAM moves into fewer heads, attention as such does not",
+    x=0.01,
+    ha="left",
+    weight="bold",
+)
+keep("fig_few", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_few
+# :name: fig-emergence-few
+# :alt: Three panels over training steps, one to a measure of concentration, each with a line for RAM and a dashed one for the mass on all that could be evidence.
+#
+# How concentrated RAM is along the run, and the mass on everything beside it. The right axis ends at the number of all heads.
+# ```
+#
+# At the end half of RAM is in {glue:text}`half_last:.0%` of the heads, half of the mass on everything in {glue:text}`half_last_all:.0%`.
+#
+# ## Which heads, and since when?
+#
+# A head belongs to the final top *since* the first snapshot from which on it never leaves the top {glue:text}`top_heads:.0f` again.
+
+# %%
+ram = masses(kind).mean(1)  # (N, layers, heads)
+ranks = [HeadScores(one) for one in ram]
+member = np.zeros(ram.shape, dtype=bool)
+for place, one in enumerate(ranks):
+    member[place, *np.transpose(one.top(top_fraction))] = True
+start = since(member)
+final = ranks[-1].top(top_fraction)
+
+# %%
+settled = pd.DataFrame(
+    {
+        "since step": [steps[start[head]] for head in final],
+        "RAM then": [ram[(start[head], *head)] for head in final],
+        "RAM at the end": [ram[(-1, *head)] for head in final],
+    },
+    index=[f"{layer}.{head}" for layer, head in final],
+)
+settled.rename_axis("layer.head").round(2)
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2), sharex=True)
+axes[0].plot(steps, ram.reshape(len(steps), -1), color="0.8", lw=0.6)
+for place, head in enumerate(final[:6]):
+    axes[0].plot(
+        steps,
+        ram[:, head.layer, head.head],
+        label=f"{head.layer}.{head.head}",
+        color=f"C{place}",
+    )
+axes[0].set(ylabel=f"RAM on {kind}", title="each head")
+axes[0].legend(fontsize=8, title="layer.head", title_fontsize=8)
+shared = member[:, member[-1]].sum(1)
+axes[1].plot(steps, shared, color=plots.BLUE)
+axes[1].axhline(top * top / ram[0].size, color="black", lw=1, ls=":")
+axes[1].set(
+    ylim=(0, top + 0.3), ylabel="heads", title=f"of the final {top}, on top"
+)
+for axis in axes:
+    axis.set_xlabel("training step")
+figure.suptitle(
+    "The final heads are on top from the middle of the run on",
+    x=0.01,
+    ha="left",
+    weight="bold",
+)
+keep("fig_since", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_since
+# :name: fig-emergence-since
+# :alt: Left, a grey line for each head and coloured ones for the final top heads, over training steps. Right, how many of the final top heads are among the top at each step, with a dotted line of luck near zero.
+#
+# Left: RAM of each head, the final top in colour. Right: how many of the final top are on top at each step; dotted: luck.
+# ```
+#
+# The last of them joined at step {glue:text}`last_joined:.0f` of {glue:text}`last_step:.0f`; at the step where the ability was half-way,
+# {glue:text}`final_at_half:.0f` of {glue:text}`top_heads:.0f` were there.
+#
+# ## A run to watch
+#
+# The same thing small enough to happen while you read: {glue:text}`small_layers:.0f` layers of {glue:text}`small_heads:.0f` heads, pictures of nine cells
+# with one to four shapes, the zoo's tower, loss and optimizers. The tower stays as it is, only the language model learns.
+#
+# The setting was chosen for one thing, that its two tasks are learned in the time; nobody looked at attention to choose it, and the seed of this page
+# is one that the grid below did not use.
+
+# %%
+from corehead_lib.zoo.training.small import Small, grow, questions
+
+small = Small(heads=small_heads, steps=small_steps, seed=seed)
+at = range(0, small.steps + 1, every)
+live = [snapshot for _, snapshot in grow(small, at, samples)]
+
+# %%
+task = np.array([sample.task for sample in questions(samples)])
+line = chance(questions(samples)).line
+watched = pd.DataFrame(
+    {t: [s.correct["scenes"][task == t].mean() for s in live] for t in {*task}},
+    index=pd.Index([s.step for s in live], name="step"),
+)
+watched["best head"] = [s.ram["scenes"].max() for s in live]
+watched["loss"] = [-s.logprob["scenes"].mean() for s in live]
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2), sharex=True)
+for name, colour in zip(sorted({*task}), (plots.SKY, plots.BLUE), strict=True):
+    axes[0].plot(watched.index, watched[name], color=colour, label=name)
+axes[0].plot(
+    watched.index,
+    watched["best head"],
+    color=plots.RED,
+    ls="--",
+    label="RAM, best head",
+)
+axes[0].axhline(line, color="black", lw=1, ls=":", label="chance")
+axes[0].set(ylim=(-0.02, 1.02), ylabel="accuracy, RAM")
+axes[0].legend(fontsize=8)
+every_head = np.stack([s.ram["scenes"].ravel() for s in live])
+axes[1].plot(watched.index, every_head, color=plots.RED, lw=0.8, alpha=0.5)
+axes[1].set(ylim=(-0.02, 1.02), ylabel="RAM of each head")
+for axis in axes:
+    axis.set_xlabel("training step")
+figure.suptitle(
+    "A long plateau near chance, then a jump, and heads that look",
+    x=0.01,
+    ha="left",
+    weight="bold",
+)
+keep("fig_live", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_live
+# :name: fig-emergence-live
+# :alt: Left, accuracy on two tasks and the RAM of the best head over the training steps of the small run, with a dotted line of chance. Right, one thin line for the RAM of each head.
+#
+# The small run. Left: accuracy by task, and the head that looks most at each step. Right: all heads.
+# ```
+#
+# It ends at an accuracy of {glue:text}`live_accuracy:.2f`, where naming any digit in the picture gives {glue:text}`live_chance:.2f`; its best head gives the evidence
+# {glue:text}`live_best:.2f` of its attention, {glue:text}`live_best_first:.2f` before training.
+
+# %%
+found = np.stack([s.correct["scenes"] for s in live])
+mass = np.stack([s.mass("scenes", queries) for s in live])
+seen = np.array(at)
+small_lag = lag(seen, looking(mass), found, floor=line, **how)
+pd.Series(small_lag).round(1)
+
+# %% [markdown]
+# Half-way answers come {glue:text}`small_lag:.0f` steps after half-way looking ({glue:text}`small_lag_low:.0f` to {glue:text}`small_lag_high:.0f`).
+#
+# ## What makes heads few?
+#
+# Many more such runs are in a table that ships with the book (`corehead grid` makes it, and goes on where it stopped). Each setting differs from the base in one thing:
+# half or twice as many heads, eight conversations of text tasks a step beside the scenes, no weight decay or ten times as much, twice the steps. One is a treatment:
+# the loss gets a *price on looking*, {glue:text}`price:.2f` nats per head that gives all its attention to the picture. Its untreated twin, of
+# equal seed and lessons, is the base.
+
+# %%
+from corehead_lib.zoo.training.grid import read_grid
+
+grid = read_grid()
+grid["all heads"] = grid["layers"] * grid["heads"]
+grid["lost after"] = grid.half_lost / grid["all heads"]
+shown = ["all heads", "accuracy", "half", "gini", "effective", "lost after"]
+table = grid.groupby("setting", sort=False)[shown].agg("mean")
+table.insert(0, "runs", grid.groupby("setting", sort=False).size())
+table.round(2)
+
+# %% [markdown]
+# `half` is the share of heads that holds half of RAM; `lost after` the share that must be silenced, from the top, until half of what the
+# model has beyond chance is lost. One is about looking, the other about need.
+
+# %% tags=["hide-input", "remove-output"]
+names = list(dict.fromkeys(grid.setting))
+columns = {
+    "accuracy": "accuracy",
+    "half": "share of heads with half of RAM",
+    "lost after": "share silenced until half is lost",
+}
+figure, axes = plt.subplots(
+    1, 3, figsize=(7.6, 0.33 * len(names) + 1.4), sharey=True
+)
+for axis, (column, label) in zip(axes, columns.items(), strict=True):
+    place = [names.index(name) for name in grid.setting]
+    colours = [plots.RED if price else plots.BLUE for price in grid.price]
+    axis.scatter(grid[column], place, c=colours, s=28, alpha=0.8)
+    middle = grid[grid.setting == "base"][column].mean()
+    axis.axvline(middle, color="black", lw=1, ls=":")
+    axis.set_xlabel(label, fontsize=9)
+    axis.set_xlim(0, 1.03 if column == "accuracy" else None)
+axes[0].set_yticks(range(len(names)), names)
+axes[0].invert_yaxis()
+keep("fig_grid", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_grid
+# :name: fig-emergence-grid
+# :alt: Three panels with one row to a setting and one point to a run: accuracy, the share of heads that holds half of RAM, and the share of heads that must be silenced until half of the ability is lost. The treated runs are in another colour; a dotted line marks the mean of the base.
+#
+# One point a run; red: with a price on looking. Dotted: the base.
+# ```
+#
+# The table rests on {glue:text}`grid_runs:.0f` runs of {glue:text}`grid_settings:.0f` settings, {glue:text}`grid_seeds_least:.0f` to
+# {glue:text}`grid_seeds_most:.0f` seeds each: enough to see what is large, too few for a test.
+# Two seeds of one setting differ by up to {glue:text}`seed_spread:.2f` in `half`; a setting whose mean is nearer to the base than that shows nothing.
+#
+# So twins are compared: the run with the change less the base of the same seed and lessons, and then the mean.
+
+# %%
+columns = ["accuracy", "half", "effective", "lost after"]
+twins = grid.set_index(["setting", "seed"])[columns]
+base = twins.xs("base").reindex(twins.index.get_level_values("seed"))
+change = twins - base.to_numpy()
+change.groupby("setting", sort=False).mean().drop("base").round(2)
+
+# %% [markdown]
+# The treatment changes `half` by {glue:text}`half_price:+.2f` and the heads that are effective by {glue:text}`effective_price:+.1f`, at an accuracy of
+# {glue:text}`accuracy_price:.2f` where the base has {glue:text}`accuracy_base:.2f`.
+#
+# ## Exercises
+#
+# ```{exercise-start} Other rows
+# :label: ex-emergence-rows
+# ```
+#
+# Difficulty: 1/5, five minutes. The paper scores heads at the question's tokens. Is the lag the same when looking is measured there?
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-emergence-rows
+# :class: dropdown
+# ```
+
+# %%
+by_rows = {}
+for rows in QUERIES:
+    mass = np.stack([s.mass(kind, rows) for s in past])
+    aims = looking(mass)
+    by_rows[rows] = lag(steps, aims, right[kind], floor=guess[kind], **how)
+pd.DataFrame(by_rows).T.round(1)
+
+# %% [markdown]
+# Answers of one token are written from the last prompt token, so that on scenes two of the three rows are one. The question's tokens may look later
+# than the answer needs it, or never much: compare the intervals.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} All heads instead of the final ones
+# :label: ex-emergence-all
+# ```
+#
+# Difficulty: 2/5, five minutes. The final top heads were chosen with knowledge of the end. Measure looking without that: by the sum over all heads, and by the
+# best head of each snapshot.
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-emergence-all
+# :class: dropdown
+# ```
+
+# %%
+mass = masses(kind)
+best = mass.mean(1).reshape(len(mass), -1).argmax(1)
+flat = mass.reshape(*mass.shape[:2], -1)
+others = flat.sum(-1), flat[np.arange(len(flat)), :, best]
+risen = [
+    lag(steps, aims, right[kind], floor=guess[kind], **how) for aims in others
+]
+pd.DataFrame(risen, ["all heads", "best of each step"]).round(1)
+
+# %% [markdown]
+# The sum rises with every head that looks a little, the best head with the first one that looks much: the order of events depends on which of them one calls looking.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise} What a finer grid would need
+# :label: ex-emergence-power
+#
+# Difficulty: 3/5, ten minutes. Two seeds of one setting differ by the number given below the figure. How many seeds of each of two settings do you need to see
+# a difference of that size in nine of ten experiments?
+# ```
+#
+# ```{solution} ex-emergence-power
+# :class: dropdown
+#
+# A difference d of two independent runs has a standard deviation of √2 σ, so typical values of d are about 1.1 σ (its mean size is 2σ/√π).
+# A two-sided test at 5 % with a power of 90 % needs n = 2 (1.96 + 1.28)² σ²/d² runs a setting, about 17 for d = 1.1 σ: the grid would take hours.
+# ```
+#
+# ## Limits
+#
+# One run was kept. Its interval is about questions; that other runs have the same order is not shown by it, and the small runs are of another size.
+#
+# The grid changes one thing at a time, so that it cannot see what two things do together. "Twice as long" also stretches the learning rate, and more heads are more
+# weights, since each head keeps its width.
+#
+# ## Where to go from here
+#
+# - Are they the same heads in another run? [](07_stability)
+# - Does the final model need them? [](08_ablation)
+# - Text retrieval heads during training and after it: {cite:t}`wu2024retrieval`
+
+# %% tags=["hide-input"]
+spread = grid.groupby("setting")["half"].agg(lambda x: x.max() - x.min())
+runs = grid.groupby("setting").size()
+treated = change.groupby("setting").mean().loc["price"]
+numbers = {
+    "half_price": treated.half,
+    "effective_price": treated.effective,
+    "accuracy_price": table.accuracy["price"],
+    "accuracy_base": table.accuracy["base"],
+}
+numbers |= {
+    "grid_runs": len(grid),
+    "grid_settings": len(runs),
+    "grid_seeds_least": runs.min(),
+    "grid_seeds_most": runs.max(),
+    "seed_spread": spread.max(),
+    "price": grid.price.max(),
+}
+main, spacing = lags.loc[kind], int(np.median(np.diff(steps)))
+numbers |= {
+    "lag_main": main["lag"],
+    "lag_main_low": main.low,
+    "lag_main_high": main.high,
+    "spacing": spacing,
+    "asked": number,
+    "kinds": len(kinds),
+    "kinds_after": ((lags.low > 0) & (lags["lag"] > spacing)).sum(),
+    "kinds_before": ((lags.high < 0) & (lags["lag"] < -spacing)).sum(),
+    "top_heads": top,
+    "half_first": held["RAM", "half of it in"].iloc[0],
+    "half_last": held["RAM", "half of it in"].iloc[-1],
+    "half_last_all": held["all evidence", "half of it in"].iloc[-1],
+    "last_joined": settled["since step"].max(),
+    "last_step": steps[-1],
+    "final_at_half": shared[min(np.searchsorted(steps, main.second), len(steps) - 1)],
+}
+numbers |= {
+    "small_layers": small.layers,
+    "small_heads": small.heads,
+    "live_accuracy": live[-1].accuracy["scenes"],
+    "live_chance": line,
+    "live_best": watched["best head"].iloc[-1],
+    "live_best_first": watched["best head"].iloc[0],
+    "small_lag": small_lag["lag"],
+    "small_lag_low": small_lag["low"],
+    "small_lag_high": small_lag["high"],
+}
+numbers = {k: v for k, v in numbers.items() if v == v}
+
+# %% tags=["hide-input"]
+from hashlib import sha256
+
+from corehead_lib.zoo.training.grid import TABLE
+
+scores = weights_checksum(ZOO / trained / "snapshots")
+publish(
+    rows=lags.rename_axis("kind").reset_index().to_dict("records"),
+    numbers=numbers,
+    inputs={
+        "run": {"name": trained, "sha256": scores},
+        "grid": {
+            "name": "grid.json",
+            "sha256": sha256(TABLE.read_bytes()).hexdigest(),
+        },
+    },
+)
