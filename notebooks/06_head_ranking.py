@@ -445,7 +445,7 @@ keep("fig_zoo", figure)
 # Models of one recipe, in three sizes; what seeds differ by at one size is what a difference between sizes has to beat.
 # A share can fall only because there are more heads, so the number stands beside it.
 
-# %%
+# %% tags=["hide-input"]
 related = table[table["model"].str.startswith(model)]
 related = related.assign(number=related["half in"] * related["heads"])
 growth = related.groupby(["evidence", "heads"], sort=False).agg(
