@@ -166,7 +166,7 @@ sizes = [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48) if n <= every // 2]
 sets = {f"{k}/{n}": heads[:n] for k, heads in orders.items() for n in sizes}
 left = judged_outcomes(loaded, tested, sets, batch_size)
 curve = left.groupby(["kind", "heads"]).correct.mean()
-curve.unstack().round(2)
+curve.drop("none").unstack().round(2)
 
 # %% tags=["hide-input", "remove-output"]
 from textwrap import fill

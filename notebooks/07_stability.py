@@ -263,7 +263,7 @@ conditions[columns].round(3)
 # correlation of the query projections, which is zero for strangers.
 
 
-# %%
+# %% tags=["hide-input"]
 def query_weights(one):
     layers = one.model.model.language_model.layers
     flat = [layer.self_attn.q_proj.weight.flatten() for layer in layers]
@@ -279,7 +279,7 @@ for name in names:
     seen[name] = {k: scored(one, some).target for k, some in shorter.items()}
     weights[name], provenance[name] = query_weights(one), one.provenance
 
-# %%
+# %% tags=["hide-input"]
 across, relation = {}, {}
 for a, b in combinations(names, 2):
     if seen[a][kinds[0]].shape != seen[b][kinds[0]].shape:

@@ -139,7 +139,7 @@ per_task.assign(counts=per_task.index.isin(counted.task)).round(2)
 # What does each ranking's top cost in retrieval, what in the controls? Paired differences on the same questions, drawn anew by picture;
 # p is corrected by Holm over all rows, both sizes together.
 
-# %%
+# %% tags=["hide-input"]
 from corehead_lib.study import verdicts
 
 found = []
@@ -201,7 +201,7 @@ keep("fig_verdicts", figure)
 # The first row of such a table is there by luck, too. So one half of the questions chooses the ranking, by the {term}`gold log-probability` that
 # it costs, and the other half says what the choice is worth.
 
-# %%
+# %% tags=["hide-input"]
 of = asked[asked["set"] == UNTOUCHED]
 first = set(of.id[halves(of.group.tolist())])
 choose, test = (asked[asked.id.isin(first) == there] for there in (True, False))
@@ -387,7 +387,7 @@ nulls["a sum"] = ["What is 2 plus 1?"] * len(detection)
 nulls["another's question"] = mates
 
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
 
 
@@ -409,7 +409,7 @@ for name, seen in under.items():
     means = [np.mean([x.ram[h] for h in top]) for x in (own, seen)]
     null_table.append((name, *means, both.shared, both.spearman))
 
-# %%
+# %% tags=["hide-input"]
 null_table = pd.DataFrame(
     null_table, columns=["asked", "RAM", "null RAM", "shared", "spearman"]
 ).set_index("asked")
@@ -448,7 +448,7 @@ after.groupby(["kind", "heads"]).correct.mean().unstack(0).round(2)
 # %% [markdown]
 # `again` detects anew in each round, `once` goes down the first ranking.
 
-# %%
+# %% tags=["hide-input"]
 kept = np.ones(own.ram.shape, bool)
 kept[tuple(np.array(top).T)] = False
 sums = [x.target[:, kept].sum(1) for x in behind[:2]]  # (S,), over other heads
@@ -493,7 +493,7 @@ five = five.pivot(index="id", columns="set", values="logprob")
 p = holm([paired_p(five[UNTOUCHED], five[name]) for name in worst])
 quiet = single[worst[0]]
 
-# %%
+# %% tags=["hide-input"]
 low_table = {
     "place by RAM": [place[single[n][0]] + 1 for n in worst],
     "RAM": [own.ram[single[n][0]] for n in worst],
@@ -559,13 +559,13 @@ broken.unstack(sort=False).round(2)
 #
 # Which ranking would have foreseen single heads? The correlation of each with what heads cost alone, with intervals by sample:
 
-# %%
+# %% tags=["hide-input"]
 rng, draws = np.random.default_rng(seed), 200
 drawn = rng.integers(len(cost), size=(draws, len(cost)))
 costs = [cost.to_numpy()[d].mean(0).reshape(own.ram.shape) for d in drawn]
 costs.insert(0, cost.to_numpy().mean(0).reshape(own.ram.shape))
 
-# %%
+# %% tags=["hide-input"]
 luck = {
     name: [agreement(HeadScores(c), s, 1).spearman for c in costs]
     for name, s in ranked.items()
@@ -596,7 +596,7 @@ right, wrong = mass[judged.correct], mass[~judged.correct]
 print(f"{len(right)} right, mean RAM {right.mean():.2f}")
 print(f"{len(wrong)} wrong, mean RAM {wrong.mean() if len(wrong) else 0:.2f}")
 
-# %%
+# %% tags=["hide-input"]
 above = (right[:, None] > wrong) + 0.5 * (right[:, None] == wrong)
 auc, auc_p = 0.5, 1.0
 if above.size:

@@ -210,7 +210,7 @@ def test_outputs_of_another_question_are_matched_token_by_token(tiny: LoadedMode
 
 def test_partners_that_do_not_fit(tiny: LoadedModel, batch: Batch) -> None:
     swapped = encode(tiny, [SAMPLES[1], SAMPLES[0], SAMPLES[2]])
-    with pytest.raises(CoreheadError, match="a: 30 tokens up to the last visual one, its partner has 62"):
+    with pytest.raises(CoreheadError, match=r"a: \d+ tokens up to the last visual one, its partner has \d+"):
         partner_outputs(tiny, [batch], [swapped])
     with pytest.raises(CoreheadError, match="3 samples have 2 partners"):
         partner_outputs(tiny, [batch], [encode(tiny, SAMPLES[:2])])

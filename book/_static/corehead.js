@@ -30,7 +30,21 @@
     }
   };
 
+  const named = () => {
+    // What is written on a control is its name; a label that says something else hides it from those who speak to it.
+    for (const control of document.querySelectorAll("summary[aria-label], .search-button-field[aria-label]")) {
+      control.removeAttribute("aria-label");
+    }
+    for (const icon of document.querySelectorAll(".theme-switch-button :is(i, svg)")) {
+      icon.removeAttribute("title");
+      for (const title of icon.querySelectorAll("title")) title.remove();
+    }
+    for (const list of document.querySelectorAll(".citation-list[role=list]")) list.removeAttribute("role"); // of no list items
+  };
+
   document.addEventListener("DOMContentLoaded", enlargeable);
+  document.addEventListener("DOMContentLoaded", named);
+  window.addEventListener("load", () => (named(), setTimeout(named, 300))); // icons are drawn late
   window.addEventListener("load", reachable);
   window.addEventListener("resize", reachable);
   document.addEventListener("toggle", reachable, true); // what was folded has no width before

@@ -15,7 +15,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
-from corehead_book import accessible, tables
+from corehead_book import tables
 from corehead_book.chapters import Chapter, Missing, chapters
 from corehead_book.origins import origins
 
@@ -116,5 +116,4 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.add_directive(name, directive)
     app.connect("doctree-read", number, priority=900)  # after the titles were collected
     app.connect("env-get-outdated", read_again)
-    accessible.setup(app)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}

@@ -33,11 +33,12 @@ def rests_on(chapter: Chapter) -> str:
 def verdict_table(known: Mapping[str, Chapter], path: Path) -> str:
     """Return the verdicts as a MyST table, one row a claim, made of cards on a narrow screen."""
     lines = ["| the claim | what we found | how sure | rests on | chapter |", "|---|---|---|---|---|"]
-    for row in verdicts(known, path):
+    rows = verdicts(known, path)
+    for row in rows:
         chapter = known[row["chapter"]]
         link = f"{{doc}}`{chapter.number} </notebooks/{chapter.stem}>`"
         lines.append(f"| {row['claim']} | {row['found']} | {row['sure']} | {rests_on(chapter)} | {link} |")
-    return "\n".join([":::{div} verdicts", "", *lines, "", ":::"])
+    return "\n".join([":::{div} verdicts", "", *lines, "", ":::"]) if rows else ""
 
 
 def plain_verdicts(known: Mapping[str, Chapter], path: Path) -> str:
@@ -54,7 +55,7 @@ def contents(known: Mapping[str, Chapter]) -> str:
     """Return a table of the chapters, each with the sentence below its title."""
     rows = [c for c in known.values() if int(c.number)]
     lines = [f"| {{doc}}`/notebooks/{c.stem}` | {c.claim} |" for c in rows]
-    return "\n".join(["| chapter | what it is about |", "|---|---|", *lines])
+    return "\n".join(["| chapter | what it is about |", "|---|---|", *lines]) if rows else ""
 
 
 def results(known: Mapping[str, Chapter]) -> str:
