@@ -11,7 +11,7 @@
 #
 # A head that fetches evidence was not always one. Here are one training run kept step by step, one that you can watch, and a grid of short ones.
 #
-# **What came out.** Looking and answering come together: in the kept run the lag between half of the one and half of the other is
+# **What came out.** No fixed order of looking and answering is shown: in the kept run the lag between half of the one and half of the other is
 # {glue:text}`lag_main:+.0f` steps on scenes, with an interval from {glue:text}`lag_main_low:+.0f` to {glue:text}`lag_main_high:+.0f` (above zero,
 # looking is first); in a smaller one it is {glue:text}`small_lag:+.0f` ({glue:text}`small_lag_low:+.0f` to {glue:text}`small_lag_high:+.0f`).
 # {glue:text}`final_at_half:.0f` of the {glue:text}`top_heads:.0f` heads that end on top are there when half of
