@@ -189,13 +189,12 @@ def ship(name: str, run: Path, others: tuple[Path, ...], note: str, recipe: str)
 @main.command()
 @click.argument("name")
 @click.argument("run", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.argument("steps", nargs=-1, type=int)
 @click.option("--samples", default=48, show_default=True, help="Questions about each kind of evidence.")
-def snapshots(name: str, run: Path, steps: tuple[int, ...], samples: int) -> None:
-    """Score all snapshots of RUN into the package's NAME, with the weights at STEPS; for maintainers."""
+def snapshots(name: str, run: Path, samples: int) -> None:
+    """Score all snapshots of RUN into the package's NAME; for maintainers."""
     from corehead_lib.zoo.snapshots import keep_snapshots
 
-    click.echo(f"scores and weights are in {keep_snapshots(name, run, steps, samples)}")
+    click.echo(f"scores are in {keep_snapshots(name, run, samples)}")
 
 
 @main.command()

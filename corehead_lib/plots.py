@@ -3,7 +3,7 @@
 Each function draws on the axes it is given and returns nothing; notebooks say what is shown.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from corehead_lib.cells.table import Cells
+from corehead_lib.heads import Head
 from corehead_lib.samples import Box, Clip, Frames, Pages, Sample
 
 STYLE = Path(__file__).with_name("corehead.mplstyle")
@@ -34,24 +35,6 @@ BLUE, RED, GREEN, PINK, AMBER, SKY, BLACK = (
 def use_style() -> None:
     """Use the book's style for all figures that follow."""
     plt.style.use(STYLE)
-
-
-def head_map(
-    axis: Axes,
-    score: np.ndarray,
-    marked: Collection[tuple[int, int]] = (),
-    label: str = "",
-    top: float | None = None,
-) -> None:
-    """Draw a score (layers, heads) as a map, layer 0 below; ``marked`` heads get a frame."""
-    drawn = axis.imshow(score, origin="lower", vmin=min(0.0, float(score.min())), vmax=top, aspect="auto")
-    for layer, head in marked:
-        axis.add_patch(Rectangle((head - 0.5, layer - 0.5), 1, 1, fill=False, ec=RED, lw=2))
-    axis.set(xlabel="head", ylabel="layer")
-    axis.set_xticks(range(0, score.shape[1], max(1, score.shape[1] // 8)))
-    axis.set_yticks(range(0, score.shape[0], max(1, score.shape[0] // 8)))
-    assert axis.figure is not None
-    axis.figure.colorbar(drawn, ax=axis, label=label, shrink=0.9)
 
 
 def picture(axis: Axes, image: Image.Image) -> None:
@@ -127,6 +110,24 @@ def strip(
         if taken is not None:
             mark_cells(axis, cells.box[here & taken])
         evidence(axis, sample, 0 if clip else number, number if clip else 0)
+
+
+def looks(
+    axes: np.ndarray,
+    sample: Sample,
+    cells: Cells,
+    look: np.ndarray,
+    heads: Mapping[str, Head],
+    landed: Mapping[str, float],
+) -> None:
+    """Draw where heads look on a sample's pages or frames, a head to a row of ``axes``, all on the scale of the first.
+
+    look: (N, layers, heads) attention to each visual token. landed: what of it lies on the evidence, by the names of ``heads``.
+    """
+    top = look[:, *next(iter(heads.values()))].max()
+    for row, (name, head) in zip(axes, heads.items(), strict=True):
+        strip(row, sample, cells, weight=look[:, *head], top=top)
+        row[0].set_ylabel(f"{name}: L{head.layer} H{head.head}\n{landed[name]:.2f} on it", fontsize=9)
 
 
 def mark_cells(axis: Axes, boxes: np.ndarray, colour: str = AMBER) -> None:

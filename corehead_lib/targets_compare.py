@@ -9,11 +9,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from scipy.stats import spearmanr
 
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
-from corehead_lib.heads import HeadScores
+from corehead_lib.heads import HeadScores, agreement, how_many
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import mass
 from corehead_lib.samples import Clip, Frames, Pages, Sample, TextSpan
@@ -50,16 +49,6 @@ class Found:
     def share_missed(self) -> np.ndarray:
         """(S,) of the tokens that show evidence."""
         return self.missed / (self.tokens - self.wrong + self.missed)
-
-
-mass_on = mass  # the name that the notebooks use
-
-
-def attention_maps(loaded: LoadedModel, batch: Batch, queries: torch.Tensor) -> np.ndarray:
-    """Attention from ``queries`` to every token as a target of its own: (T, B, layers, heads)."""
-    size, tokens = queries.shape
-    every = torch.eye(tokens, dtype=torch.bool, device=queries.device)[:, None].expand(-1, size, -1)
-    return mass(loaded, batch, every, queries)
 
 
 def units(sample: Sample) -> tuple[int, list[int]]:
@@ -194,26 +183,17 @@ def compare(
 def summary(found: dict[str, Found], fraction: float, **labels: str) -> list[dict[str, str | float]]:
     """One row for each way: means over samples, and what it does to the top ``fraction`` of heads; ``labels`` go first."""
     truth = found[EXACT].mass.mean(0)
-    lead = HeadScores(truth).ranking()[0]
+    lead, top = HeadScores(truth).ranking()[0], how_many(fraction, truth.size)
     rows: list[dict[str, str | float]] = []
     for way, f in found.items():
         score = f.mass.mean(0)
-        rho, shared = agreement(truth, score, fraction)
+        ranks = np.ptp(truth) > 0 and np.ptp(score) > 0  # equal scores rank nothing
+        like = agreement(HeadScores(truth), HeadScores(score), top) if ranks else None
         row = {"tokens": f.tokens.mean(), "wrong": f.share_wrong.mean(), "missed": f.share_missed.mean()}
-        row |= {"ram_best": score[lead], "spearman": rho, "top_shared": shared}
+        row |= {"ram_best": score[lead], "spearman": like.spearman if like else 0.0}
+        row["top_shared"] = like.shared / top if like else 0.0
         rows.append({**labels, "way": way, **{name: float(value) for name, value in row.items()}})
     return rows
-
-
-def agreement(score: np.ndarray, other: np.ndarray, fraction: float) -> tuple[float, float]:
-    """Spearman's correlation of two scores (layers, heads), and the share of top heads that they have in common.
-
-    The correlation is 0 where a score is the same for all heads, since it ranks nothing.
-    """
-    flat = [np.ptp(s) == 0 for s in (score, other)]
-    rho = 0.0 if any(flat) else float(spearmanr(score.ravel(), other.ravel()).statistic)
-    one, two = ({*HeadScores(s).top(fraction)} for s in (score, other))
-    return rho, len(one & two) / len(one)
 
 
 def _per_block(loaded: LoadedModel) -> int | None:

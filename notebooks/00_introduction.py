@@ -115,14 +115,13 @@ dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
 
 from corehead_lib import plots
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.datasets.judged import judged_outcomes
 from corehead_lib.encode import encode, encode_all
+from corehead_lib.explorer import attention_to
 from corehead_lib.models import load_model
-from corehead_lib.ram import mass
 from corehead_lib.rankings import rank
 from corehead_lib.results import keep, publish
 
@@ -147,10 +146,8 @@ best
 # %%
 shown = tested[question % len(tested)]
 batch = encode(loaded, [shown])
-each = torch.nn.functional.one_hot(batch.visual[0].nonzero()[:, 0])
-each = torch.nn.functional.pad(each, (0, batch.visual.shape[1] - each.shape[1]))
-looked = mass(loaded, batch, each[:, None].bool(), "last")
-looked = looked[:, 0, best.layer, best.head]  # (visual tokens,)
+looked = attention_to(loaded, batch, batch.visual[0].nonzero().flatten())
+looked = looked[:, best.layer, best.head]  # (visual tokens,)
 print(f"{looked.sum():.2f} of its attention is on the picture")
 
 # %% [markdown]

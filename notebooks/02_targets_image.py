@@ -257,8 +257,10 @@ ways[["wrong", "ram_best"]].unstack(sort=False).round(2)
 # ## RAM on those cells
 
 # %% tags=["hide-input", "remove-output"]
+import torch
+
+from corehead_lib.explorer import attention_to
 from corehead_lib.heads import HeadScores
-from corehead_lib.targets_compare import attention_maps
 from corehead_lib.targets_naive import over_main
 
 mine = found[next(iter(families))]
@@ -270,7 +272,8 @@ for axis, (name, one) in zip(axes, families.items(), strict=True):
     batch = encode(one, [typical], max_pixels)
     exact = batch.cells[0]
     head = HeadScores(found[name][EXACT].mass.mean(0)).ranking()[0]
-    weight = attention_maps(one, batch, batch.last)[exact.position, 0, *head]
+    weight = attention_to(one, batch, torch.from_numpy(exact.position))
+    weight = weight[:, *head]
     landed = weight[target_cells(typical.evidence, exact)].sum()
     light, main = over_main(weight, exact), exact.view == "main"
     plots.cells_over(axis, typical.media[0], exact.box[main], light)

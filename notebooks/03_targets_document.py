@@ -375,19 +375,7 @@ landed = {name: look[inside][:, *h].sum() for name, h in followed.items()}
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(3, 4, figsize=(7, 5.7))
-for line, (name, head) in zip(axes, followed.items(), strict=True):
-    weight = look[:, head.layer, head.head]
-    plots.strip(
-        line,
-        four,
-        alone.cells[0],
-        weight=weight,
-        top=look[:, best.layer, best.head].max(),
-    )
-    line[0].set_ylabel(
-        f"{name}: L{head.layer} H{head.head}\n{landed[name]:.2f} on it",
-        fontsize=10,
-    )
+plots.looks(axes, four, alone.cells[0], look, followed, landed)
 for number, axis in enumerate(axes[0]):
     axis.set_title(f"page {number + 1}")
 figure.suptitle(four.question)

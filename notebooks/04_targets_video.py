@@ -371,19 +371,7 @@ landed = {name: look[inside][:, *h].sum() for name, h in followed.items()}
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(3, 6, figsize=(7.2, 4))
-for line, (name, head) in zip(axes, followed.items(), strict=True):
-    weight = look[:, head.layer, head.head]
-    plots.strip(
-        line,
-        six,
-        alone.cells[0],
-        weight=weight,
-        top=look[:, best.layer, best.head].max(),
-    )
-    line[0].set_ylabel(
-        f"{name}: L{head.layer} H{head.head}\n{landed[name]:.2f} on it",
-        fontsize=9,
-    )
+plots.looks(axes, six, alone.cells[0], look, followed, landed)
 for number, axis in enumerate(axes[0]):
     axis.set_title(f"frame {number}")
 figure.suptitle(six.question)

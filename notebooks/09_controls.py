@@ -10,6 +10,7 @@
 # # Is it retrieval or capacity? Controls
 #
 # A ranking of heads means something when it predicts what the model loses without them, and when what is lost is retrieval.
+# The model on this page, unlike that of the pages before, learned from answers alone: its heads had no price to pay for looking.
 #
 # **What came out.** Silencing the {glue:text}`k` heads of {glue:text}`heads` that stand first by {term}`RAM` costs {glue:text}`drop:.2f` of the
 # accuracy in retrieval and {glue:text}`drop_control:.2f` in control tasks, twice as many {glue:text}`drop_twice:.2f` and

@@ -14,11 +14,11 @@ from corehead_lib.attention import Attend, Call, Operator
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
-from corehead_lib.heads import HeadScores
+from corehead_lib.heads import Head, HeadScores
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import measure_ram
 from corehead_lib.rankings import RANKINGS, rank
-from corehead_lib.study import compare_rankings
+from corehead_lib.study import able, verdicts
 from corehead_lib.study.survey import Survey
 
 
@@ -170,8 +170,8 @@ def test_only_what_is_asked_for_runs(tiny: LoadedModel, batch: Batch) -> None:
         rank(tiny, [])
 
 
-def test_comparison_by_hand(monkeypatch: pytest.MonkeyPatch, tiny: LoadedModel, batch: Batch) -> None:
-    """Two rankings; 40 retrieval samples, of which the first loses 30; two controls, one of which nobody can do."""
+def test_verdicts_by_hand(batch: Batch) -> None:
+    """The tops of two rankings; 40 retrieval samples, of which the first loses 30; two controls, one of which nobody can do."""
     samples = [replace(batch.samples[n % 3], id=str(n), task="find", answer=str(n % 8)) for n in range(40)]
     easy = [replace(s, task="count") for s in samples]
     hard = [replace(s, task="guess") for s in samples]
@@ -183,24 +183,22 @@ def test_comparison_by_hand(monkeypatch: pytest.MonkeyPatch, tiny: LoadedModel, 
         "guess": {"none": 5, "a": 0, "b": 0},
     }
 
-    def pretended(_: Any, batches: list[Batch], sets: dict[str, Any], *__: Any) -> pd.DataFrame:
-        assert {name: len(heads) for name, heads in sets.items()} == {"a": 2, "b": 2}
+    sets = {"a": [Head(0, 0), Head(0, 1)], "b": [Head(0, 1), Head(0, 2)]}
+
+    def pretended(batch: Batch) -> pd.DataFrame:
         rows: list[dict[str, Any]] = []
         for name in ("none", *sets):
             number: dict[str, int] = {}
-            for sample in batches[0].samples:
+            for sample in batch.samples:
                 place = number[sample.task] = number.get(sample.task, 0) + 1
                 correct = place <= right[sample.task][name]
                 rows.append({"set": name, "id": sample.id, "task": sample.task, "group": sample.id, "correct": correct, "logprob": -2.0 * (not correct)})  # fmt: skip
         return pd.DataFrame(rows)
 
-    monkeypatch.setattr("corehead_lib.study.compare.outcomes", pretended)
-    a = np.zeros((4, 8))
-    a[0, :3] = 3, 2, 1
-    b = np.zeros((4, 8))
-    b[0, 1:3] = 1, 2
-    ranked = {"a": HeadScores(a), "b": HeadScores(b)}
-    table = compare_rankings(tiny, ranked, [many], [others], reference="a").set_index("set")
+    asked, other = pretended(many), pretended(others)
+    assert able(other, [others]) == ["count"]
+    other = other[other.task.isin(able(other, [others]))]
+    table = verdicts(asked, other, sets, reference="a").set_index("set")
     assert list(table.columns) == ["k", "drop", "low", "high", "nats", "drop_control", "control_low", "control_high", "ratio", "p", "p_adjusted", "shared"]  # fmt: skip
     assert table["drop"].tolist() == [0.75, 0]
     assert table.nats.tolist() == [1.5, 0]
@@ -213,7 +211,5 @@ def test_comparison_by_hand(monkeypatch: pytest.MonkeyPatch, tiny: LoadedModel, 
     assert table.p["a"] < 0.001
     assert table.p_adjusted["a"] == pytest.approx(2 * table.p["a"])
     assert table.p_adjusted["b"] == 1
-    alone = compare_rankings(tiny, ranked, [many], reference="a")
+    alone = verdicts(asked, None, sets, reference="a")
     assert alone.drop_control.isna().all()
-    with pytest.raises(CoreheadError, match="no ranking 'ram-last'"):
-        compare_rankings(tiny, ranked, [many])

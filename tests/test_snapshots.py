@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file, save_file
 from tiny import save_tiny
 
 from corehead_lib import models
@@ -16,7 +15,7 @@ from corehead_lib.evaluate import evaluate
 from corehead_lib.models import load_model
 from corehead_lib.ram import measure_ram
 from corehead_lib.zoo import snapshots
-from corehead_lib.zoo.snapshots import asked, history, keep_snapshots, load_snapshot, observe
+from corehead_lib.zoo.snapshots import asked, history, keep_snapshots, observe
 
 
 @pytest.fixture
@@ -33,14 +32,12 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "run"
 
 
-def test_all_are_scored_and_some_are_kept(run: Path, zoo: Path) -> None:
-    target = keep_snapshots("tiny", run, [200], samples=2)
-    assert target == zoo / "tiny" / "snapshots"
+def test_all_are_scored(run: Path, zoo: Path) -> None:
+    target = keep_snapshots("tiny", run, samples=2)
+    assert target == zoo / "tiny" / "snapshots" / snapshots.SCORES
     early, late = history("tiny")
-    assert (early.step, early.checksum, late.step) == (100, "", 200)
-    loaded = load_snapshot("tiny", 200)
-    assert loaded.checksum == late.checksum
-    assert loaded.backbone.kv_heads == 3
+    assert (early.step, late.step) == (100, 200)
+    loaded = load_model(str(run / "snapshots" / "00200"))
     for kind in snapshots.KINDS:
         batches = encode_all(loaded, asked(kind, 2))
         told, looked = evaluate(loaded, batches), measure_ram(loaded, batches, "question")
@@ -65,22 +62,12 @@ def test_all_snapshots_are_asked_the_same(run: Path, zoo: Path) -> None:
 
 
 def test_what_is_not_there_is_named(run: Path, zoo: Path) -> None:
-    with pytest.raises(CoreheadError, match=r"no snapshot at step \[300\]; it has \[100, 200\]"):
-        keep_snapshots("tiny", run, [200, 300])
-    with pytest.raises(CoreheadError, match="no snapshot at step any"):
+    with pytest.raises(CoreheadError, match="has no snapshots: train with --snapshots"):
         keep_snapshots("tiny", run / "snapshots")
     with pytest.raises(
         CoreheadError, match=r"No snapshots of 'tiny' are kept; of these models they are: \[\]"
     ):
         history("tiny")
-    shutil.rmtree(run / "snapshots" / "00100")
-    folder = keep_snapshots("tiny", run, [200], samples=1) / "00200"
-    with pytest.raises(CoreheadError, match=r"at step 100 are not kept; those at \[200\] are"):
-        load_snapshot("tiny", 100)
-    weights = load_file(folder / "model.safetensors")
-    save_file({k: v * 2 for k, v in weights.items()}, folder / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(CoreheadError, match=r"do not match its scores\.safetensors"):
-        load_snapshot("tiny", 200)
 
 
 SHIPPED = sorted(str(path.parents[1].relative_to(models.ZOO)) for path in models.ZOO.rglob(snapshots.SCORES))
@@ -92,13 +79,10 @@ def test_one_run_is_kept_at_twenty_steps_or_more() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_snapshots_score_as_their_file_says(name: str) -> None:
-    for kept in history(name):
-        if kept.checksum:
-            loaded = load_snapshot(name, kept.step)
-            assert loaded.backbone == load_model(str(models.ZOO / name)).backbone
-            kind = "scenes"
-            batches = encode_all(loaded, asked(kind, len(kept.correct[kind])))
-            again = observe(loaded, {kind: batches}, kept.step)
-            np.testing.assert_allclose(again.ram[kind], kept.ram[kind], atol=2e-3)
-            assert (again.correct[kind] != kept.correct[kind]).sum() <= 1
+def test_the_last_snapshot_is_nearly_the_shipped_model(name: str) -> None:
+    """A few steps at a rate near zero lie between them."""
+    last, loaded = history(name)[-1], load_model(str(models.ZOO / name))
+    batches = encode_all(loaded, asked("scenes", len(last.correct["scenes"])))
+    shipped = observe(loaded, {"scenes": batches}, last.step)
+    np.testing.assert_allclose(shipped.ram["scenes"], last.ram["scenes"], atol=0.02)
+    assert (shipped.correct["scenes"] != last.correct["scenes"]).sum() <= 1

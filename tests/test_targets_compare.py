@@ -9,9 +9,11 @@ from tiny import clip, noise
 
 from corehead_lib.encode import encode
 from corehead_lib.errors import CoreheadError
+from corehead_lib.explorer import attention_to
 from corehead_lib.models import LoadedModel
+from corehead_lib.ram import mass
 from corehead_lib.samples import Box, Frames, Pages, Sample
-from corehead_lib.targets_compare import EXACT, Found, agreement, attention_maps, compare, mass_on, units
+from corehead_lib.targets_compare import EXACT, Found, compare, units
 
 SAME, MIXED = [(64, 64)] * 3, [(96, 48), (48, 48), (160, 96)]
 
@@ -58,7 +60,7 @@ def test_tags_miss_a_second_page_and_padding_does_not_matter(family: LoadedModel
 
 def test_maps_equal_eager_attention(family: LoadedModel) -> None:
     batch = encode(family, [pages(SAME)])
-    maps = attention_maps(family, batch, batch.last)
+    maps = attention_to(family, batch, torch.arange(batch.last.shape[1]))
     family.model.set_attn_implementation("eager")
     try:
         with torch.inference_mode():
@@ -66,15 +68,15 @@ def test_maps_equal_eager_attention(family: LoadedModel) -> None:
     finally:
         family.model.set_attn_implementation("sdpa")
     eager = torch.stack(weights)[:, 0, :, -1].float()  # (layers, heads, tokens)
-    assert np.allclose(maps[:, 0], eager.permute(2, 0, 1).numpy(), atol=1e-4)
+    assert np.allclose(maps, eager.permute(2, 0, 1).numpy(), atol=1e-4)
 
 
 def test_an_empty_target_has_no_mass(family: LoadedModel) -> None:
     batch = encode(family, [pages(SAME)])
     nothing = torch.zeros_like(batch.question)
-    mass = mass_on(family, batch, torch.stack([nothing, batch.targets()]), batch.last)
-    assert (mass[0] == 0).all()
-    assert (mass[1] > 0).any()
+    given = mass(family, batch, torch.stack([nothing, batch.targets()]), batch.last)
+    assert (given[0] == 0).all()
+    assert (given[1] > 0).any()
 
 
 def test_units_are_pages_or_frames() -> None:
@@ -83,10 +85,3 @@ def test_units_are_pages_or_frames() -> None:
     assert units(film) == (5, [1, 2])
     with pytest.raises(CoreheadError, match="film: the paper's algorithms know whole pages"):
         units(replace(film, evidence=(Box(0, 0, 1, 1),)))
-
-
-def test_agreement_by_hand() -> None:
-    score = np.arange(20.0).reshape(4, 5)
-    assert agreement(score, 2 * score, 0.1) == pytest.approx((1, 1))
-    assert agreement(score, -score, 0.1) == pytest.approx((-1, 0))
-    assert agreement(score, np.zeros_like(score), 0.1)[0] == 0

@@ -1,13 +1,11 @@
 """Which heads stay dense, how wide the others' window is, and what that saves: a plan, chosen on a tuning split."""
 
-import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import product
-from pathlib import Path
 from typing import Any
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head, HeadScores, how_many
@@ -78,24 +76,6 @@ class HybridPlan:
             raise CoreheadError(f"The plan is for {self.backbone}, but {loaded.name!r} is {loaded.backbone}.")
         return self
 
-    def save(self, path: Path) -> None:
-        """Write JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1))
-
-    @classmethod
-    def load(cls, path: Path) -> "HybridPlan":
-        """Read what ``save`` wrote; CoreheadError if it is missing, damaged or impossible."""
-        try:
-            return TypeAdapter(cls).validate_json(path.read_text())
-        except CoreheadError:
-            raise
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the whole"
-            raise CoreheadError(f"{path} does not hold a plan: {where}: {first['msg']}.") from error
-        except (OSError, ValueError) as error:
-            raise CoreheadError(f"{path} does not hold a plan: {error}.") from error
-
 
 def by_fraction(
     scores: HeadScores, backbone: Backbone, fraction: float, window: int, sinks: int = 4
@@ -103,14 +83,6 @@ def by_fraction(
     """Keep the highest-scoring ``fraction`` of all heads dense, rounded to nearest; 0 for none."""
     number = how_many(fraction, scores.score.size) if fraction else 0
     return _plan(scores, backbone, scores.ranking()[:number], window, sinks, {"fraction": fraction})
-
-
-def by_threshold(
-    scores: HeadScores, backbone: Backbone, threshold: float, window: int, sinks: int = 4
-) -> HybridPlan:
-    """Keep every head dense that scores at least ``threshold``."""
-    dense = [head for head in scores.ranking() if scores.score[head] >= threshold]
-    return _plan(scores, backbone, dense, window, sinks, {"threshold": threshold})
 
 
 def candidates(

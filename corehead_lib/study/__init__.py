@@ -1,6 +1,6 @@
 """Experiments on sets of heads, as tidy tables: what does the model still know without them, and is it retrieval that it lost?"""
 
-from corehead_lib.study.compare import able, compare_rankings, verdicts
+from corehead_lib.study.compare import able, verdicts
 from corehead_lib.study.controls import controls
 from corehead_lib.study.likeness import likeness
 from corehead_lib.study.patching import other_picture, other_question, patching, with_partners
@@ -17,7 +17,6 @@ __all__ = [
     "ablate",
     "able",
     "by_task",
-    "compare_rankings",
     "controls",
     "difference",
     "likeness",

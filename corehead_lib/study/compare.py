@@ -1,49 +1,15 @@
 """Which ranking of heads finds those that retrieval needs, and retrieval alone?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from corehead_lib.chance import chance, is_control
 from corehead_lib.encode import Batch
-from corehead_lib.errors import CoreheadError, did_you_mean
-from corehead_lib.heads import HeadScores, how_many
-from corehead_lib.interventions import ZeroAblation
-from corehead_lib.models import LoadedModel
 from corehead_lib.stats import holm
-from corehead_lib.study.sets import UNTOUCHED, Intervention, Sets, outcomes
+from corehead_lib.study.sets import UNTOUCHED, Sets
 from corehead_lib.study.summary import difference
-
-
-def compare_rankings(
-    loaded: LoadedModel,
-    ranked: Mapping[str, HeadScores],
-    retrieval: Sequence[Batch],
-    control: Sequence[Batch] = (),
-    fraction: float = 0.05,
-    reference: str = "ram-last",
-    intervention: Intervention = ZeroAblation,
-    progress: bool = False,
-) -> pd.DataFrame:
-    """Take the same number of heads from the top of each ranking, and see what is lost in retrieval and in control tasks.
-
-    ranked: scores by name, from ``rankings.rank`` on other samples. Control tasks that the untouched model cannot do, by
-        ``chance.is_control``, do not count.
-
-    Returns ``verdicts`` on the rankings' tops: ``set`` is the ranking's name. Fewer samples than ``stats`` trusts give wide intervals.
-
-    Raises CoreheadError if ``reference`` is not among the rankings, and as ``outcomes`` does.
-    """
-    if reference not in ranked:
-        raise CoreheadError(f"There is no ranking {reference!r}.{did_you_mean(reference, ranked)}")
-    number = how_many(fraction, ranked[reference].score.size)
-    sets = {name: scores.ranking()[:number] for name, scores in ranked.items()}
-    asked = outcomes(loaded, retrieval, sets, intervention, progress)
-    other = outcomes(loaded, control, sets, intervention, progress) if len(control) else None
-    if other is not None:
-        other = other[other.task.isin(able(other, control))]
-    return verdicts(asked, other, sets, reference)
 
 
 def verdicts(asked: pd.DataFrame, other: pd.DataFrame | None, sets: Sets, reference: str) -> pd.DataFrame:

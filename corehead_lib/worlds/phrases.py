@@ -13,25 +13,6 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Sample
 from corehead_lib.worlds.synthetic import COLOURS, DIGITS, SHAPES, SPLITS
 
-TASK_TYPES = {  # named as in MLVU (arXiv 2406.04264); only a needle has evidence
-    "shape": "needle",
-    "colour": "needle",
-    "pair": "needle",
-    "word": "needle",
-    "bar": "needle",
-    "fact": "needle",
-    "image": "needle",
-    "print": "needle",
-    "background": "topic",
-    "heading": "topic",
-    "topic": "topic",
-    "sum": "reasoning",
-    "copy": "text",
-    "sort": "text",
-    "most": "text",
-    "story": "text",
-}
-
 TOPICS = {
     "animals": ("ant", "bat", "cat", "cow", "dog", "fox", "hen", "pig"),
     "food": ("bun", "egg", "fig", "ham", "jam", "nut", "pie", "tea"),

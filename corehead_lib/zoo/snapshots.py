@@ -1,4 +1,4 @@
-"""Snapshots along a training run: answers and attention at each of them, and the weights of a few.
+"""Snapshots along a training run: answers and attention at each of them.
 
 ``scores.safetensors`` holds, for a run of N snapshots and each KIND of evidence, S held-out questions: whether they were
 answered (N, S), the gold answer's log-probability (N, S), and, in float16, RAM (N, rows, S, layers, heads) and the mean mass on
@@ -6,8 +6,8 @@ all that could be evidence (N, rows, layers, heads).
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.progress import watched
 from corehead_lib.ram import measure_ram
 from corehead_lib.samples import Sample
-from corehead_lib.zoo.training.ship import WORLDS, copy_halved
+from corehead_lib.zoo.training.ship import WORLDS
 from corehead_lib.zoo.training.turns import MODALITIES
 
 KINDS = ("scenes", "documents", "clips", "haystacks")
@@ -41,7 +41,6 @@ class Snapshot:
     logprob: dict[str, np.ndarray]  # (S,) of the gold answer, nats
     looks: dict[str, np.ndarray]  # (rows, S, layers, heads) RAM; rows as in answers.QUERIES
     source: dict[str, np.ndarray]  # (rows, layers, heads) mean mass on all that could be evidence
-    checksum: str = ""  # sha256 of the weights, where they are kept
 
     @property
     def accuracy(self) -> dict[str, float]:
@@ -74,30 +73,21 @@ def observe(loaded: LoadedModel, batches: Mapping[str, Sequence[Batch]], step: i
     return Snapshot(step, correct, logprob, looks, source)
 
 
-def keep_snapshots(name: str, run: Path, steps: Collection[int] = (), samples: int = 48) -> Path:
-    """Score all snapshots of a ``run`` into the zoo's ``name``, with float16 weights of those at ``steps``.
-
-    Returns the folder: SCORES, and one folder to a step, each a checkpoint of its own.
-    Raises CoreheadError if the run has no snapshots, or none at one of ``steps``.
-    """
+def keep_snapshots(name: str, run: Path, samples: int = 48) -> Path:
+    """Score all snapshots of a ``run`` into the zoo's ``name``, and return the file; CoreheadError if there are none."""
     found = {int(folder.name): folder for folder in sorted((run / "snapshots").glob("[0-9]*"))}
-    absent = sorted(set(steps) - set(found))
-    if absent or not found:
-        raise CoreheadError(f"{run} has no snapshot at step {absent or 'any'}; it has {list(found)}.")
-    target = models.ZOO / name / "snapshots"
-    target.mkdir(parents=True, exist_ok=True)
+    if not found:
+        raise CoreheadError(f"{run} has no snapshots: train with --snapshots.")
+    target = models.ZOO / name / "snapshots" / SCORES
+    target.parent.mkdir(parents=True, exist_ok=True)
     scored: list[Snapshot] = []
     batches: dict[str, Sequence[Batch]] = {}
     for step, folder in watched(found.items(), "snapshots", progress=True):
-        if step in steps:
-            folder, source = target / f"{step:05d}", folder
-            folder.mkdir(exist_ok=True)
-            copy_halved(source, folder)
         loaded = load_model(str(folder))
         if not batches:  # all snapshots of a run read alike
             batches = {kind: encode_all(loaded, asked(kind, samples)) for kind in KINDS}
-        scored.append(replace(observe(loaded, batches, step), checksum=loaded.checksum * (step in steps)))
-    _save(scored, target / SCORES)
+        scored.append(observe(loaded, batches, step))
+    _save(scored, target)
     return target
 
 
@@ -113,28 +103,10 @@ def history(name: str) -> list[Snapshot]:
     return [
         Snapshot(
             step=step,
-            checksum=about["checksums"][number],
             **{part: {kind: whole[f"{part}/{kind}"][number] for kind in about["kinds"]} for part in PARTS},
         )
         for number, step in enumerate(about["steps"])
     ]
-
-
-def load_snapshot(name: str, step: int) -> LoadedModel:
-    """Load a zoo model as it was after ``step`` steps; CoreheadError if its weights are not kept, or damaged."""
-    kept = {snapshot.step: snapshot.checksum for snapshot in history(name) if snapshot.checksum}
-    if step not in kept:
-        raise CoreheadError(
-            f"The weights of {name!r} at step {step} are not kept; those at {sorted(kept)} are."
-        )
-    folder = models.ZOO / name / "snapshots" / f"{step:05d}"
-    loaded = load_model(str(folder))
-    if loaded.checksum != kept[step]:
-        raise CoreheadError(
-            f"The weights in {folder} do not match its {SCORES}: sha256 is {loaded.checksum[:12]}..., "
-            f"expected {kept[step][:12]}...; restore the file."
-        )
-    return loaded
 
 
 def _save(scored: Sequence[Snapshot], path: Path) -> None:
@@ -144,9 +116,5 @@ def _save(scored: Sequence[Snapshot], path: Path) -> None:
         for part, dtype in PARTS.items()
         for kind in kinds
     }
-    about = {
-        "kinds": kinds,
-        "steps": [one.step for one in scored],
-        "checksums": [one.checksum for one in scored],
-    }
+    about = {"kinds": kinds, "steps": [one.step for one in scored]}
     save_file(whole, path, metadata={"about": json.dumps(about)})
