@@ -313,7 +313,7 @@ keep("fig_video_policy", figure)
 # Whole frames are a large target: even attention scores {glue:text}`even_any:.2f` on them under *any* and {glue:text}`even_all:.2f` under *all*, but {glue:text}`even_box:.2f` on the boxes.
 # The best head aims at the shape: its RAM is {glue:text}`best_box:.2f` on the boxes, and the rest of their frames adds little, {glue:text}`best_any:.2f` under
 # *any*. So its lift falls from {glue:text}`lift_box:.1f` on the boxes to {glue:text}`lift_any:.1f` on the frames. Under *all* its RAM is lower,
-# {glue:text}`best_all:.2f`, since half pairs that show the shape no longer count, but its lift is {glue:text}`lift_all:.1f`.
+# {glue:text}`best_all:.2f`, since half pairs that show the shape no longer count, but so is even attention's, and the lift is {glue:text}`lift_all:.1f`.
 # The lowest head, the control, stays far below even attention in each case.
 #
 # ## The same clips, each family
