@@ -29,17 +29,12 @@ from corehead_lib.zoo.training.tower import inherit_tower, keep_tower, train_tow
 from corehead_lib.zoo.training.turns import corpus
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
-SHIPPED_RECIPE = Path(__file__).parents[1] / "recipe.yaml"
 SAVE_EVERY = 100  # steps
 
 
-def read_recipe(name: str, shipped: bool = False) -> dict:
-    """Read one model's entry of recipe.yaml; CoreheadError for a name without one, and for shared pieces.
-
-    shipped: as the model of that name in the zoo was trained, by an earlier recipe.
-    """
-    path = SHIPPED_RECIPE if shipped else RECIPE
-    recipes = {k: v for k, v in yaml.safe_load(path.read_text()).items() if not k.startswith(".")}
+def read_recipe(name: str) -> dict:
+    """Read one model's entry of recipe.yaml; CoreheadError for a name without one, and for shared pieces."""
+    recipes = {k: v for k, v in yaml.safe_load(RECIPE.read_text()).items() if not k.startswith(".")}
     if name not in recipes:
         raise CoreheadError(f"No recipe for {name!r}; recipe.yaml knows {sorted(recipes)}.")
     return recipes[name]
