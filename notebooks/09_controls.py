@@ -10,14 +10,12 @@
 # # Is it retrieval or capacity? Controls
 #
 # A ranking of heads means something when it predicts what the model loses without them, and when what is lost is retrieval.
-# The model on this page, unlike that of the pages before, learned from answers alone: its heads had no price to pay for looking.
 #
-# **What came out.** Silencing the {glue:text}`k` heads of {glue:text}`heads` that stand first by {term}`RAM` costs {glue:text}`drop:.2f` of the
-# accuracy in retrieval and {glue:text}`drop_control:.2f` in control tasks, twice as many {glue:text}`drop_twice:.2f` and
-# {glue:text}`drop_control_twice:.2f`. Of {glue:text}`rankings` rankings, the best on one half of the questions costs {glue:text}`more:.2f` more
-# than RAM on the other half (95 % interval {glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). Put into a run about another picture, RAM's
-# {glue:text}`k` heads make {glue:text}`enough_first:.0%` of the way back to the answer, {glue:text}`twice_k` make {glue:text}`enough:.0%`. And what RAM cannot
-# see: head number {glue:text}`quiet_place` in its order costs {glue:text}`quiet_cost:.2f` nats alone.
+# **What came out.** Silencing {term}`RAM`'s first {glue:text}`k` of {glue:text}`heads` heads costs {glue:text}`drop:.2f` of the
+# accuracy in retrieval, its first {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, and {glue:text}`drop_control_twice:.2f` in control tasks.
+# Another ranking, chosen on other questions, costs {glue:text}`more:.2f` more with {glue:text}`k` ({glue:text}`more_low:.2f` to
+# {glue:text}`more_high:.2f`). Yet RAM's {glue:text}`k` heads are *enough*: they carry {glue:text}`enough_first:.0%` of the way to the answer into a run about another
+# picture. And RAM is blind to head number {glue:text}`quiet_place` in its order, which costs {glue:text}`quiet_cost:.2f` nats alone.
 #
 # ```{glue:figure} fig_verdicts
 # :name: fig-controls-verdicts
@@ -159,7 +157,7 @@ table.set_index("ranking")[columns].round(3)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(
-    1, 2, figsize=(7.6, 0.27 * len(ranked) + 1.2), sharex=True, sharey=True
+    1, 2, figsize=(7.6, 0.19 * len(ranked) + 1.2), sharex=True, sharey=True
 )
 order = list(found[0].sort_values("nats", ascending=False)["set"])
 names = [name.split("/")[0] for name in order]
