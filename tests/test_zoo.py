@@ -23,12 +23,11 @@ from corehead_lib.zoo.training import train
 from corehead_lib.zoo.training.build import build
 from corehead_lib.zoo.training.families.qwen3_vl import TOKENS
 from corehead_lib.zoo.training.lessons import Lesson, answer_labels, make_lesson
+from corehead_lib.zoo.training.optimizers import learning_rate, split_parameters
 from corehead_lib.zoo.training.train import (
     is_over,
-    learning_rate,
     read_recipe,
     score,
-    split_parameters,
     train_model,
 )
 from corehead_lib.zoo.training.turns import MODALITIES, corpus
