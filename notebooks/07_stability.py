@@ -18,7 +18,7 @@
 #
 # ```{glue:figure} fig_maps
 # :name: fig-stability-maps
-# :alt: Six maps of 8 layers by 16 heads. Above, one model on scenes, clips and texts: nearly the same squares are bright on all three, in layers 2 to 4. Below, three other models on scenes: the first, its twin, has most of its bright squares where the model above has them, the other two have them elsewhere.
+# :alt: Six maps of 8 layers by 16 heads. Above, one model on scenes, clips and texts: nearly the same squares are bright on all three, in layers 2 to 4. Below, three other models on scenes: the first, its twin that paid for looking, is dark but for a few squares, the brightest of which are bright above, too; the other two have their bright squares elsewhere.
 #
 # RAM of every head. Framed: the top 5 %. Below, first the twin, then two strangers.
 # ```
@@ -63,7 +63,7 @@ from corehead_lib.heads import HeadScores, how_many
 from corehead_lib.models import load_model, zoo_names
 from corehead_lib.ram import TINY, measure_ram
 from corehead_lib.results import keep, publish
-from corehead_lib.zoo import began_as_one
+from corehead_lib.zoo import began_as_one, treated
 
 plots.use_style()
 loaded, kinds = load_model(model, device, dtype), datasets.split()
@@ -254,7 +254,7 @@ conditions[columns].round(3)
 # a kind, is {glue:text}`ceiling_shared:.1f`. In other words it is {glue:text}`words_shared:.0f`, in bfloat16 {glue:text}`bfloat16_shared:.0f`.
 #
 # The turned question is one that the model never saw in training. It answers {glue:text}`words_right:.0%` of them, and {glue:text}`usual_right:.0%` in the usual
-# words: were the first number low, these would be the heads of a model that did not understand.
+# words; with a low first number these would be the heads of a model that did not understand.
 #
 # ## Other models
 #
@@ -316,8 +316,9 @@ told.round(2) if across else None
 #
 # Before correction {glue:text}`strangers_raw:.0f` of {glue:text}`strangers_tests:.0f` comparisons of strangers have p < 0.05 in one of the two measures; after it
 # {glue:text}`strangers_significant:.0f` are left.
-# Of the relatives' {glue:text}`relatives_tests:.0f`, {glue:text}`relatives_significant:.0f` are significant, so the method sees likeness where there is some.
-# Whether RAM falls to the same heads was settled before the last stage began: a price on looking changed how much they look, not so much which they are.
+# Of the relatives' {glue:text}`relatives_tests:.0f`, {glue:text}`relatives_significant:.0f` are significant: the method sees likeness where there is some.
+# The twins share {glue:text}`relatives_shared:.1f` top heads on average over the kinds, fewer than two kinds share in one model: the last stage, its price
+# included, moved some of them.
 #
 # Models of other sizes have no heads to compare by number. What can be compared is how few they are and how deep.
 
@@ -325,11 +326,9 @@ told.round(2) if across else None
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 4.2))
 for number, name in enumerate(names):
     score = seen[name][kinds[0]].mean(0)
-    style = {
-        "color": f"C{number % 7}",
-        "ls": "-" if number < 7 else "--",
-        "lw": 1.6,
-    }
+    style = {"color": f"C{number % 7}", "ls": "-" if number < 7 else "-."}
+    if treated(name):
+        style = {"color": "black", "ls": "--"}
     order = np.sort(score.ravel())[::-1]
     axes[0].plot(
         np.arange(1, order.size + 1) / order.size,
@@ -342,12 +341,12 @@ axes[0].set(
     xscale="log",
     xlabel="share of heads",
     ylabel="RAM, sorted",
-    title="A slope in every model",
+    title="A slope, unless looking has a price",
 )
 axes[1].set(
     xlabel="relative depth",
     ylabel="RAM, sum of the layer",
-    title="Least in the first layer",
+    title="Most before the last third",
 )
 figure.legend(
     *axes[0].get_legend_handles_labels(),
@@ -360,12 +359,12 @@ keep("fig_models", figure)
 # %% [markdown]
 # ```{glue:figure} fig_models
 # :name: fig-stability-models
-# :alt: Left, one curve to a model over the share of heads on a logarithmic axis; all fall from the first heads on, none has a gap behind which nothing is left. Right, summed RAM over relative depth; each curve is lowest in the first layer and highest before or near the middle.
+# :alt: Left, one curve to a model over the share of heads on a logarithmic axis; those of natural models fall from the first heads on and leave something to nearly all heads, the dashed one of the model that paid for looking is at zero before a tenth of the heads. Right, summed RAM over relative depth; each curve is low in the first layer and highest before the last third, and the dashed one is zero at both ends.
 #
-# Sorted RAM, and RAM by depth, of each model on the first kind of evidence.
+# Sorted RAM, and RAM by depth, of each model on the first kind of evidence. Dashed: the one that paid for looking.
 # ```
 #
-# So runs differ in the heads that do it, much less in how many do and how deep: the first layer, in which no token knows yet what is asked for, gives least.
+# So natural runs differ in the heads that do it, much less in how many do and how deep. A gap behind the top heads is what the price made.
 #
 # How the ranking of one run came about is told in [](11_emergence).
 #
@@ -503,6 +502,7 @@ for related in ("strangers", "relatives"):
     close = [n for pair, n in near.items() if relation[pair] == related]
     settle = np.mean if related == "relatives" else np.max
     numbers[f"{related}_weights"] = settle(np.abs(close)) if close else 0
+    numbers[f"{related}_shared"] = part.shared.mean() if len(part) else 0
     numbers[f"{related}_tests"] = len(part)
     numbers[f"{related}_raw"] = (
         (part[["spearman_p", "shared_p"]].min(axis=1) < 0.05).sum()
