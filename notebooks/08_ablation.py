@@ -113,6 +113,7 @@ batches = encode_all(loaded, detection, batch_size, max_pixels=max_pixels)
 rows = [queries, *(r for r in ("last", "question", "answer") if r != queries)]
 ranked = rank(loaded, batches, [*(f"ram-{r}" for r in rows), "norm"])
 scores = ranked[f"ram-{queries}"]
+order = scores.ranking()
 few, more = (f"{100 * f:g} %" for f in (top_fraction, larger_fraction))
 core = {few: scores.top(top_fraction), more: scores.top(larger_fraction)}
 
@@ -123,9 +124,8 @@ core = {few: scores.top(top_fraction), more: scores.top(larger_fraction)}
 # %%
 one = retrieval[min(2, len(retrieval) - 1)]
 print(one.question, "Answer:", one.answer)
-some = {"the best": scores.ranking()[:1]}
-some |= {f"the top {share}": heads for share, heads in core.items()}
-table = judged_outcomes(loaded, [one], some, 1, max_pixels)
+table = {"the best": order[:1], **core}
+table = judged_outcomes(loaded, [one], table, 1, max_pixels)
 np.exp(table.set_index("set").logprob).rename("probability").round(2)
 
 # %% [markdown]
@@ -187,7 +187,6 @@ pd.DataFrame.from_dict(told, orient="index", columns=columns)
 # %%
 how = {"batch_size": batch_size, "max_pixels": max_pixels}
 asked = judged_outcomes(loaded, retrieval, sets, **how)
-guess = own_chance(loaded, retrieval)
 
 # %% tags=["hide-input"]
 from corehead_lib.study import by_task, summarise
@@ -200,6 +199,7 @@ def spreads(column):
     return pd.concat(found).drop_duplicates("kind").set_index("kind")
 
 
+guess = own_chance(loaded, retrieval)
 spread, logs = spreads("accuracy"), spreads("logprob")
 spread.drop(columns="p").round(2)
 
@@ -276,7 +276,6 @@ places = np.ndindex(scores.score.shape)
 every = {f"{layer}.{head}": [Head(layer, head)] for layer, head in places}
 alone = judged_outcomes(loaded, retrieval[:24], every, **how)
 alone = alone.groupby("set")[["correct", "logprob"]].mean().drop("none")
-order = scores.ranking()
 alone["place by RAM"] = [1 + order.index(every[n][0]) for n in alone.index]
 alone.sort_values("logprob").head(6).round(2)
 
