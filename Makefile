@@ -18,14 +18,17 @@ BIN    := $(VENV)/bin
 HASH  := $(shell { cat requirements.lock; echo "$(CURDIR)"; } | cksum | cut -d' ' -f1)
 STAMP := $(VENV)/.stamp-$(HASH)
 
-NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.py))))
+# Pages that take ten minutes and more: the book shows what was committed, `make long` computes them anew,
+# and the tests compute a part of each again.
+LONG      := 14_models
+NOTEBOOKS := $(filter-out $(LONG),$(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.py)))))
 RUNS      := _build/runs
 STAGE     := _build/stage
 RENDER    := $(BIN)/jupyter-book build -n -W --keep-going --path-output .
 LAB       := $(BIN)/corehead lab tiny-qwen3-vl _build/html/_static/lab --if-changed
 OPEN_IT   = @echo; echo "The book is ready. Open  file://$(CURDIR)/_build/html/index.html"
 
-.PHONY: help env book html lab runs notebooks test lint unit pairs lock clean
+.PHONY: help env book html lab runs notebooks long test lint unit pairs lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,6 +47,7 @@ book: runs  ## execute the notebooks as far as they changed, then render the boo
 	@mkdir -p $(STAGE)/notebooks
 	@cp -pR _config.yml _toc.yml book $(STAGE)/
 	@for n in $(NOTEBOOKS); do cp -p $(RUNS)/$$n/$$n.ipynb $(STAGE)/notebooks/ || exit 1; done
+	@for n in $(LONG); do cp -p notebooks/$$n.ipynb $(STAGE)/notebooks/ || exit 1; done
 	$(RENDER) $(STAGE)
 	$(LAB)
 	$(OPEN_IT)
@@ -63,6 +67,10 @@ html: env  ## render the book with the committed outputs, without executing anyt
 notebooks: runs  ## (maintainers) refresh the committed notebooks/*.ipynb from the executed ones
 	@for n in $(NOTEBOOKS); do $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb || exit 1; done
 	$(BIN)/python book/_ext/readme.py
+
+long: env  ## (maintainers) execute the long pages, too, and refresh their committed outputs
+	@for n in $(LONG); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; \
+	  $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb || exit 1; done
 
 test: env lint unit pairs  ## all checks: style, types, tests, notebooks against their outputs, the book in a browser
 

@@ -19,7 +19,6 @@ def find_model(name: str, zoo: Path = ZOO) -> Path | str:
     Raises CoreheadError if it is none of these, if the folder holds no weights, or if the model was not fetched yet.
     """
     shipped = {path.parent.name: path.parent for path in zoo.glob("*/config.json")}
-    shipped |= {f"next/{path.parent.name}": path.parent for path in zoo.glob("next/*/config.json")}
     folder = shipped.get(name) or _folder(name)
     manifests = {name: model for name, model in known_models().items() if model.hub}
     known = manifests.get(name) or next((m for m in manifests.values() if m.hub == name), None)

@@ -11,13 +11,14 @@
 #
 # A visual token of a clip shows a known place in known frames, sometimes in two at once.
 #
-# **What came out.** The same shape in the same clip is {glue:text}`box_qwen3_vl` target tokens for the tiny Qwen3-VL, {glue:text}`box_internvl` for the tiny InternVL and {glue:text}`box_llava_onevision` for
-# the tiny LLaVA-OneVision, whose cells are larger. Where frames are taken in pairs, {glue:text}`cut_share:.0%` of the events begin or end inside a pair, and the
-# policy for such a pair moves the best head's RAM on whole frames from {glue:text}`frames_any:.2f` to {glue:text}`frames_all:.2f`. Say which one you use.
+# **What came out.** The same shape in the same clip is {glue:text}`box_qwen3_vl` target tokens for the tiny Qwen3-VL, which takes frames in pairs,
+# {glue:text}`box_internvl` for the tiny InternVL and {glue:text}`box_llava_onevision` for the tiny LLaVA-OneVision, which take each by itself.
+# Of our events {glue:text}`cut_share:.0%` begin or end inside a pair, and the policy for such a pair moves the best head's RAM on whole frames from
+# {glue:text}`frames_any:.2f` to {glue:text}`frames_all:.2f`. Say which one you use.
 #
 # ```{glue:figure} fig_video_cells
 # :name: fig-video-cells
-# :alt: Three rows of the same five small frames, one row for each model family, each under its grid of cells. Cells around a framed shape are filled; in the first row, where frames are taken in pairs, both frames of a pair show the same filled cells; in the last row cells are larger.
+# :alt: Three rows of the same five small frames, one row for each model family, each under its grid of cells. Cells around a framed shape are filled; in the first row, where frames are taken in pairs, both frames of a pair show the same filled cells; in the others each frame has its own, and frames without the shape have none.
 #
 # One shape in one clip, by family. Filled: target tokens.
 # ```
@@ -187,7 +188,7 @@ keep("fig_video_sequence", figure)
 # %% [markdown]
 # ```{glue:figure} fig_video_sequence
 # :name: fig-video-sequence
-# :alt: One strip for each family. Coloured stretches of visual tokens alternate with grey text where a family writes something between frames; the stretches of the middle frames are marked as target.
+# :alt: One strip for each family. Coloured stretches of visual tokens alternate with grey text where a family writes something between frames; the stretches that show the middle frames are marked as target.
 #
 # The prompt by token. Target: the frames that show the shape.
 # ```
@@ -304,14 +305,16 @@ keep("fig_video_policy", figure)
 # %% [markdown]
 # ```{glue:figure} fig_video_policy
 # :name: fig-video-policy
-# :alt: Three lines of markers: box, frames under any, frames under all. The best head is far to the right on each, less so under all. Even attention is near zero for the box, near the middle for frames. The lowest head is at zero.
+# :alt: Three lines of markers: box, frames under any, frames under all. The best head is far to the right on the first two, less so under all. Even attention stands well to its left on each line, furthest for the box. The lowest head is at zero.
 #
 # RAM by what counts as evidence.
 # ```
 #
 # Whole frames are a large target: even attention scores {glue:text}`even_any:.2f` on them under *any* and {glue:text}`even_all:.2f` under *all*, but {glue:text}`even_box:.2f` on the boxes.
-# The best head's RAM is {glue:text}`best_box:.2f` on the boxes, with a lift of {glue:text}`lift_box:.0f`; on the frames its lift is {glue:text}`lift_any:.1f` or {glue:text}`lift_all:.1f`.
-# The lowest head, the control, stays below both.
+# The best head aims at the shape: its RAM is {glue:text}`best_box:.2f` on the boxes, and the rest of their frames adds little, {glue:text}`best_any:.2f` under
+# *any*. So its lift falls from {glue:text}`lift_box:.1f` on the boxes to {glue:text}`lift_any:.1f` on the frames. Under *all* its RAM is lower,
+# {glue:text}`best_all:.2f`, since half pairs that show the shape no longer count, but so is even attention's, and the lift is {glue:text}`lift_all:.1f`.
+# The lowest head, the control, stays far below even attention in each case.
 #
 # ## The same clips, each family
 #
@@ -349,9 +352,11 @@ print(f"chance: {chance(clips('box')).line:.2f}")
 by_family.round(2)
 
 # %% [markdown]
-# All three tiny models answer far above chance ({glue:text}`chance:.2f`): {glue:text}`accuracy_qwen3_vl:.2f`, {glue:text}`accuracy_internvl:.2f` and {glue:text}`accuracy_llava_onevision:.2f`.
-# LLaVA-OneVision's best head has the lowest lift, {glue:text}`lift_llava_onevision:.1f` against {glue:text}`lift_qwen3_vl:.0f` and {glue:text}`lift_internvl:.0f`: its cells are so large that even attention scores {glue:text}`even_llava_onevision:.2f`.
-# A lift has an upper end, one over that share in each clip. Compare heads of one family by it, not families.
+# Guessing is right in {glue:text}`chance:.2f` of the cases, the three tiny models in {glue:text}`accuracy_qwen3_vl:.2f`, {glue:text}`accuracy_internvl:.2f` and {glue:text}`accuracy_llava_onevision:.2f`.
+#
+# In pairs of frames a shape takes up more of what there is to look at: even attention scores {glue:text}`even_qwen3_vl:.2f` in Qwen3-VL,
+# {glue:text}`even_internvl:.2f` and {glue:text}`even_llava_onevision:.2f` in the others. A lift has an upper end, one over that share in each clip, so
+# {glue:text}`lift_qwen3_vl:.1f`, {glue:text}`lift_internvl:.1f` and {glue:text}`lift_llava_onevision:.1f` are no ranking of families: compare heads of one family by it.
 #
 # ## Where heads look
 #
@@ -380,12 +385,12 @@ keep("fig_video_heads", figure)
 # %% [markdown]
 # ```{glue:figure} fig_video_heads
 # :name: fig-video-heads
-# :alt: Three rows of the same six frames, darkened where a head does not look, all on one scale. In the first row the framed shape is bright in the frames that show it, and all else is dark. In the last row every frame is dark.
+# :alt: Three rows of the same six frames, darkened where a head does not look, all on one scale. In the first row, of the frames that show the framed shape, cells under it are bright, and nearly all else is dark; in the second row less so. In the last row every frame is dark.
 #
 # Where three heads look, on one scale. The frame is the evidence, never shown to the model.
 # ```
 #
-# On the framed shape lies {glue:text}`example_first:.2f` of the first head's attention, {glue:text}`example_second:.2f` of the second's, and nothing to speak of from the last.
+# On the cells of the framed shape lies {glue:text}`example_first:.2f` of the first head's attention, {glue:text}`example_second:.2f` of the second's, and nothing to speak of from the last.
 #
 # Choose any head, or slide along the ranking. The clip is the same; here each head is on its own scale, so look at the number, too.
 
@@ -459,14 +464,15 @@ sizes = [float(mask.sum(1).float().mean()) for mask in (target, filled)]
 print(f"{sizes[0]:.0f} tokens: {exact:.3f}; {sizes[1]:.0f} tokens: {more:.3f}")
 
 # %% [markdown]
-# The additional tokens are text: time marks and signs, where a family writes them. Heads that look at those would pass for heads that look at frames.
+# The additional tokens are text: time marks and signs, where a family writes them. This head hardly looks at them; heads that do would pass for heads
+# that look at frames.
 #
 # ```{solution-end}
 # ```
 #
 # ## Limits
 #
-# - Our clips have a dozen frames at most, and shapes that jump by whole cells. Real ones are sampled first, and an event between two sampled
+# - Our clips have a dozen frames at most, and shapes of one size that jump by the width of a cell. Real ones are sampled first, and an event between two sampled
 #   frames is lost before any table is made: the table says which frames a token shows, not what was left out.
 # - Tokens of a pair show two moments at once, and no policy can tell them apart.
 # - One tiny model of each family. [](07_stability) compares seeds and sizes.

@@ -12,9 +12,9 @@
 # In a text the evidence is known by the character, but which of its tokens do heads look at, and does the model need these heads?
 #
 # **What came out.** The first head of a tiny model gives {glue:text}`first_separator:.2f` of its attention to one full stop, the one that ends the right
-# sentence. Its top {glue:text}`top_heads` together give that full stop {glue:text}`top_separator:.2f` and *other* sentences {glue:text}`top_other:.2f`.
-# Without them it guesses ({glue:text}`text_top:.2f`), and without the {glue:text}`top_heads` heads of **lowest** RAM it fails as well
-# ({glue:text}`text_bottom:.2f`): in texts a low rank is no sign that a head is idle.
+# sentence; its top {glue:text}`top_heads` together give it {glue:text}`top_separator:.2f`. Without these {glue:text}`top_heads` the model is still right in
+# {glue:text}`text_top:.2f` of the cases, and without the {glue:text}`top_heads` heads of **lowest** RAM in {glue:text}`text_bottom:.2f`:
+# where a head looks does not say whether the model can spare it.
 #
 # ```{glue:figure} fig_tokens
 # :name: fig-text-tokens
@@ -133,13 +133,13 @@ table["top shared with fact"] = {p: len({*top} & leaders[p]) for p in parts}
 pd.DataFrame(table).round(3)
 
 # %% [markdown]
-# Ranked by the key or by the value, other heads come first, and they hardly look: no head gives the key more than {glue:text}`best_key:.2f` of its
+# Ranked by the key or by the value, other heads come first, and their targets get little: no head gives the key more than {glue:text}`best_key:.2f` of its
 # attention, or the value more than {glue:text}`best_value:.2f`.
 #
-# At the question's rows RAM on the needle is not zero, as one might expect from pictures: the best head has {glue:text}`best_question:.2f`, a little more than
-# attention spread evenly over the text ({glue:text}`even_fact:.2f`).
+# At the question's rows the best head gives the needle {glue:text}`best_question:.2f`, more than attention spread evenly over the text would
+# ({glue:text}`even_fact:.2f`), but far less than the {glue:text}`best_last:.2f` at the last prompt token.
 #
-# ## One head is not the six
+# ## All for a full stop
 #
 # What do the first head and the whole top look at? The bars add up to all of a head's attention.
 
@@ -176,21 +176,21 @@ for name, colour in zip(looks.columns, fill, strict=True):
 axis.invert_yaxis()
 axis.axhline(len(looks) - 1.5, color=plots.BLACK, lw=0.8)
 axis.set(xlim=(0, 1.001), xlabel="share of a head's attention")
-axis.set_title("The first head aims at a full stop; the six do not agree")
+most = looks.loc["all of them"].idxmax()
+axis.set_title("The top heads look most at the " + most)
 figure.legend(loc="outside lower center", ncols=2, fontsize=9)
 keep("fig_parts", figure)
 
 # %% [markdown]
 # ```{glue:figure} fig_parts
 # :name: fig-text-parts
-# :alt: Stacked bars, one for each of the top six heads and one for their mean. The first is nearly all red, the full stop of the needle. The second and third are red for about half, the fourth for less; the fifth and sixth are mostly grey, other sentences and the question. The mean is a third red and a third dark grey.
+# :alt: Stacked bars, one for each of the top six heads and one for their mean. In every bar the separator, the full stop of the needle, has the largest part, from four fifths in the first to half in the last; dark grey, other sentences, and yellow, the rest of the needle, share most of what is left. Key and question are narrow, the value cannot be seen.
 #
 # The top heads by needle RAM, first to last, and their mean.
 # ```
 #
-# The first head gives the full stop of the right needle {glue:text}`first_separator:.2f`.
-# The top {glue:text}`top_heads` together give it {glue:text}`top_separator:.2f`, about as much as they give to other sentences ({glue:text}`top_other:.2f`).
-# So "the best heads look at the full stop" is true of the first head and not of the set that is silenced below.
+# The first head gives the full stop of the right needle {glue:text}`first_separator:.2f`, the top {glue:text}`top_heads` together {glue:text}`top_separator:.2f`,
+# and all other sentences {glue:text}`top_other:.2f`. So "the best heads look at the full stop" holds for the whole set that is silenced below.
 #
 # A full stop can stand for its sentence because in a causal model every token may gather what stands before it.
 # {cite:t}`wu2024retrieval` look for heads that look at the very token to be copied, here the value; this tiny model has none.
@@ -213,12 +213,16 @@ by_target[["set", "heads", "accuracy", "logprob"]].round(2)
 # %% [markdown]
 # Guessing one of the digits that the text holds is right in {glue:text}`chance_text:.2f` of the cases, and always the same answer in {glue:text}`constant_text:.2f`.
 #
-# The whole needle and its full stop find heads that the model needs.
-# The key, the value, and the needle read at the question's rows find heads that it can do without: here accuracy stays at {glue:text}`text_key:.2f`,
-# {glue:text}`text_value:.2f` and {glue:text}`text_question:.2f`.
-# RAM alone would not have said so, since every ranking has a first place.
+# The model can do without most of these sets. Without the top by the needle or by its full stop accuracy stays at {glue:text}`text_top:.2f` and
+# {glue:text}`text_separator:.2f`, though the log-probability of the digit falls to {glue:text}`logprob_fact:.2f` and {glue:text}`logprob_separator:.2f`: these heads
+# help, but are not needed. Without the top by the key, or by the needle at the question's rows, it is
+# {glue:text}`text_key:.2f` and {glue:text}`text_question:.2f`, with log-probabilities of {glue:text}`logprob_key:.2f` and {glue:text}`logprob_question:.2f`.
 #
-# ## Four controls, five models
+# The top by the value, which gives it so little attention, costs most: {glue:text}`text_value:.2f` is left. But the digit keeps a log-probability of
+# {glue:text}`logprob_value:.2f`. What goes wrong comes behind it: an answer has to *end* to be right.
+# RAM would have said none of this, since every ranking has a first place.
+#
+# ## Controls, in other models, too
 #
 # A loss means something only beside what other sets of as many heads cost. There are three kinds: the lowest by the same score ("bottom"), random heads of the
 # same layers ("layer"), and random heads of the whole model ("model").
@@ -307,8 +311,11 @@ figure.legend(
     ncols=2,
     fontsize=9,
 )
+left_on = long.xs("text", level="asked")["median"].unstack()
+worse = (left_on["bottom"] < left_on["needle"]).sum()
 figure.suptitle(
-    "The lowest heads are missed as much as the highest",
+    "Texts: the lowest heads cost more than the highest in "
+    f"{worse} of {len(left_on)} models",
     fontweight="bold",
     fontsize=11,
 )
@@ -317,33 +324,35 @@ keep("fig_controls", figure)
 # %% [markdown]
 # ```{glue:figure} fig_controls
 # :name: fig-text-controls
-# :alt: Two panels, accuracy on texts and on scenes, one group of four marks to each of five models. Top and bottom stand far left, near the dotted line of chance, but for the top of seed 2, which stands at one. Medians of random sets stand at one; bars reach from some of them to the left, furthest for sets from the whole model.
+# :alt: Two panels, accuracy on texts and on scenes, one group of four marks to each model: top, bottom, and the medians of two kinds of random sets, with bars that reach left to the worst set. In the first group, tiny-qwen3-vl, the top is close to the random sets near one, on scenes a little less so, and the bottom is far to the left of them.
 #
 # Accuracy without as many heads of each kind. Bars end at the worst random set; dotted: guessing.
 # ```
 #
-# - **Top.** In all models but `seed2` the top by needle RAM is needed: {glue:text}`top_low:.2f` to {glue:text}`top_high:.2f` is left on texts. In `seed2`
-#   {glue:text}`seed2_top:.2f` is left: its best head gives the needle {glue:text}`seed2_ram:.2f`, hardly more than even attention would ({glue:text}`even_fact:.2f`).
-#   No head of it looks at the needle, and it answers all the same.
+# - **Top.** In `tiny-qwen3-vl` {glue:text}`text_top:.2f` is left on texts and {glue:text}`scenes_top:.2f` on scenes without the top by needle RAM.
+#   Over all models it is {glue:text}`top_low:.2f` to {glue:text}`top_high:.2f` on texts, with a median of {glue:text}`top_median:.2f`.
 # - **Bottom, a control that fails.** Without the heads of lowest needle RAM, {glue:text}`bottom_low:.2f` to {glue:text}`bottom_high:.2f` is left on texts and
-#   {glue:text}`bottom_scenes_low:.2f` to {glue:text}`bottom_scenes_high:.2f` on scenes. Of these heads, {glue:text}`bottom_first:.0f` of {glue:text}`bottom_all:.0f`
-#   sit in layer 0. They look nowhere near the needle, since they serve something that every question needs. So they are no proof that RAM is blind, but neither
-#   does a low RAM say that a head can go.
-# - **Same layers.** Random heads from the layers of the top cost nothing in the median; the worst set leaves {glue:text}`layer_least:.2f`.
-# - **Whole model.** Nor do those from anywhere, in the median; but the worst set leaves {glue:text}`model_least:.2f`, and such sets may hold heads of layer 0.
-#   The layer-matched control, often called the stricter one, is the more lenient here.
+#   {glue:text}`bottom_scenes_low:.2f` to {glue:text}`bottom_scenes_high:.2f` on scenes; on texts that is less than without the top in
+#   {glue:text}`bottom_worse` of {glue:text}`models` models. Of these heads, {glue:text}`bottom_first:.0f` of {glue:text}`bottom_all:.0f` sit in layer 0.
+#   At the last prompt token they look nowhere near the needle; what they do there, or at other rows, RAM does not see. So it is no proof against RAM,
+#   but a low RAM does not say that a head can go.
+# - **Same layers.** On texts, the middle one of the random sets from the layers of the top leaves {glue:text}`layer_median:.2f` or more in every model; the
+#   worst set of all leaves {glue:text}`layer_least:.2f`.
+# - **Whole model.** For sets from anywhere these are {glue:text}`model_median:.2f` and {glue:text}`model_least:.2f`; they may hold heads of layer 0.
+#   The layer-matched control, often called the stricter one, never draws from a layer without top heads: in `tiny-qwen3-vl` not from layer 0.
 #
-# That the top is special therefore rests on the middle of random sets, not on any set: some others cost as much.
+# So among heads of its own layers the top of `tiny-qwen3-vl` costs a little and others nothing, but heads elsewhere cost far more.
+# [](08_ablation) silences more heads, against more random sets.
 #
 # ## Words and pixels
 #
-# The last two columns of the table silence heads that were found elsewhere.
-# In `tiny-qwen3-vl` the top by scenes takes texts to {glue:text}`text_scenes:.2f`, as far as the top by needles, with which it shares
-# {glue:text}`shared_scenes:.0f` of {glue:text}`top_heads:.0f` heads.
-# In `tiny-llava-onevision` the same step leaves {glue:text}`llava_scenes:.2f`: the overlap of two lists is not the overlap of what heads do.
+# Another column of the table silences heads that were found with scenes.
+# In `tiny-qwen3-vl` these are the top by needles again, {glue:text}`shared_scenes` of {glue:text}`top_heads` heads, and leave {glue:text}`text_scenes:.2f` on texts.
+# Over all models the two lists share {glue:text}`shared_low` heads or more, and the top by scenes leaves {glue:text}`scenes_low:.2f` to
+# {glue:text}`scenes_high:.2f` of texts where that by needles leaves {glue:text}`top_low:.2f` to {glue:text}`top_high:.2f`: the overlap of two lists is not
+# the overlap of what heads do.
 #
-# In `seed2` the top by scenes does take texts to {glue:text}`seed2_scenes:.2f`: what it needs for texts can be found with pictures, and with needles cannot.
-# Ranking by the sentence behind finds needed heads in no model but `seed2` ({glue:text}`seed2_behind:.2f`).
+# The top by the sentence behind the needle leaves {glue:text}`behind_median:.2f` in the median over models and {glue:text}`behind_low:.2f` at worst.
 #
 # ## Exercises
 #
@@ -399,6 +408,8 @@ by_depth = pd.Series(single).groupby(third).agg(["size", "mean"])
 by_depth.rename_axis("third").round(2)
 
 # %% [markdown]
+# Hardly: the means of the thirds lie between {glue:text}`depth_low:.2f` and {glue:text}`depth_high:.2f`.
+#
 # ```{solution-end}
 # ```
 #
@@ -463,9 +474,10 @@ plots.tiles(axes[0], words[shown], paint[shown])
 plots.tiles(
     axes[1], words[shown], [plt.cm.Blues(0.95 * s) for s in share[shown]]
 )
-axes[0].set_title(f"{example['fact'].question} The needle and its parts")
+axes[0].set_title("A needle and its parts: " + example["fact"].question)
+full_stop = share[marked["separator"]].sum() / share.sum()
 axes[1].set_title(
-    f"Layer {first.layer}, head {first.head} looks at its full stop"
+    f"Layer {first.layer}, head {first.head}: {full_stop:.0%} on its full stop"
 )
 keep("fig_tokens", figure)
 
@@ -474,8 +486,8 @@ keep("fig_tokens", figure)
 #
 # Every needle has one form and the answer is one token.
 # Retrieval heads of large models copy long spans, and are measured while they write; we read one row, before the answer.
-# These tiny models were trained to answer texts and scenes in the same words, and two of the five started from the language model of the first:
-# that the same heads serve both says little about a large model that learned text first.
+# These tiny models learned texts and scenes side by side, and answer both in the same words: that the same heads may serve both says little about a
+# large model that learned text first.
 #
 # ## Where to go from here
 #
@@ -489,10 +501,17 @@ keep("fig_tokens", figure)
 text = long.xs("text", level="asked")["median"].unstack()
 pixels = long.xs("scenes", level="asked")["median"].unstack()
 lows = [h for of in by_aim.values() for h in of["needle"].bottom(top_fraction)]
-looking = [
-    n for n, of in by_aim.items() if of["needle"].score.max() > 2 * even["fact"]
-]
-numbers = {
+numbers = {}
+for name, of in (
+    ("top", text["needle"]),
+    ("scenes", text["scenes"]),
+    ("behind", text["sentence behind"]),
+    ("bottom", text["bottom"]),
+    ("bottom_scenes", pixels["bottom"]),
+):
+    numbers[f"{name}_low"], numbers[f"{name}_high"] = of.min(), of.max()
+    numbers[f"{name}_median"] = of.median()
+numbers |= {
     "top_heads": len(top),
     "needle_tokens": marked["fact"].sum(),
     "prompt_tokens": len(words),
@@ -501,54 +520,50 @@ numbers = {
     "chance_text": levels["text"].option,
     "constant_text": levels["text"].constant,
     "top_other": looks.loc["all of them", "other sentences"],
-    "top_low": text.loc[looking, "needle"].min(),
-    "top_high": text.loc[looking, "needle"].max(),
-    "bottom_low": text["bottom"].min(),
-    "bottom_high": text["bottom"].max(),
-    "bottom_scenes_low": pixels["bottom"].min(),
-    "bottom_scenes_high": pixels["bottom"].max(),
+    "best_last": found["fact"]["last"].ram.max(),
+    "models": len(text),
+    "bottom_worse": (text["bottom"] < text["needle"]).sum(),
+    "depth_low": by_depth["mean"].min(),
+    "depth_high": by_depth["mean"].max(),
     "bottom_first": sum(layer == 0 for layer, _ in lows),
     "bottom_all": len(lows),
 }
 
 # %% tags=["hide-input"]
-accuracy = by_target.set_index("set").accuracy
+of_set = by_target.set_index("set")
 for kind in ("layer", "model"):
-    numbers[f"{kind}_least"] = (
-        long.xs("text", level="asked")["low"].unstack()[kind].min()
-    )
+    part = long.xs(("text", kind), level=("asked", "kind"))
+    numbers[f"{kind}_median"] = part["median"].min()
+    numbers[f"{kind}_least"] = part["low"].min()
 numbers |= {f"text_{k}": text.loc[loaded.name, k] for k in ("bottom", "scenes")}
 numbers |= {
     "text_top": text.loc[loaded.name, "needle"],
-    "text_question": accuracy["by fact, question rows"],
+    "scenes_top": pixels.loc[loaded.name, "needle"],
+    "text_question": of_set.accuracy["by fact, question rows"],
+    "logprob_question": of_set.logprob["by fact, question rows"],
+    "logprob_fact": of_set.logprob["by fact"],
 }
-of_scenes = by_aim[loaded.name]["scenes"]
-numbers["shared_scenes"] = len({*top} & {*of_scenes.top(top_fraction)})
+shared = {
+    name: len(
+        {*of["needle"].top(top_fraction)} & {*of["scenes"].top(top_fraction)}
+    )
+    for name, of in by_aim.items()
+}
+numbers |= {
+    "shared_scenes": shared[loaded.name],
+    "shared_low": min(shared.values()),
+}
 of_layer = of_low.set_index("kind").loc["layer"]
 numbers |= {"low_median": of_layer["median"], "low_least": of_layer["low"]}
 for part in parts[1:]:
     numbers |= {
-        f"text_{part}": accuracy[f"by {part}"],
+        f"text_{part}": of_set.accuracy[f"by {part}"],
+        f"logprob_{part}": of_set.logprob[f"by {part}"],
         f"best_{part}": ranked[part].score.max(),
     }
 if "separator" in parts:
     numbers["first_separator"] = look["separator"][first]
     numbers["top_separator"] = looks.loc["all of them", "separator"]
-for short, name in (
-    ("seed2", "tiny-qwen3-vl-seed2"),
-    ("llava", "tiny-llava-onevision"),
-):
-    if name in by_aim:
-        numbers[f"{short}_ram"] = by_aim[name]["needle"].score.max()
-        kinds = {
-            "top": "needle",
-            "scenes": "scenes",
-            "behind": "sentence behind",
-        }
-        numbers |= {
-            f"{short}_{key}": text.loc[name, kind]
-            for key, kind in kinds.items()
-        }
 
 # %% tags=["hide-input"]
 publish(

@@ -25,7 +25,7 @@
 # ```
 
 # %% tags=["parameters"]
-trained: str = "next/tiny-qwen3-vl"  # a model of the zoo whose training was kept {model}
+trained: str = "tiny-qwen3-vl"  # a model of the zoo whose training was kept {model}
 kind: str = "scenes"  # the kind of evidence that is looked at closely {scenes, documents, clips, haystacks}
 queries: str = "last"  # rows that heads are ranked by {last, question, answer}
 top_fraction: float = 0.05  # share of heads that is called top {0<..1}

@@ -179,7 +179,9 @@ marks = {
     "tags, in the plain prompt": ("v", plots.RED),
     "search for the needle": ("x", plots.BLACK),
 }
-figure, axes = plt.subplots(1, 3, figsize=(8, 4), sharey=True, layout="none")
+figure, axes = plt.subplots(
+    1, len(families), figsize=(8, 4), sharey=True, layout="none"
+)
 figure.subplots_adjust(
     left=0.22, right=0.98, top=0.92, bottom=0.28, wspace=0.12
 )
@@ -205,11 +207,12 @@ keep("fig_paper", figure)
 # ## Where each holds
 #
 # **Uniform slices** are as good as the assumption that all items have as many tokens. Equal pages keep it in Qwen3-VL and InternVL; in LLaVA-OneVision newlines
-# slip in. Pages of two sizes break it, and so do clips in Qwen3-VL, where two frames share their tokens: {glue:text}`slices_odd_wrong:.0%` wrong and
-# {glue:text}`slices_odd_missed:.0%` missed in odd ones.
+# slip in. Pages of two sizes break it in the first two, not in LLaVA-OneVision, which pads each of several pictures to a square. Clips break it in
+# Qwen3-VL, where two frames share their tokens: {glue:text}`slices_odd_wrong:.0%` wrong and {glue:text}`slices_odd_missed:.0%` missed in odd ones.
 #
 # **Cumulative offsets** exist for families with blocks. In InternVL they are exact, if the thumbnail is counted as a block; without it
-# {glue:text}`offsets_bare:.0%` of the tokens are wrong on pages of two sizes.
+# {glue:text}`offsets_bare:.0%` of the tokens are wrong on pages of two sizes. In LLaVA-OneVision newlines shift them, and as it pools the frames of
+# a clip, each of which then holds fewer tokens than a block, {glue:text}`offsets_pooled:.0%` are wrong there.
 #
 # **Tags** catch what stands between them, markers and newlines included, and find the first pair alone: of frames handed over one by one they
 # (in the tagged prompt) miss {glue:text}`tags_missed:.0%` (first family), since most events last several frames.
@@ -228,11 +231,11 @@ table[["missed", "ram_best", "spearman", "top_shared"]].round(2)
 # %% [markdown]
 # With uniform slices on pages of two sizes, the best head's RAM reads {glue:text}`ram_slices:.2f` instead of {glue:text}`ram_exact:.2f`.
 #
-# Over all families and kinds, the ranking suffers most under tags used in the plain prompt, with a Spearman correlation of {glue:text}`worst_spearman:.2f` with
-# the exact one.
+# Over all families and kinds, the ranking suffers most under tags used in the plain prompt, where it can turn over: its Spearman correlation with the
+# exact one falls to {glue:text}`worst_spearman:.2f`. A head that gives its attention to the evidence has little left for what stands beside it.
 #
-# The tags are also read by the model: even with the right tokens between them, ranks in the tagged prompt agree with the plain ones only to
-# {glue:text}`tagged_spearman:.2f` in text.
+# The tags are also read by the model: even with exactly the right tokens between them, ranks in the tagged prompt agree with the plain ones to
+# {glue:text}`tagged_spearman:.2f` in text, not to 1 (mean over families).
 #
 # ## Exercises
 #
@@ -254,7 +257,8 @@ slices = ways[ways["way"] == "uniform slices"].groupby("kind", sort=False)
 slices[["wrong", "missed"]].max().round(2)
 
 # %% [markdown]
-# Those with zeros in both columns, if there are any; with newlines about, not even items of one size are safe. A test set in which all items have one size cannot tell counting from knowing.
+# Only those with zeros in both columns, and there is none: with the newlines of one family about, not even items of one size are safe. In the other two
+# families pictures and pages of one size are, so a test set that has no others cannot tell counting from knowing there.
 #
 # ```{solution-end}
 # ```
@@ -290,6 +294,7 @@ right = (counted["wrong"] == 0) & (counted["missed"] == 0)
 worst = counted.loc[counted["spearman"].idxmin()]
 second = list(families)[1]
 bare = ("... without thumbnails", "pages, two sizes", second)
+pooled = ("cumulative offsets", "clips, even", list(families)[-1])
 odd_slices = at.loc[("uniform slices", "clips, odd", first)]
 tags = "tags, in the tagged prompt"
 numbers = {
@@ -301,6 +306,7 @@ numbers = {
     "slices_odd_wrong": odd_slices["wrong"],
     "slices_odd_missed": odd_slices["missed"],
     "offsets_bare": at.loc[bare, "wrong"] if bare in at.index else 0.0,
+    "offsets_pooled": at.loc[pooled, "wrong"] if pooled in at.index else 0.0,
     "tags_missed": at.loc[(tags, "clips, frame by frame", first), "missed"],
     "search_missed": mean.loc[("search for the needle", "text"), "missed"],
     "ram_slices": at.loc[

@@ -11,7 +11,8 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Frames, Pages, Sample
 from corehead_lib.worlds.clips import CONTROLS, NEEDLES, as_images, ask, clips, listing
 from corehead_lib.worlds.films import Actor, Film, draw_frames, make_clip
-from corehead_lib.worlds.synthetic import BACKGROUNDS, COLOURS, SPLITS
+from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS
+from corehead_lib.worlds.synthetic import SPLITS
 
 TASKS = NEEDLES + CONTROLS
 CLIPS = [

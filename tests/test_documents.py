@@ -25,7 +25,8 @@ from corehead_lib.worlds.documents import (
 )
 from corehead_lib.worlds.pages import UNIT, Entry, draw_page, glyph
 from corehead_lib.worlds.phrases import TOPICS
-from corehead_lib.worlds.synthetic import COLOURS, DIGITS, SPLITS
+from corehead_lib.worlds.sprites import COLOURS
+from corehead_lib.worlds.synthetic import DIGITS, SPLITS
 
 TASKS = NEEDLES + CONTROLS
 EVERY = ("bar", "word", "pair")

@@ -15,7 +15,8 @@ from corehead_lib.samples import MEDIA, Box, Sample, TextSpan
 from corehead_lib.worlds.haystacks import CONTROLS, NEEDLES, ask, haystacks, interleaved
 from corehead_lib.worlds.needles import PARTS, Haystack, make_haystack
 from corehead_lib.worlds.phrases import TOPICS
-from corehead_lib.worlds.synthetic import COLOURS, DIGITS, GRAIN, SHAPES, SIDES, SPLITS
+from corehead_lib.worlds.sprites import COLOURS, SHAPES
+from corehead_lib.worlds.synthetic import DIGITS, GRAIN, SIDES, SPLITS
 from corehead_lib.zoo.training.turns import MODALITIES, corpus, draw_turns
 
 REQUESTS = {f"List the {what}." for what in ("shapes", "colours", "coloured shapes", "entries")}

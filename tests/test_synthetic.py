@@ -11,9 +11,8 @@ from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Sample
 from corehead_lib.worlds import synthetic
+from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS
 from corehead_lib.worlds.synthetic import (
-    BACKGROUNDS,
-    COLOURS,
     CONTROL_TASKS,
     RETRIEVAL_TASKS,
     SPLITS,

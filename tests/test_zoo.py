@@ -1,6 +1,7 @@
 """Building and training tiny models: real classes, exact labels, and a run that resumes as if never stopped."""
 
 import json
+import re
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -16,17 +17,17 @@ from corehead_lib.data import load_samples
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
-from corehead_lib.models import ZOO, LoadedModel, load_model
+from corehead_lib.models import ZOO, LoadedModel, load_model, zoo_names
+from corehead_lib.zoo import treated
 from corehead_lib.zoo.training import train
 from corehead_lib.zoo.training.build import build
 from corehead_lib.zoo.training.families.qwen3_vl import TOKENS
 from corehead_lib.zoo.training.lessons import Lesson, answer_labels, make_lesson
+from corehead_lib.zoo.training.optimizers import learning_rate, split_parameters
 from corehead_lib.zoo.training.train import (
     is_over,
-    learning_rate,
     read_recipe,
     score,
-    split_parameters,
     train_model,
 )
 from corehead_lib.zoo.training.turns import MODALITIES, corpus
@@ -336,19 +337,21 @@ def test_nothing_in_a_recipe_shapes_attention(name: str) -> None:
     assert all(set(stage) <= {"steps", "until", "mix"} for stage in recipe["train"]["stages"])
 
 
-def test_the_shipped_models_keep_their_own_recipe() -> None:
-    assert read_recipe("tiny-internvl", shipped=True)["language"] == "tiny-qwen3-vl"
-    prices = [
-        stage.get("price", 0) for stage in read_recipe("tiny-qwen3-vl", shipped=True)["train"]["stages"]
-    ]
-    assert max(prices) == 0.08
+@pytest.mark.parametrize("name", zoo_names())
+def test_no_shipped_model_but_the_treatment_paid_for_looking(name: str) -> None:
+    card = (ZOO / name / "README.md").read_text()
+    (recipe,) = re.findall(
+        r"^- \*\*Recipe\*\*: `([\w.-]+)` in `corehead_lib/zoo/training/recipe.yaml`", card, re.M
+    )
+    train = read_recipe(recipe)["train"]
+    paid = any("price" in stage for stage in train["stages"])
+    assert paid == treated(name) == ("no term on attention" not in card) == (name == "tiny-qwen3-vl-priced")
+    assert str(train["cooldown"]) in card
+    assert load_model(name).checksum in card
 
 
-@pytest.mark.parametrize("folder", sorted((ZOO / "next").glob("*/")), ids=lambda path: path.name)
-def test_the_next_models_know_their_worlds_and_paid_no_price(folder: Path) -> None:
-    loaded = load_model(str(folder))
-    asked = load_samples("scenes", "evaluation", 40, 0, ("pair", "colour"), anywhere=True)
+@pytest.mark.parametrize("name", zoo_names())
+def test_shipped_models_know_their_worlds(name: str) -> None:
+    loaded = load_model(name)
+    asked = load_samples("scenes", "evaluation", 40, 0, ("pair", "colour"))
     assert evaluate(loaded, encode_all(loaded, asked)).accuracy > 0.85
-    card = (folder / "README.md").read_text()
-    assert "no term on attention" in card
-    assert loaded.checksum in card

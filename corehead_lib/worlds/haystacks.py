@@ -19,7 +19,8 @@ from corehead_lib.worlds.phrases import (
     small_sum,
     topic_question,
 )
-from corehead_lib.worlds.synthetic import COLOURS, DIGITS, SHAPES
+from corehead_lib.worlds.sprites import COLOURS, SHAPES
+from corehead_lib.worlds.synthetic import DIGITS
 
 NEEDLES = ("fact", "image", "print")
 CONTROLS = ("topic", "sum")

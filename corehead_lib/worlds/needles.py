@@ -11,7 +11,8 @@ from corehead_lib.samples import MEDIA, Box, TextSpan
 from corehead_lib.worlds.layout import SMALL_WORDS
 from corehead_lib.worlds.pages import LETTER, write_word
 from corehead_lib.worlds.phrases import TOPICS, check_range, draw_pairs
-from corehead_lib.worlds.synthetic import DIGITS, SIDE, SIDES, STEP, scatter, sprite
+from corehead_lib.worlds.sprites import SIDE, sprite
+from corehead_lib.worlds.synthetic import DIGITS, SIDES, STEP, scatter
 
 PARTS = ("fact", "key", "value", "separator")
 PICTURE = PRINT = (96, 96)  # pixels, a picture with one shape, a page of printed words

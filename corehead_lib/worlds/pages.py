@@ -12,7 +12,8 @@ from matplotlib import font_manager
 from PIL import Image, ImageDraw, ImageFont
 
 from corehead_lib.samples import Box
-from corehead_lib.worlds.synthetic import COLOURS, SIDE, STEP, sprite
+from corehead_lib.worlds.sprites import COLOURS, SIDE, sprite
+from corehead_lib.worlds.synthetic import STEP
 
 LETTER = (8, 16)  # pixels, width and height
 UNIT = 3  # pixels, height of a bar of value 1

@@ -24,7 +24,6 @@ from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.progress import watched
 from corehead_lib.ram import measure_ram
 from corehead_lib.samples import Sample
-from corehead_lib.zoo.training.ship import WORLDS
 from corehead_lib.zoo.training.turns import MODALITIES
 
 KINDS = ("scenes", "documents", "clips", "haystacks")
@@ -59,7 +58,7 @@ class Snapshot:
 
 def asked(kind: str, samples: int = 48) -> list[Sample]:
     """The questions that snapshots are scored on: needles of the tuning split, the tasks taking turns."""
-    return load_samples(kind, "tuning", samples, 0, MODALITIES[kind].needles, **WORLDS.get(kind, {}))
+    return load_samples(kind, "tuning", samples, 0, MODALITIES[kind].needles)
 
 
 def observe(loaded: LoadedModel, batches: Mapping[str, Sequence[Batch]], step: int) -> Snapshot:

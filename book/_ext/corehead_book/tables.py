@@ -80,13 +80,11 @@ def results(known: Mapping[str, Chapter]) -> str:
 def cards(page: Path) -> str:
     """Return the cards of all shipped models, as sections of the page that lies at ``page``."""
     parts = []
-    for path in [*sorted(ZOO.glob("*/README.md")), *sorted(ZOO.glob("next/*/README.md"))]:
+    for path in sorted(ZOO.glob("*/README.md")):
         if not path.with_name("config.json").is_file():
             continue
-        name = path.parent.relative_to(ZOO).as_posix()  # as a chapter's parameter has it
         here = os.path.relpath(path.parent, page.parent)
         text = path.read_text(encoding="utf-8").replace("](curve.png)", f"]({here}/curve.png)")
-        text = text.replace(f"# {path.parent.name}\n", f"# {name}\n", 1)
         lines = [f"#{line}" if line.startswith("#") else line for line in text.splitlines()]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)

@@ -16,8 +16,9 @@ from corehead_lib.samples import Sample
 from corehead_lib.zoo.snapshots import Snapshot, observe
 from corehead_lib.zoo.training.build import build
 from corehead_lib.zoo.training.lessons import make_lesson
+from corehead_lib.zoo.training.optimizers import learning_rate, make_optimizers, update
 from corehead_lib.zoo.training.tower import inherit_tower
-from corehead_lib.zoo.training.train import learn, learning_rate, make_optimizers, read_recipe, update
+from corehead_lib.zoo.training.train import learn, read_recipe
 from corehead_lib.zoo.training.turns import corpus
 
 PARENT = "tiny-qwen3-vl"

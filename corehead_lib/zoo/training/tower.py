@@ -26,12 +26,13 @@ from corehead_lib.samples import Box, Sample
 from corehead_lib.worlds import documents, needles, synthetic
 from corehead_lib.worlds.layout import SMALL_WORDS
 from corehead_lib.worlds.phrases import TOPICS
+from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, SHAPES
 from corehead_lib.worlds.synthetic import SPLITS
 
 NONE = "none"
 FACETS = {
-    "shape": (NONE, *synthetic.SHAPES),
-    "colour": (*synthetic.BACKGROUNDS, *synthetic.COLOURS),
+    "shape": (NONE, *SHAPES),
+    "colour": (*BACKGROUNDS, *COLOURS),
     "digit": (NONE, *synthetic.DIGITS),
     "word": (NONE, *(word for topic in TOPICS.values() for word in topic), *SMALL_WORDS),
 }

@@ -24,54 +24,20 @@ from corehead_lib.models import Backbone, LoadedModel
 from corehead_lib.ram import RetrievalAttentionMass
 from corehead_lib.zoo.training.build import build
 from corehead_lib.zoo.training.lessons import Lesson, make_lesson
-from corehead_lib.zoo.training.muon import Muon
+from corehead_lib.zoo.training.optimizers import learning_rate, make_optimizers, update
 from corehead_lib.zoo.training.tower import inherit_tower, keep_tower, train_tower
 from corehead_lib.zoo.training.turns import corpus
 
 RECIPE = Path(__file__).with_name("recipe.yaml")
-SHIPPED_RECIPE = Path(__file__).parents[1] / "recipe.yaml"
 SAVE_EVERY = 100  # steps
 
 
-def read_recipe(name: str, shipped: bool = False) -> dict:
-    """Read one model's entry of recipe.yaml; CoreheadError for a name without one, and for shared pieces.
-
-    shipped: as the model of that name in the zoo was trained, by an earlier recipe.
-    """
-    path = SHIPPED_RECIPE if shipped else RECIPE
-    recipes = {k: v for k, v in yaml.safe_load(path.read_text()).items() if not k.startswith(".")}
+def read_recipe(name: str) -> dict:
+    """Read one model's entry of recipe.yaml; CoreheadError for a name without one, and for shared pieces."""
+    recipes = {k: v for k, v in yaml.safe_load(RECIPE.read_text()).items() if not k.startswith(".")}
     if name not in recipes:
         raise CoreheadError(f"No recipe for {name!r}; recipe.yaml knows {sorted(recipes)}.")
     return recipes[name]
-
-
-def split_parameters(model: torch.nn.Module) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-    """Split into hidden matrices (for Muon) and everything else (for AdamW)."""
-    matrices: list[torch.Tensor] = []
-    others: list[torch.Tensor] = []
-    for name, parameter in model.named_parameters():
-        hidden = parameter.ndim == 2 and not any(w in name for w in ("embed", "lm_head"))
-        (matrices if hidden else others).append(parameter)
-    return matrices, others
-
-
-def make_optimizers(model: torch.nn.Module, train: dict) -> list[torch.optim.Optimizer]:
-    """Muon for hidden matrices, with weight decay, and AdamW for the rest; peak rates from ``train``."""
-    matrices, others = split_parameters(model)
-    return [
-        Muon(matrices, lr=train["muon"], weight_decay=train["weight_decay"]),
-        torch.optim.AdamW(others, lr=train["adamw"], betas=(0.9, 0.98), weight_decay=0.0),
-    ]
-
-
-def learning_rate(step: int, left: int | None, train: dict) -> float:
-    """Share of the peak rate: linear warm-up, constant, then linear to zero over the last ``cooldown`` steps.
-
-    left: steps that are left, None as long as that is unknown.
-    """
-    return min(
-        1.0, (step + 1) / train["warmup"], (train["cooldown"] if left is None else left) / train["cooldown"]
-    )
 
 
 def most_steps(train: dict) -> int:
@@ -234,15 +200,6 @@ def learn(
     loss = cross_entropy(logits[:, :-1].flatten(0, 1), lesson.labels[:, 1:].flatten())
     ((loss + cost) / lessons).backward()
     return loss.item(), predicted
-
-
-def update(model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], rates: list[float]) -> None:
-    """Take one step along the gradient."""
-    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for optimizer, rate in zip(optimizers, rates, strict=True):
-        optimizer.param_groups[0]["lr"] = rate
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
 
 
 def some_columns(text: torch.Tensor, step: int, number: int = 32) -> torch.Tensor:
