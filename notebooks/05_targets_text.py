@@ -287,6 +287,7 @@ marks = {
     "bottom": (plots.BLUE, "v", "bottom"),
 }
 marks |= {
+    "none": (plots.BLACK, "|", "all heads"),
     "layer": (plots.AMBER, "s", "same layers, and least"),
     "model": (plots.GREEN, "D", "whole model, and least"),
 }
@@ -294,7 +295,7 @@ levels = {"text": chance(evaluation), "scenes": chance(asked_scenes)}
 for axis, (task, level) in zip(axes, levels.items(), strict=True):
     for place, (kind, (colour, shape, label)) in enumerate(marks.items()):
         part = long.xs((task, kind), level=("asked", "kind")).loc[list(by_aim)]
-        y = np.arange(len(part)) + 0.16 * (place - 1.5)
+        y = np.arange(len(part)) + 0.15 * (place - 2)
         axis.plot(part["median"], y, shape, color=colour, ms=6, label=label)
         axis.hlines(y, part["low"], part["median"], color=colour, lw=2)
     axis.axvline(level.line, color=plots.BLACK, lw=1, ls=":")
@@ -308,7 +309,7 @@ axes[0].invert_yaxis()
 figure.legend(
     *axes[0].get_legend_handles_labels(),
     loc="outside lower center",
-    ncols=2,
+    ncols=3,
     fontsize=9,
 )
 left_on = long.xs("text", level="asked")["median"].unstack()
@@ -324,35 +325,36 @@ keep("fig_controls", figure)
 # %% [markdown]
 # ```{glue:figure} fig_controls
 # :name: fig-text-controls
-# :alt: Two panels, accuracy on texts and on scenes, one group of four marks to each model: top, bottom, and the medians of two kinds of random sets, with bars that reach left to the worst set. In the first group, tiny-qwen3-vl, the top is close to the random sets near one, on scenes a little less so, and the bottom is far to the left of them.
+# :alt: Two panels, accuracy on texts and on scenes, one group of five marks to each model: top, bottom, all heads, and the medians of two kinds of random sets, with bars that reach left to the worst set. In the first group, tiny-qwen3-vl, the top is close to all heads, on scenes a little less so, and the bottom is far to the left of them.
 #
 # Accuracy without as many heads of each kind. Bars end at the worst random set; dotted: guessing.
 # ```
 #
-# - **Top.** In `tiny-qwen3-vl` {glue:text}`text_top:.2f` is left on texts and {glue:text}`scenes_top:.2f` on scenes without the top by needle RAM.
-#   Over all models it is {glue:text}`top_low:.2f` to {glue:text}`top_high:.2f` on texts, with a median of {glue:text}`top_median:.2f`.
-# - **Bottom, a control that fails.** Without the heads of lowest needle RAM, {glue:text}`bottom_low:.2f` to {glue:text}`bottom_high:.2f` is left on texts and
-#   {glue:text}`bottom_scenes_low:.2f` to {glue:text}`bottom_scenes_high:.2f` on scenes; on texts that is less than without the top in
+# With all heads the models are right in {glue:text}`dense_low:.2f` to {glue:text}`dense_high:.2f` of the texts; what a set costs is counted from there.
+#
+# - **Top.** In `tiny-qwen3-vl` the top by needle RAM costs {glue:text}`main_top:.2f` on texts and {glue:text}`main_top_scenes:.2f` on scenes.
+#   Over all models it costs {glue:text}`top_low:.2f` to {glue:text}`top_high:.2f` on texts, with a median of {glue:text}`top_median:.2f`.
+# - **Bottom, a control that fails.** The heads of lowest needle RAM cost {glue:text}`bottom_low:.2f` to {glue:text}`bottom_high:.2f` on texts and
+#   {glue:text}`bottom_scenes_low:.2f` to {glue:text}`bottom_scenes_high:.2f` on scenes; on texts that is more than the top costs in
 #   {glue:text}`bottom_worse` of {glue:text}`models` models. Of these heads, {glue:text}`bottom_first:.0f` of {glue:text}`bottom_all:.0f` sit in layer 0.
 #   At the last prompt token they look nowhere near the needle; what they do there, or at other rows, RAM does not see. So it is no proof against RAM,
 #   but a low RAM does not say that a head can go.
-# - **Same layers.** On texts, the middle one of the random sets from the layers of the top leaves {glue:text}`layer_median:.2f` or more in every model; the
-#   worst set of all leaves {glue:text}`layer_least:.2f`.
-# - **Whole model.** For sets from anywhere these are {glue:text}`model_median:.2f` and {glue:text}`model_least:.2f`; they may hold heads of layer 0.
+# - **Same layers.** On texts, the middle one of the random sets from the layers of the top costs {glue:text}`layer_median:.2f` at most in any model, the
+#   worst set of all {glue:text}`layer_most:.2f`.
+# - **Whole model.** For sets from anywhere these are {glue:text}`model_median:.2f` and {glue:text}`model_most:.2f`; they may hold heads of layer 0.
 #   The layer-matched control, often called the stricter one, never draws from a layer without top heads: in `tiny-qwen3-vl` not from layer 0.
 #
-# So among heads of its own layers the top of `tiny-qwen3-vl` costs a little and others nothing, but heads elsewhere cost far more.
+# So beside heads of its own layers the top of `tiny-qwen3-vl` costs a little and the others nothing, but heads elsewhere cost far more.
 # [](08_ablation) silences more heads, against more random sets.
 #
 # ## Words and pixels
 #
 # Another column of the table silences heads that were found with scenes.
-# In `tiny-qwen3-vl` these are the top by needles again, {glue:text}`shared_scenes` of {glue:text}`top_heads` heads, and leave {glue:text}`text_scenes:.2f` on texts.
-# Over all models the two lists share {glue:text}`shared_low` heads or more, and the top by scenes leaves {glue:text}`scenes_low:.2f` to
-# {glue:text}`scenes_high:.2f` of texts where that by needles leaves {glue:text}`top_low:.2f` to {glue:text}`top_high:.2f`: the overlap of two lists is not
-# the overlap of what heads do.
+# In `tiny-qwen3-vl` these are the top by needles again, {glue:text}`shared_scenes` of {glue:text}`top_heads` heads.
+# In every model the two lists share {glue:text}`shared_low` heads or more, yet what they cost on texts differs by up to {glue:text}`apart:.2f`:
+# the overlap of two lists is not the overlap of what heads do.
 #
-# The top by the sentence behind the needle leaves {glue:text}`behind_median:.2f` in the median over models and {glue:text}`behind_low:.2f` at worst.
+# The top by the sentence behind the needle costs {glue:text}`behind_median:.2f` in the median over models and {glue:text}`behind_high:.2f` at most.
 #
 # ## Exercises
 #
@@ -501,13 +503,16 @@ keep("fig_tokens", figure)
 text = long.xs("text", level="asked")["median"].unstack()
 pixels = long.xs("scenes", level="asked")["median"].unstack()
 lows = [h for of in by_aim.values() for h in of["needle"].bottom(top_fraction)]
+lost, lost_scenes = (
+    table.rsub(table["none"], axis=0) for table in (text, pixels)
+)
 numbers = {}
 for name, of in (
-    ("top", text["needle"]),
-    ("scenes", text["scenes"]),
-    ("behind", text["sentence behind"]),
-    ("bottom", text["bottom"]),
-    ("bottom_scenes", pixels["bottom"]),
+    ("dense", text["none"]),
+    ("top", lost["needle"]),
+    ("behind", lost["sentence behind"]),
+    ("bottom", lost["bottom"]),
+    ("bottom_scenes", lost_scenes["bottom"]),
 ):
     numbers[f"{name}_low"], numbers[f"{name}_high"] = of.min(), of.max()
     numbers[f"{name}_median"] = of.median()
@@ -533,12 +538,14 @@ numbers |= {
 of_set = by_target.set_index("set")
 for kind in ("layer", "model"):
     part = long.xs(("text", kind), level=("asked", "kind"))
-    numbers[f"{kind}_median"] = part["median"].min()
-    numbers[f"{kind}_least"] = part["low"].min()
-numbers |= {f"text_{k}": text.loc[loaded.name, k] for k in ("bottom", "scenes")}
+    numbers[f"{kind}_median"] = (text["none"] - part["median"]).max()
+    numbers[f"{kind}_most"] = (text["none"] - part["low"]).max()
 numbers |= {
     "text_top": text.loc[loaded.name, "needle"],
-    "scenes_top": pixels.loc[loaded.name, "needle"],
+    "text_bottom": text.loc[loaded.name, "bottom"],
+    "main_top": lost.loc[loaded.name, "needle"],
+    "main_top_scenes": lost_scenes.loc[loaded.name, "needle"],
+    "apart": (text["needle"] - text["scenes"]).abs().max(),
     "text_question": of_set.accuracy["by fact, question rows"],
     "logprob_question": of_set.logprob["by fact, question rows"],
     "logprob_fact": of_set.logprob["by fact"],
