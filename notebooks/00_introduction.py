@@ -36,12 +36,16 @@
 # :::{grid-item}
 # ```{glue:figure} fig_without
 # :name: fig-introduction-without
-# :alt: Accuracy over the number of silenced heads, from none to half of them. One line goes through the heads that look most at the evidence, the others through heads in random order. All start at the level of the untouched model.
+# :alt: Accuracy over the number of silenced heads, from none to half of them, with marks at 5 and 12 percent. One line goes through the heads that look most at the evidence, the others through heads in random order. All start at the level of the untouched model.
 #
 # What is left without such heads.
 # ```
 # :::
 # ::::
+#
+# The model gives its answer to this question a probability of {glue:text}`shown_none:.2f`. Without the {glue:text}`heads_few` heads that look most,
+# 5 % of all, it is {glue:text}`shown_few:.2f`, without {glue:text}`heads_more`, 12 %, it is {glue:text}`shown_more:.2f`. Of {glue:text}`samples` such questions
+# the model answers {glue:text}`accuracy_dense:.0%`, without the 5 % {glue:text}`accuracy_few:.0%`, and without the 12 % {glue:text}`accuracy_more:.0%`.
 #
 # That a few heads do it, and what they are good for, is the claim of {cite:t}`sun2026core`, who call them
 # {term}`CoRe heads <CoRe head>`. This book rebuilds the whole path on models small enough to run live on two processor cores, and questions it.
@@ -56,8 +60,8 @@
 #
 # ## Try it
 #
-# One of the tiny models runs in this page. Choose a picture and a question, and switch heads off: the top ones, others of the
-# same layers, or any that you click. Watch its answer, and where a head looks.
+# One of the tiny models runs in this page. Choose a picture and a question, and switch heads off: the top 5 % or 12 %, as many others of
+# the same layers, as many of the lowest, or any that you click. Watch its answer, and where a head looks.
 #
 # <div class="corehead-lab"><p>The lab is drawn by a script in the rendered book.</p></div>
 # <script defer src="../_static/lab/lab.js"></script>
@@ -151,15 +155,26 @@ looked = looked[:, best.layer, best.head]  # (visual tokens,)
 print(f"{looked.sum():.2f} of its attention is on the picture")
 
 # %% [markdown]
-# And what is lost without the heads that look most? Silence more and more of them, and as many in {glue:text}`draws` random orders, on
-# {glue:text}`samples` other questions. [](08_ablation) does this with care.
+# And what is lost without the heads that look most? First for this question; 5 % is the share that the claim is about, and 12 % one beyond
+# it, in every run of this page:
+
+# %%
+shares = {"5 %": ram.top(0.05), "12 %": ram.top(0.12)}
+asked = judged_outcomes(loaded, [shown], shares, 1).set_index("set")
+probability = np.exp(asked.logprob).rename("probability")
+probability.round(2)
+
+# %% [markdown]
+# Then for {glue:text}`samples` questions: more and more of these heads, and as many in {glue:text}`draws` random orders.
+# [](08_ablation) does this with care.
 
 # %%
 rng, every = np.random.default_rng(seed), len(order)
 orders = {"most": order}
 for n in range(draws):
     orders[f"random {n}"] = [order[i] for i in rng.permutation(every)]
-sizes = [n for n in (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48) if n <= every // 2]
+some = {1, 2, 3, 4, 8, 12, 16, 32, every // 2, *map(len, shares.values())}
+sizes = sorted(n for n in some if n <= every // 2)
 sets = {f"{k}/{n}": heads[:n] for k, heads in orders.items() for n in sizes}
 left = judged_outcomes(loaded, tested, sets, batch_size)
 curve = left.groupby(["kind", "heads"]).correct.mean()
@@ -198,16 +213,27 @@ for kind in orders:
         zorder=2 + chosen,
         label={"most": "look most", "random 0": "at random"}.get(kind, "_"),
     )
+for share, heads in shares.items():
+    axis.axvline(len(heads), color=plots.BLACK, lw=0.8, ls=":", zorder=0)
+    axis.text(len(heads), 1.06, share, ha="center", fontsize=8)
 axis.set_xscale("symlog", base=2, linthresh=1)
 axis.set_xticks([0, 1, 4, 16], ["0", "1", "4", "16"])
-axis.set(ylim=(-0.03, 1.05), xlabel="silenced heads", ylabel="accuracy")
+axis.set(xlim=(-0.2, None), ylim=(-0.03, 1.05))
+axis.set(xlabel="silenced heads", ylabel="accuracy")
 axis.legend(loc="best", fontsize=9)
-axis.set_title("Accuracy without\nthem, and without others")
+axis.set_title("Accuracy without them,\nor as many at random", pad=14)
 keep("fig_without", figure)
 
 # %% tags=["hide-input"]
 numbers = {"heads": every, "draws": draws, "samples": len(tested)}
 numbers |= {"accuracy_dense": dense, "on_picture": float(looked.sum())}
+numbers["shown_none"] = float(probability["none"])
+for name, (share, heads) in zip(("few", "more"), shares.items(), strict=True):
+    numbers |= {
+        f"heads_{name}": len(heads),
+        f"shown_{name}": float(probability[share]),
+        f"accuracy_{name}": float(curve["most"][len(heads)]),
+    }
 publish(
     rows=curve.reset_index().to_dict("records"),
     numbers=numbers,

@@ -137,7 +137,7 @@ def test_every_answer_is_that_of_pytorch(
     page: Page, loaded: LoadedModel, pictures: list[list[Sample]], data: dict
 ) -> None:
     start(page)
-    top = [Head(*head) for head in data["ranking"][: data["top"]]]
+    top = [Head(*head) for head in data["ranking"][: data["shares"][1][1]]]
     for number, samples in enumerate(pictures):
         batch = encode(loaded, samples)
         padding = (batch.inputs["attention_mask"] == 0).sum(1, keepdim=True)
@@ -160,15 +160,20 @@ def test_clicks_change_answer_and_map(
 ) -> None:
     start(page)
     first = pictures[0][0]
-    for name, number in (("the top", 40), ("the lowest", 40), ("none: all on", 0)):
-        page.get_by_label("Switch off").fill(str(max(1, number)))
-        page.get_by_role("button", name=name, exact=True).click()
-        ranked = [Head(*head) for head in data["ranking"]]
-        off = {"the top": ranked[:40], "the lowest": ranked[-40:]}.get(name, [])
+    ranked = [Head(*head) for head in data["ranking"]]
+    (_, few), (_, more) = data["shares"]
+    assert (few, more) == (round(0.05 * len(ranked)), round(0.12 * len(ranked)))
+    presets = {"the top 5 %": ranked[:few], "the top 12 %": ranked[:more], "the lowest": ranked[-more:]}
+    for name, off in {**presets, "top 40": ranked[:40], "none: all on": []}.items():
+        if name == "top 40":
+            page.get_by_label("Switch off the top").fill("40")
+            page.get_by_label("Switch off the top").press("Enter")
+        else:
+            page.get_by_role("button", name=name, exact=True).click()
         said, wanted = told(page), expected(loaded, first, off)
         assert said[0] == wanted[0]
         assert said[1] == pytest.approx(wanted[1], abs=0.006)
-        assert page.locator(".map button[aria-checked=false]").count() == number
+        assert page.locator(".map button[aria-checked=false]").count() == len(off)
     layer, head = data["ranking"][0]
     best = page.get_by_role("switch", name=re.compile(rf"^Layer {layer}, head {head}:"))
     best.click()
@@ -183,11 +188,12 @@ def test_clicks_change_answer_and_map(
 @pytest.mark.browser
 def test_others_are_of_the_same_layers(page: Page, data: dict) -> None:
     start(page)
-    page.get_by_role("button", name="others, same layers").click()
+    page.get_by_role("button", name="the top 12 %", exact=True).click()
+    page.get_by_role("button", name="others of the same layers").click()
     labels = page.locator(".map button[aria-checked=false]").evaluate_all(
         "all => all.map(e => e.ariaLabel.match(/\\d+/g).slice(0, 2).map(Number))"
     )
-    top = data["ranking"][: data["top"]]
+    top = data["ranking"][: data["shares"][1][1]]
     assert sorted(layer for layer, _ in labels) == sorted(layer for layer, _ in top)
     assert not [head for head in labels if head in top]
 
@@ -240,5 +246,5 @@ def test_axe_finds_nothing(page: Page, mode: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     page.emulate_media(color_scheme=mode)  # type: ignore[arg-type]
     start(page)
-    page.get_by_role("button", name="the top", exact=True).click()
+    page.get_by_role("button", name="the top 12 %", exact=True).click()
     assert axe.run(page, options={"preload": False}).response["violations"] == []

@@ -37,6 +37,7 @@ DATASETS: dict[str, dict[str, Any]] = {
     "clips": {"anywhere": True},
     "haystacks": {},
 }
+SHARES = (0.05, 0.12)  # of all heads, from the top: the paper's share, and one beyond which little is left
 STAMP = "made_of.txt"
 
 
@@ -66,7 +67,7 @@ def write_lab(model: str, out: Path, each: int = 7, samples: int = 24, if_change
 
 
 def lab_data(loaded: LoadedModel, each: int, samples: int) -> dict[str, Any]:
-    """What data.js holds: name, config, weights, the mean RAM of each head, the number of top heads, the gallery."""
+    """What data.js holds: name, config, weights, the mean RAM of each head, shares of heads in per cent with their numbers, the gallery."""
     scores = ranking(loaded, samples)
     state = loaded.model.state_dict()
     if loaded.model.config.tie_word_embeddings:
@@ -78,7 +79,7 @@ def lab_data(loaded: LoadedModel, each: int, samples: int) -> dict[str, Any]:
         "ram": scores.score.round(4).tolist(),
         "ranking": [list(head) for head in scores.ranking()],
         "ranked_on": samples * len(DATASETS),
-        "top": how_many(0.05, scores.score.size),
+        "shares": [[round(100 * share), how_many(share, scores.score.size)] for share in SHARES],
         "pictures": [entry(loaded, *picture) for picture in gallery(each)],
         "weights": b64encode(save({name: part.half().contiguous() for name, part in state.items()})).decode(),
     }

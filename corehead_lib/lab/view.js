@@ -139,17 +139,19 @@
     }
 
     presets(root) {
-      const { top } = this.engine, label = lab.add(root, "label", {}, "Switch off ");
-      const count = lab.add(label, "input", { type: "number", min: 1, max: top.length, value: this.engine.data.top });
-      const button = (text, heads) => {
-        lab.add(root, "button", { type: "button" }, text).addEventListener("click", () => {
-          this.off = new Set(heads());
-          this.run();
-        });
+      const { top, data } = this.engine, label = lab.add(root, "label", {}, "Switch off the top ");
+      const count = lab.add(label, "input", { type: "number", min: 1, max: top.length, value: data.shares[0][1] });
+      const silence = (heads) => {
+        this.off = new Set(heads);
+        this.run();
       };
-      const many = () => Math.max(1, Math.min(top.length, Math.round(Number(count.value)) || 1));
-      button("the top", () => top.slice(0, many()));
-      button("others, same layers", () => this.others(top.slice(0, many())));
+      const button = (text, heads) =>
+        lab.add(root, "button", { type: "button" }, text).addEventListener("click", () => silence(heads()));
+      // the field says how many, whichever heads they are
+      const many = (chosen = count.value) => (count.value = Math.max(1, Math.min(top.length, Math.round(Number(chosen)) || 1)));
+      count.addEventListener("change", () => silence(top.slice(0, many())));
+      for (const [share, number] of data.shares) button(`the top ${share} %`, () => top.slice(0, many(number)));
+      button("others of the same layers", () => this.others(top.slice(0, many())));
       button("the lowest", () => top.slice(-many()));
       button("none: all on", () => []);
     }
@@ -184,11 +186,11 @@
     }
 
     paintMap() {
-      const { top, data } = this.engine, framed = new Set(top.slice(0, data.top));
+      const { top, data } = this.engine, [share, number] = data.shares[0], framed = new Set(top.slice(0, number));
       this.map.paint(this.masses(this.result, this.goal), this.top, this.off, framed, this.passing ?? this.pinned);
       const what = this.asked.targets.length ? "RAM: attention to the evidence" : "attention to all that is shown";
-      this.legend.textContent = `The numbers are layers; each box is a head. Colour: ${what}, full at ${two(this.top)}. Framed: the ${data.top} ` +
-        `highest over ${data.ranked_on} other questions. Crossed: off.`;
+      this.legend.textContent = `The numbers are layers; each box is a head. Colour: ${what}, full at ${two(this.top)}. Framed: the top ` +
+        `${share} %, the ${number} highest over ${data.ranked_on} other questions. Crossed: off.`;
     }
 
     paintLook() {
