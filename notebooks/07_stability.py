@@ -18,9 +18,9 @@
 #
 # ```{glue:figure} fig_maps
 # :name: fig-stability-maps
-# :alt: Six maps of 8 layers by 16 heads. Above, one model on scenes, clips and texts: nearly the same squares are bright on all three, in layers 2 to 4. Below, three other models on scenes: the first, its twin that paid for looking, is dark but for a few squares, the brightest of which are bright above, too; the other two have their bright squares elsewhere.
+# :alt: Six maps of 8 layers by 16 heads. Above, one model on scenes, clips and texts: nearly the same squares are bright on all three, in layers 2 to 4. Below, three other models on scenes: the first, its twin that paid for looking, is dark but for a few squares, the brightest of which are bright above, too; the other two, one trained by the same recipe from another seed and one of another family, have most of their bright squares elsewhere.
 #
-# RAM of every head. Framed: the top 5 %. Below, first the twin, then two strangers.
+# RAM of every head. Framed: the top 5 %. Below: the twin, the same recipe from another seed, another family.
 # ```
 
 # %% tags=["parameters"]
@@ -364,7 +364,7 @@ keep("fig_models", figure)
 # Sorted RAM, and RAM by depth, of each model on the first kind of evidence. Dashed: the one that paid for looking.
 # ```
 #
-# So natural runs differ in the heads that do it, much less in how many do and how deep. A gap behind the top heads is what the price made.
+# So natural runs differ in the heads that do it and in how much these look, less in how deep they stand. A gap behind the top heads is what the price made.
 #
 # How the ranking of one run came about is told in [](11_emergence).
 #
@@ -443,7 +443,8 @@ first = [
 others = [n for n in names[1:] if seen[n][kinds[0]].shape[1:] == shape]
 others.sort(key=lambda name: relation[model, name])  # relatives first
 strangers = [n for n in others if relation[model, n] == "strangers"]
-others = [*others[: len(others) - len(strangers)][:1], *strangers][:3]
+twin = others[: len(others) - len(strangers)][:1]
+others = [*twin, *strangers[-1:], *strangers[:-1]][:3]
 second = [
     (f"{Path(n).name}, {kinds[0]}", seen[n][kinds[0]].mean(0)) for n in others
 ]
