@@ -18,7 +18,7 @@
 #
 # ```{glue:figure} fig_map
 # :name: fig-ranking-map
-# :alt: Two maps of 8 layers by 16 heads, one colour scale. On the left, some twenty bright squares, most of them in layers 2 to 5, among dark ones; six are framed. On the right, about half of all squares are bright.
+# :alt: Two maps of 8 layers by 16 heads, one colour scale. On the left, some twenty bright squares, most of them in layers 2 to 5, among dark ones; six are framed. On the right nearly all squares are lighter, and the bright ones lie in most layers.
 #
 # Attention to the evidence and to the whole picture, at the last prompt token. Framed: the top 5 %.
 # ```
@@ -421,7 +421,7 @@ keep("fig_zoo", figure)
 # %% [markdown]
 # ```{glue:figure} fig_zoo
 # :name: fig-ranking-zoo
-# :alt: ALTZOO
+# :alt: Four panels, one for each kind of evidence, with a row for each model and a logarithmic axis. In each natural model the filled dot for the evidence lies well to the left of the open one for everything. In the treated model both lie on one spot, far to the left, on scenes, documents and clips; in texts it is like the others.
 #
 # Half of the RAM, and half of the control. Models with a star paid for looking.
 # ```
