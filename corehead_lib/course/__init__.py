@@ -46,7 +46,8 @@ class Exercise:
     @property
     def needs(self) -> list[str]:
         """Names of the chapter's variables that the check reads."""
-        return [*inspect.signature(self.expected).parameters]
+        asked = inspect.signature(self.expected).parameters.values()
+        return [p.name for p in asked if p.default is p.empty]
 
 
 _KNOWN: dict[str, Exercise] = {}
@@ -107,8 +108,8 @@ def usual(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping) or not _numeric(value):
         return {}
     array = np.asarray(value, dtype=float)
-    turned = {"The numbers are right, their order is not: see what stands beside the dots.": array[::-1]}
-    return (turned if array.ndim == 1 else {}) | {
+    turned = "The numbers are right, their order is not: see what stands beside the dots."
+    return ({turned: array[::-1]} if array.ndim == 1 else {}) | {
         "Those are percents; give the numbers themselves.": 100 * array,
         "That is one minus what is asked for.": 1 - array,
     }

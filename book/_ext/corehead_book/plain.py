@@ -8,8 +8,8 @@ from corehead_book.chapters import Chapter, filled
 
 ROLE = re.compile(r"\{(?P<role>[\w:]+)\}`(?P<text>[^`<]+?)(?:\s*<(?P<target>[^`>]*)>)?`")
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[\w./-]+)\)")
-FIGURE = re.compile(r"```\{glue:figure\} \w+\n((?::\w+: .*\n)+)\n(.+?)\n```", re.S)
-HINT = re.compile(r":::\{dropdown\} (.+)\n(?::\w+: ?.*\n)*\n?(.+?)\n:::", re.S)
+FIGURE = re.compile(r"```\{glue:figure\} (\w+)\n((?::\w+: [^\n]*\n)+)\n(.+?)\n```", re.S)
+HINT = re.compile(r":::\{dropdown\} ([^\n]+)\n(?::\w+: ?[^\n]*\n)*\n?(.+?)\n:::", re.S)
 FENCE = re.compile(r"^:::+(?:\{[\w-]+\}.*)?$\n?|^:[\w-]+: .*$\n?", re.M)
 ENTRY = re.compile(r"@\w+\{(\w+),(.*?)\n\}", re.S)
 
@@ -42,8 +42,8 @@ def plain(text: str, known: Mapping[str, Chapter], stem: str, cite: Callable[[st
         return match["text"] or f"the page *{name}*"
 
     def figure(match: re.Match[str]) -> str:
-        said = dict(re.findall(r":(\w+): (.*)", match[1]))
-        return f"> Figure *{said['name']}*, which one of the cells here draws: {' '.join(match[2].split())}"
+        said = dict(re.findall(r":(\w+): (.*)", match[2]))
+        return f"> Figure *{said['name']}*, which one of the cells here draws: {' '.join(match[3].split())}"
 
     own = re.sub(r"\{glue:text\}`(\w+)(:[^`]*)?`", rf"{{glue:text}}`{stem}::\1\2`", text)
     text = filled(own, known)

@@ -17,7 +17,7 @@ from corehead_book.plain import citations, plain
 from corehead_lib.course import Exercise, find
 
 Cell = tuple[str, str, list[str]]  # kind, source, tags
-WHOLE = re.compile(r"^```\{(exercise|solution)\} (.*)\n((?::\w+:.*\n)+)\n(.*?)\n```$", re.S | re.M)
+WHOLE = re.compile(r"^```\{(exercise|solution)\} ([^\n]*)\n((?::\w+:[^\n]*\n)+)\n(.*?)\n```$", re.S | re.M)
 MARK = re.compile(r"^```\{(exercise|solution)-(start|end)\} ?(.*)\n((?::\w+:.*\n)*)```$", re.M)
 LABEL = re.compile(r":label: (\S+)")
 LAST = ("publish(", "numbers")  # what the cells at the end do; no other cell needs it
