@@ -92,9 +92,11 @@ def verdict(answer: Any, expected: Expected | None) -> tuple[bool, str]:
         return False, "no answer yet. Put yours in the place of the dots."
     if expected.accept(answer) if expected.accept else same(answer, expected.value, expected.tolerance):
         return True, f"right. {expected.why}"
-    for sentence, wrong in (dict(expected.mistakes) | usual(expected.value)).items():
-        if same(answer, wrong, expected.tolerance):
-            return False, f"not yet. {sentence}"
+    mistakes = dict(expected.mistakes) | usual(expected.value)
+    for slack in (expected.tolerance / 100, expected.tolerance):  # the nearest first
+        for sentence, wrong in mistakes.items():
+            if same(answer, wrong, slack):
+                return False, f"not yet. {sentence}"
     if shape(answer) != shape(expected.value):
         return False, f"not yet. The answer should be {shape(expected.value)}, and yours is {shape(answer)}."
     return (
