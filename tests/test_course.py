@@ -10,14 +10,17 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
+import yaml
 from conftest import ROOT
 from nbformat import NotebookNode
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
+from corehead_book.buttons import launchers
 from corehead_book.chapters import chapters
 from corehead_book.plain import citations, plain
 from corehead_book.students import BANK, SETUP, YOURS, check_call, made, write_course
+from slides import slides
 
 from corehead_lib import course
 from corehead_lib.bookkeeping.parameters import declared
@@ -215,3 +218,34 @@ def test_prose_becomes_plain() -> None:
     assert "(01_ram_definition.ipynb), the page *data*" in got
     assert f"(Li et al., 2026; Park et al., 2026): {KNOWN[stem].found.numbers['top_heads']}" in got
     assert "<details><summary>Hint 1</summary>\n\nLook.\n\n</details>" in got
+
+
+def test_launch_buttons_appear_with_a_repository() -> None:
+    assert launchers("", "gh-pages", "main", "01_x") == []
+    colab, binder = launchers("https://github.com/some/book.git", "pages", "dev", "01_x")
+    assert colab["url"] == "https://colab.research.google.com/github/some/book/blob/pages/student/01_x.ipynb"
+    assert binder["url"].startswith("https://mybinder.org/v2/gh/some/book/dev?urlpath=lab/tree/")
+    assert (ROOT / "binder" / "postBuild").stat().st_mode & 0o100
+
+
+def test_a_page_offers_its_student_notebook(html: Path) -> None:
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))["sphinx"]["config"]
+    launched = bool(config["html_theme_options"]["repository_url"])
+    for stem in KNOWN:
+        page = (html / "notebooks" / f"{stem}.html").read_text(encoding="utf-8")
+        assert f'href="../student/{stem}.ipynb"' in page
+        assert f"_sources/notebooks/{stem}.ipynb" not in page
+        assert ("mybinder.org" in page) == launched
+        offered = nbformat.read(html / "student" / f"{stem}.ipynb", as_version=4)
+        assert [c.source for c in offered.cells if "exercise" in c.metadata.get("tags", [])] == [
+            c.source for c in tagged(written(stem, False), "exercise")
+        ]
+
+
+def test_slides_hold_what_came_out_and_every_figure() -> None:
+    found = slides(KNOWN, ROOT / "book")
+    assert sum("<h1>" in slide for slide in found) == len(KNOWN)
+    pictures = [re.findall(r'<img alt="([^"]*)" src="data:image/png;base64,', slide) for slide in found]
+    assert sum(map(len, pictures)) == len(found) - len(KNOWN) > 20
+    assert all(len(alt) > 15 for alts in pictures for alt in alts)
+    assert not [slide for slide in found if re.search(r"\{[\w:]+\}`|(src|href)=\"(?!data:)", slide)]

@@ -25,7 +25,7 @@ class Expected:
 
     value: a number, a text, or a sequence or dict of them; an answer of the same shape within ``tolerance`` is right.
     why: what a right answer shows. mistakes: from a sentence that helps to the answer that calls for it.
-    accept: for open questions, says whether an answer is right; ``value`` is then an example.
+    accept: for open questions, says whether an answer of the shape of ``value``, an example, is right.
     """
 
     value: Any
@@ -90,14 +90,15 @@ def verdict(answer: Any, expected: Expected | None) -> tuple[bool, str]:
     """Return whether the answer is right, with a sentence for the student; expected is None while there is no answer."""
     if expected is None:
         return False, "no answer yet. Put yours in the place of the dots."
-    if expected.accept(answer) if expected.accept else same(answer, expected.value, expected.tolerance):
+    alike = shape(answer) == shape(expected.value)
+    if alike and (expected.accept or (lambda got: same(got, expected.value, expected.tolerance)))(answer):
         return True, f"right. {expected.why}"
     mistakes = dict(expected.mistakes) | usual(expected.value)
     for slack in (expected.tolerance / 100, expected.tolerance):  # the nearest first
         for sentence, wrong in mistakes.items():
             if same(answer, wrong, slack):
                 return False, f"not yet. {sentence}"
-    if shape(answer) != shape(expected.value):
+    if not alike:
         return False, f"not yet. The answer should be {shape(expected.value)}, and yours is {shape(answer)}."
     return (
         False,

@@ -15,11 +15,9 @@ def own(ranked) -> Expected:
         return HeadScores(np.asarray(score, float)).ranking()
 
     known = [order(r.score) for r in ranked.values()]
-    shape = next(iter(ranked.values())).score.shape
 
     def fine(answer):
-        array = np.asarray(answer, float)
-        return array.shape == shape and bool(np.isfinite(array).all()) and order(array) not in known
+        return bool(np.isfinite(answer).all()) and order(answer) not in known
 
     mistakes = {
         "That is RAM itself; change it.": ranked["ram-last"].score,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from corehead_lib.course import Expected, exercise, same, shape
+from corehead_lib.course import Expected, exercise, same
 from corehead_lib.encode import encode_all
 from corehead_lib.ram import measure_ram
 from corehead_lib.samples import Box
@@ -68,9 +68,7 @@ def size(loaded, samples, how, views, core) -> Expected:
 @exercise("ex-ram-control", "answer = ...  # one number: the mean RAM of the top heads on your target")
 def control(own, other, core) -> Expected:
     def fine(answer):
-        return (
-            shape(answer) == "one number" and 0 <= float(answer) < own / 2 and not same(answer, other, 1e-6)
-        )
+        return 0 <= float(answer) < own / 2 and not same(answer, other, 1e-6)
 
     mistakes = {
         "That is their RAM on the evidence itself.": own,

@@ -70,10 +70,8 @@ def floor() -> Expected:
 def own(scores) -> Expected:
     def fine(answer):
         array = np.asarray(answer, dtype=float)
-        if array.shape != scores.ram.shape or not np.isfinite(array).all():
-            return False
-        order = lambda s: HeadScores(s).ranking()  # noqa: E731
-        return bool(np.ptp(array)) and order(array) != order(scores.ram)
+        fit = np.isfinite(array).all() and np.ptp(array) > 0
+        return bool(fit) and HeadScores(array).ranking() != HeadScores(scores.ram).ranking()
 
     mistakes = {
         "That is RAM itself; score heads by something else.": scores.ram,
