@@ -304,7 +304,7 @@ keep("fig_sure", figure)
 # %% [markdown]
 # ```{glue:figure} fig_sure
 # :name: fig-ranking-sure
-# Left, twelve heads by rank with intervals: the first at 0.84, the sixth at 0.72, the twelfth at 0.55, without a gap. A dashed line for even attention stands far to the left of all. Right, bars: the first six heads stay in the top six in nearly all draws, the seventh in a tenth of them.
+# :alt: Left, twelve heads by rank with intervals: the first at 0.84, the sixth at 0.72, the twelfth at 0.55, without a gap. A dashed line for even attention stands far to the left of all. Right, bars: the first six heads stay in the top six in nearly all draws, the seventh in a tenth of them.
 #
 # The leading heads; dashed: even attention over the picture.
 # ```

@@ -31,7 +31,8 @@ def lift(ram, kinds, top) -> Expected:
 def samples(cut, kinds, top) -> Expected:
     (one, _), (other, _) = cut[kinds[0]]
     sizes = [n for n in (2, 4, 8, 16) if n <= min(len(one), len(other))]
-    found = [agreement(*(HeadScores(x[:n].mean(0)) for x in (one, other)), top) for n in sizes]
+    means = [[HeadScores(x[:n].mean(0)) for x in (one, other)] for n in sizes]
+    found = [agreement(first, second, top) for first, second in means]
     mistakes = {
         "Those are heads in both tops; Spearman is asked for.": [f.shared for f in found],
         "You compared a part with the whole of the same half. Compare the two halves.": [

@@ -10,6 +10,7 @@ ROLE = re.compile(r"\{(?P<role>[\w:]+)\}`(?P<text>[^`<]+?)(?:\s*<(?P<target>[^`>
 LINK = re.compile(r"\[(?P<text>[^\]]*)\]\((?P<target>[\w./-]+)\)")
 FIGURE = re.compile(r"```\{glue:figure\} (\w+)\n((?::\w+: [^\n]*\n)+)\n(.+?)\n```", re.S)
 HINT = re.compile(r":::\{dropdown\} ([^\n]+)\n(?::\w+: ?[^\n]*\n)*\n?(.+?)\n:::", re.S)
+MADE = re.compile(r"```\{[\w-]+\}\n(?::\w+:[^\n]*\n)*```\n?")  # what the book makes of all chapters
 FENCE = re.compile(r"^:::+(?:\{[\w-]+\}.*)?$\n?|^:[\w-]+: .*$\n?", re.M)
 ENTRY = re.compile(r"@\w+\{(\w+),(.*?)\n\}", re.S)
 
@@ -47,7 +48,7 @@ def plain(text: str, known: Mapping[str, Chapter], stem: str, cite: Callable[[st
 
     own = re.sub(r"\{glue:text\}`(\w+)(:[^`]*)?`", rf"{{glue:text}}`{stem}::\1\2`", text)
     text = filled(own, known)
-    text = FIGURE.sub(figure, text)
+    text = MADE.sub("*The book's page has this table.*\n", FIGURE.sub(figure, text))
     text = HINT.sub(r"<details><summary>\1</summary>\n\n\2\n\n</details>", text)
     return LINK.sub(link, ROLE.sub(role, FENCE.sub("", text))).strip()
 
