@@ -146,7 +146,9 @@ def shape(answer: Any) -> str:
 
 
 def _numeric(answer: Any) -> bool:
+    if answer is None or isinstance(answer, str | bytes):  # NumPy takes them for numbers
+        return False
     try:
-        return np.asarray(answer, dtype=float).dtype.kind == "f" and not isinstance(answer, str | bytes)
+        return np.asarray(answer, dtype=float).dtype.kind == "f"
     except (TypeError, ValueError):
         return False
