@@ -13,8 +13,9 @@
 #
 # **What came out.** The first head of a tiny model gives {glue:text}`first_separator:.2f` of its attention to one full stop, the one that ends the right
 # sentence; its top {glue:text}`top_heads` together give it {glue:text}`top_separator:.2f`. Without these {glue:text}`top_heads` the model is still right in
-# {glue:text}`text_top:.2f` of the cases, and without the {glue:text}`top_heads` heads of **lowest** RAM in {glue:text}`text_bottom:.2f`:
-# where a head looks does not say whether the model can spare it.
+# {glue:text}`text_top:.2f` of the cases, and without the {glue:text}`top_heads` heads of **lowest** RAM in {glue:text}`text_bottom:.2f`.
+# In the median of {glue:text}`models` models the top costs {glue:text}`top_median:.2f` of the accuracy and the lowest {glue:text}`bottom_median:.2f`:
+# a low rank is no sign that the model can spare a head.
 #
 # ```{glue:figure} fig_tokens
 # :name: fig-text-tokens
