@@ -12,15 +12,14 @@
 # A head may look at the evidence and do nothing with it; to know whether the model needs it, take it away.
 #
 # **What came out.** The claim under test is that a model cannot answer without the 5 % of its heads that are highest by {term}`RAM`. Here it
-# can: without {glue:text}`heads_ablated` of {glue:text}`heads` heads it keeps {glue:text}`accuracy_without_top:.2f` of
-# {glue:text}`accuracy_dense:.2f`. Without 12 %, {glue:text}`heads_more` heads, it keeps {glue:text}`accuracy_without_more:.2f`, no more than by
-# naming a digit that is in the picture ({glue:text}`chance_option:.2f`), while {glue:text}`sets_layer_more` other sets of the same layers leave
-# {glue:text}`accuracy_layer_more_min:.2f` at the least. Yet the lowest 12 % by RAM leave only {glue:text}`accuracy_without_bottom_more:.2f`: low RAM
-# does not mean idle.
+# can: without {glue:text}`heads_ablated` of {glue:text}`heads` heads its accuracy is {glue:text}`accuracy_without_top:.2f`, with all of them
+# {glue:text}`accuracy_dense:.2f`. Without 12 % it is {glue:text}`accuracy_without_more:.2f`, no better than naming a digit that is in
+# the picture, while {glue:text}`sets_layer_more` other sets of the same layers leave {glue:text}`accuracy_layer_more_min:.2f` or more. Yet without the
+# *lowest* 12 % it is {glue:text}`accuracy_without_bottom_more:.2f`, and they break tasks that need no retrieval, too: low RAM does not mean idle.
 #
 # ```{glue:figure} fig_curve
 # :name: fig-ablation-curve
-# :alt: Two panels over the number of silenced heads, on a logarithmic scale from 1 to 64, with marks at 6 and 15 heads. From the top, accuracy is above 0.9 up to 6 heads, and near chance from 12 on. From the bottom it falls to 0.3 at about 15 heads. Other heads of the same layers and random orders stay at the untouched level to 15 heads and fall later.
+# :alt: Two panels over the number of silenced heads, on a logarithmic scale from 1 to 64, with marks at 6 and 15 heads. From the top, accuracy is still near 0.9 at 6 and 8 heads, and near chance from 12 on. From the bottom it does the same a little later, and is near chance from 15 on. Three random orders stay at the untouched level up to 12 heads or more. Others of the top's layers never leave it, as far as they go, to 32 heads. The log-probability of the answer shows the same.
 #
 # Accuracy, and how sure the model is of the right answer, without more and more heads.
 # ```
@@ -38,8 +37,8 @@ detection_samples: int = 96  # samples that heads are ranked on {2..100000, quic
 samples: int = 48  # others, to test on; as many again for the control tasks {3..100000, quick 12}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 seed: int = 0  # seeds samples and random heads {0..}
-top_fraction: float = 0.05  # share of heads that is ablated; fixed before looking {0<..0.5}
-larger_fraction: float = 0.12  # a larger share, tested beside it {0<..0.5}
+top_fraction: float = 0.05  # share of heads that is ablated; fixed before looking {0<..1}
+larger_fraction: float = 0.12  # a larger share, tested beside it {0<..1}
 draws: int = 100  # random sets of the same layers, for each share {1..10000, quick 3}
 draws_wide: int = 30  # random sets of each other kind, for each share {1..10000, quick 2}
 queries: str = "last"  # rows that rank the heads {last, question, answer}
@@ -140,7 +139,7 @@ np.exp(table.set_index("set").logprob).rename("probability").round(2)
 # %% [markdown]
 # ## Which heads go
 #
-# The share of 5 % was fixed before anything was looked at. The 12 % were not: they stand where the curve above has come down, so read
+# The share of 5 % was fixed before anything was looked at. The 12 % were not: they stand where such curves have come down, so read
 # what is said of them as a description of the curve, not as a test that could have failed. Each set is compared with sets of its own size:
 #
 # - **top**, by the ranking that is tested, and by the two other choices of rows;
@@ -223,7 +222,7 @@ for axis, (share, heads) in zip(axes, core.items(), strict=False):
     plots.control_strips(axis, strips, spread["median"]["none"], lines)
     axis.set_title(f"{share}, {len(heads)} heads")
 figure.suptitle(
-    "Sets of the same layers are harmless; top, norm and bottom are not",
+    "At 12 % the top set is the worst, and sets of its layers are harmless",
     x=0.01,
     ha="left",
     weight="bold",
@@ -233,7 +232,7 @@ keep("fig_controls", figure)
 # %% [markdown]
 # ```{glue:figure} fig_controls
 # :name: fig-ablation-controls
-# :alt: Two panels of seven strips of points.
+# :alt: Two panels of seven strips. At 5 % the top set stands a little below the dashed line of the untouched model, and all layer-matched draws on it; a few draws from the whole model and many by norm fall to between 0.8 and 0.4. At 12 % the top set lies on the lower line of chance, the top by the question's rows and all layer-matched draws at the untouched level; draws from the whole model go down to 0.6, draws by norm to 0.3, and the lowest by RAM stand near chance.
 #
 # Accuracy without each set of heads; one point a set.
 # ```
@@ -241,21 +240,26 @@ keep("fig_controls", figure)
 # Two models that do not look give the lines of chance: one always says the most frequent answer
 # ({glue:text}`chance_constant:.2f`), one names a random digit that the picture shows ({glue:text}`chance_option:.2f`).
 #
-# **Other heads of the same layers** cost nothing at either share: {glue:text}`accuracy_layer_min:.2f` is left at 5 %, and
-# {glue:text}`accuracy_layer_more_min:.2f` at 12 %, by the worst of {glue:text}`sets_layer`.
+# **Other heads of the same layers** cost nothing at either share: the worst of {glue:text}`sets_layer` draws leaves {glue:text}`accuracy_layer_min:.2f`
+# at 5 %, and {glue:text}`accuracy_layer_more_min:.2f` at 12 %.
 #
-# **Heads from anywhere** mostly cost nothing either, but some sets do, down to {glue:text}`accuracy_model_more_min:.2f` at 12 %.
+# **The question's rows** find a set that is not needed: their top 12 % leave {glue:text}`accuracy_question_more:.2f`, though they share
+# {glue:text}`shared_question_more` of {glue:text}`heads_more` heads with the tested one. {cite:t}`park2026vrh` report for large models, too, that output tokens as
+# queries find the heads that matter, and prompt tokens find them less well.
 #
-# **Heads that write as much** are the hardest control, and the top set does not pass it: at 5 % the middle one of such draws leaves
-# {glue:text}`accuracy_norm_median:.2f`, less than the top set does ({glue:text}`accuracy_without_top:.2f`).
+# **Heads from anywhere** mostly cost nothing, but some sets do, down to {glue:text}`accuracy_model_min:.2f` at 5 % and
+# {glue:text}`accuracy_model_more_min:.2f` at 12 %.
 #
-# **The lowest by RAM** leave {glue:text}`accuracy_without_bottom:.2f` at 5 % and {glue:text}`accuracy_without_bottom_more:.2f` at 12 %. A comparison of top and bottom
-# alone, at 12 %, would find that both are needed.
+# **Heads that write as much** are the hard control. Half of such draws leave {glue:text}`accuracy_norm_median:.2f` or less at 5 %, and the worst
+# {glue:text}`accuracy_norm_min:.2f`, far less than the top set does ({glue:text}`accuracy_without_top:.2f`). At 12 % the worst leaves {glue:text}`accuracy_norm_more_min:.2f`.
+#
+# **The lowest by RAM** leave {glue:text}`accuracy_without_bottom:.2f` at 5 % and {glue:text}`accuracy_without_bottom_more:.2f` at 12 %. To compare the top with the
+# bottom alone would mislead there.
 #
 # ## How many draws fall as far?
 #
-# A test asks how many of the layer-matched draws fall as far as the top set; the two shares are a family, corrected by Holm. The other kinds are
-# drawn too seldom for a test, and for one of them there is nothing left to test.
+# A test asks how many of the layer-matched draws fall as far as the top set; the two shares are a family, corrected by Holm. The other kinds
+# have too few draws for a test.
 
 # %%
 from corehead_lib.stats import holm
@@ -264,6 +268,9 @@ against = spread.loc[spread.index.str.endswith("layer"), ["sets", "p"]]
 against.assign(adjusted=holm(against.p.to_numpy())).round(4)
 
 # %% [markdown]
+# None does at either share, so that p is as small as so many draws can make it, {glue:text}`p_layer:.3f` after correction. At 5 %
+# this says that the top set is worse to lose than others of its layers, not that the model cannot do without it.
+#
 # ## Which heads does RAM not know?
 #
 # Layer-matched draws pass for the strict control, since depth alone cannot explain what they cost. Here they are the lenient
@@ -280,12 +287,16 @@ alone["place by RAM"] = [1 + order.index(every[n][0]) for n in alone.index]
 alone.sort_values("logprob").head(6).round(2)
 
 # %% [markdown]
-# Of the {glue:text}`costly` heads that cost the most alone, {glue:text}`costly_top` are in the top 5 % and {glue:text}`costly_more` in the top 12 %.
-# The two worst outside the top 12 % stand at {glue:text}`needed_first` and {glue:text}`needed_second` of {glue:text}`heads` in the order by RAM.
-# Of the {glue:text}`fallen` draws from the whole model or by norm that fall below 0.9, {glue:text}`fallen_explained` hold one of the two.
+# Of the {glue:text}`costly` heads that cost the most alone, {glue:text}`costly_top` is in the top 5 % and {glue:text}`costly_more` are in the top 12 %.
+# The two worst of all others stand at places {glue:text}`needed_first` and {glue:text}`needed_second` of {glue:text}`heads` by RAM, in the first layer,
+# where no layer-matched draw can touch them; the worse one alone costs {glue:text}`needed_cost:.1f` nats. Of the {glue:text}`fallen` draws from the whole model or by norm
+# that fall below 0.9, {glue:text}`fallen_explained` hold one of them or both.
 #
-# [](09_controls) asks what such heads do. Neither control is the stricter before one has looked: against its own layers the top set is special,
-# against the whole model it is one of several that are bad to lose.
+# RAM knows one job, and a head with another job ranks low. Among such heads its order is noise: ranked on {glue:text}`samples_each` questions
+# instead of {glue:text}`detection_samples`, the lowest 12 % leave {glue:text}`bottom_again:.2f`. [](09_controls) asks what these heads do.
+#
+# So the controls answer different questions. Against its own layers the top set is special beyond doubt; against the whole model it is one of
+# several that are bad to lose.
 
 # %% tags=["hide-input"]
 costly = alone.sort_values("logprob")
@@ -306,7 +317,7 @@ print(
 #
 # The p above is about other draws of heads.
 # About other questions, each cost is a paired difference on the same samples, drawn anew by picture; for a random kind, the mean
-# over its draws. The {glue:text}`tests` tests are one family, and Holm's correction is for all of them.
+# over its draws. The {glue:text}`tests` tests are one family, and the correction by Holm is for all of them.
 
 # %% tags=["hide-input"]
 pairs = [("none", f"{s} {k}") for s in core for k in (*tops, "bottom")]
@@ -323,9 +334,10 @@ costs.index = pd.Index([" - ".join(pair) for pair in pairs])
 costs.round(4)
 
 # %% [markdown]
-# The top 5 % cost {glue:text}`cost_top:.2f` of the accuracy (95 % interval {glue:text}`cost_top_low:.2f` to {glue:text}`cost_top_high:.2f`, adjusted p =
-# {glue:text}`cost_top_p:.3f`), the top 12 % {glue:text}`cost_more:.2f` ({glue:text}`cost_more_low:.2f` to {glue:text}`cost_more_high:.2f`, adjusted p =
-# {glue:text}`cost_more_p:.3f`). A row with a negative mean is a kind of draw that costs more than the top set of its size.
+# The top 5 % cost {glue:text}`cost_top:.2f` of the accuracy, with an interval from {glue:text}`cost_top_low:.2f` to {glue:text}`cost_top_high:.2f` and an adjusted p of
+# {glue:text}`cost_top_p:.2f`: on so many questions that cannot be told from nothing. The top 12 % cost {glue:text}`cost_more:.2f`, from
+# {glue:text}`cost_more_low:.2f` to {glue:text}`cost_more_high:.2f`, adjusted p = {glue:text}`cost_more_p:.3f`, and more than the mean draw of any kind. A
+# negative row is a kind of draw whose mean costs more than the top set.
 #
 # ## Is it retrieval, or just capacity?
 #
@@ -359,16 +371,17 @@ shown.assign(counts=shown.counts.map({True: "yes", False: "no"})).round(2)
 # %% [markdown]
 # Random kinds are medians over their draws, in control tasks over the first five.
 #
-# Without the top 12 %, sums stand at {glue:text}`top_sum:.2f` (untouched {glue:text}`dense_sum:.2f`) and backgrounds at
-# {glue:text}`top_background:.2f` (untouched {glue:text}`dense_background:.2f`). Without the lowest 12 %, sums stand at
-# {glue:text}`bottom_sum:.2f` and backgrounds at {glue:text}`bottom_background:.2f`.
+# Without the top 12 % all three retrieval tasks fall, and backgrounds stay at {glue:text}`top_background:.2f`: the model still reads pictures and writes answers.
+# But sums fall from {glue:text}`dense_sum:.2f` to {glue:text}`top_sum:.2f`, where guessing makes {glue:text}`chance_sum:.2f`. To add, a model must fetch, too, only from
+# the words of the question.
 #
-# **Counting** stands at {glue:text}`dense_count:.2f` untouched.
+# The lowest 12 % are another matter. Without them backgrounds fall to {glue:text}`bottom_background:.2f`, near chance at
+# {glue:text}`chance_background:.2f`, and sums to {glue:text}`bottom_sum:.2f`: these heads do what every task needs.
 #
 # ## How many heads does it take?
 #
-# This is the figure at the top of the page. We take more and more heads, from the top, from the bottom, in three random orders of all heads outside the top 12 %, and, as long
-# as every layer has enough others, sets of the same layers, three for each size.
+# This is the figure at the top of the page. We take more and more heads from the top, from the bottom, in three random orders of all heads outside
+# the top 12 %, and, as far as every layer has enough others, from the top's layers, three sets for each size.
 
 # %%
 most, rng = scores.score.size // 2, np.random.default_rng(seed)
@@ -439,8 +452,8 @@ half = gone.heads.groupby("kind").min().reindex([*orders, "layer"])
 half.rename("heads until half is lost")
 
 # %% [markdown]
-# From the top it takes {glue:text}`heads_until_half` heads at most, from the bottom {glue:text}`bottom_until_half`; of the three random orders the
-# earliest needs {glue:text}`random_half_least`.
+# From the top half is lost by {glue:text}`heads_until_half` heads, from the bottom by {glue:text}`bottom_until_half`, in the earliest random order by
+# {glue:text}`random_half_least`. Others of the same layers leave {glue:text}`layer_left:.2f` when {glue:text}`layer_most` are gone, the most that can be drawn.
 #
 # ## Does it hold for other models?
 #
@@ -462,6 +475,7 @@ def experiment(one):
 
 # %% tags=["hide-input"]
 from corehead_lib.progress import watched
+from corehead_lib.zoo import treated
 
 names = [model] + [
     name for name in (models.split() or zoo_names()) if name != model
@@ -475,12 +489,13 @@ for name in watched(names, "models"):
     lost = result[result.kind == "first"].groupby("heads").correct.mean()
     size, untouched = own.score.size, by_kind["none"].item()
     row = {"model": name.rsplit("/")[-1], "heads": size}
+    row["treated"] = "yes" if treated(name) else "no"
     row["all heads"] = untouched
     for share, fraction in ((few, top_fraction), (more, larger_fraction)):
         row[f"top {share}"] = lost[how_many(fraction, size)]
     alike = by_kind.get("layer", pd.Series([np.nan]))
     row |= {"layer, median": alike.median(), "layer, least": alike.min()}
-    row["bottom"] = by_kind["bottom"].item()
+    row[f"bottom {more}"] = by_kind["bottom"].item()
     halved = lost[lost <= (untouched + line_each) / 2].index.min()
     row["share until half"] = halved / size
     repeated.append({**row, "checksum": one.checksum})
@@ -504,34 +519,39 @@ marks = {
     "all heads": ("all heads", "|", "black", 12),
     f"top {few}": (f"without the top {few}", "o", plots.AMBER, 8),
     f"top {more}": (f"without the top {more}", "o", plots.RED, 8),
-    "bottom": (f"without the lowest {more}", "s", plots.SKY, 7),
+    f"bottom {more}": (f"without the lowest {more}", "s", plots.SKY, 7),
 }
 for column, (label, mark, colour, size) in marks.items():
     axis.plot(
         repeated[column], places, mark, color=colour, ms=size, label=label
     )
 axis.axvline(line_each, color="black", lw=1, ls=":")
-axis.set_yticks(places, repeated.index)
+stars = repeated.treated.map({"yes": " *", "no": ""})
+axis.set_yticks(places, repeated.index + stars)
 axis.set(xlim=(-0.02, 1.03), xlabel="accuracy")
 axis.invert_yaxis()
 figure.legend(loc="outside lower center", ncols=2)
-axis.set_title("What each model keeps without its own sets of heads")
+axis.set_title("The top 12 % break most models, not all of them")
 keep("fig_models", figure)
 
 # %% [markdown]
 # ```{glue:figure} fig_models
 # :name: fig-ablation-models
-# :alt: A row for each tiny model.
+# :alt: A row for each tiny model. Without the top 12 percent most stand near the dotted line of chance or left of it, one near its untouched level. Without the top 5 percent they are spread from 0.2 to 0.9. Layer-matched draws stay near the untouched level, but for the least in the model that the top does not break, at 0.6. Without the lowest 12 percent they are spread from below 0.1 to 1.
 #
-# Every model without its own top, bottom and drawn sets.
+# Every model without its own top, bottom and drawn sets; a star: trained with a price on looking.
 # ```
 #
-# The top 5 % take more than half of what {glue:text}`models_broken_by_top` of {glue:text}`models` models have beyond chance, the top 12 % that of
-# {glue:text}`models_broken_by_more`. The lowest 12 % do so in {glue:text}`models_broken_by_bottom`, and of {glue:text}`draws_each` layer-matched
-# draws the worst one in {glue:text}`models_broken_by_layer`.
+# {glue:text}`models_natural` of the {glue:text}`models` models are natural, and only they are counted here. The top 5 % take more than half of what
+# {glue:text}`models_broken_by_top` of them have beyond chance, the top 12 % of what {glue:text}`models_broken_by_more` have. The share at which half is lost lies
+# between {glue:text}`half_share_least:.0%` and {glue:text}`half_share_most:.0%` in {glue:text}`models_halved` of them; in the others a quarter of all heads does not reach
+# it. A share that is fixed beforehand, whichever it is, tests one point of that curve.
 #
-# The share of heads at which half is lost lies between {glue:text}`half_share_least:.0%` and {glue:text}`half_share_most:.0%`, where it is lost at
-# all ({glue:text}`models_halved` models). A share that is fixed beforehand, whichever it is, tests one point of that curve.
+# **Where the controls fail.** The lowest 12 % take more than half in {glue:text}`models_broken_by_bottom` natural models. The worst of
+# {glue:text}`draws_each` layer-matched draws is worse to lose than the top 12 % in {glue:text}`models_layer_worse`: for such a model RAM does not find
+# the heads that are needed.
+#
+# A price on looking changes all that: a treated model breaks at {glue:text}`half_share_treated:.0%` of its heads.
 #
 # ## Which cells use which data
 #
@@ -564,7 +584,8 @@ thirds = judged_outcomes(loaded, retrieval, thirds, **how)
 thirds.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 
 # %% [markdown]
-# XXX
+# Neither part costs much, both together nearly all: they stand in for each other. Effects of single heads, or of a small share, miss that, which is why the
+# experiment takes sets, and more than one size.
 #
 # ```{solution-end}
 # ```
@@ -587,7 +608,9 @@ thirds.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 logs.drop(columns="p").round(2)
 
 # %% [markdown]
-# XXX2 {glue:text}`logprob_top:.2f` {glue:text}`logprob_more:.2f` {glue:text}`logprob_none:.2f`
+# It does, with less of a threshold. The top 5 %, which cost little accuracy, make the answer less likely, {glue:text}`logprob_top:.2f` nats against
+# {glue:text}`logprob_none:.2f`. The lowest 12 % leave it less likely than the top 12 % do, {glue:text}`logprob_bottom_more:.2f` against
+# {glue:text}`logprob_more:.2f`, although more answers are right: the model is then wrong less often, but surer of what is wrong.
 #
 # ```{solution-end}
 # ```
@@ -639,6 +662,10 @@ numbers = {
     "logprob_none": logs["median"]["none"],
     "logprob_top": logs["median"][f"{few} top"],
     "logprob_more": logs["median"][f"{more} top"],
+    "logprob_bottom_more": logs["median"][f"{more} bottom"],
+    "samples_each": samples_each,
+    "detection_samples": len(detection),
+    "bottom_again": repeated[f"bottom {more}"].iloc[0],
 }
 adjusted = pd.Series(holm(against.p.to_numpy()), against.index)
 for share, ending in ((few, ""), (more, "_more")):
@@ -673,6 +700,7 @@ for name, row in {
         f"cost_{name}_p": cost["p (Holm)"],
     }
 worst = [every[name][0] for name in costly.index[:6]]
+before = asked[asked["set"] == "none"].logprob[:24]
 first, second = (1 + order.index(every[name][0]) for name in outside[:2])
 numbers |= {
     "fallen_explained": sum(bool(needed & {*sets[s]}) for s in low),
@@ -681,7 +709,7 @@ numbers |= {
     "costly_more": len({*worst} & {*core[more]}),
     "needed_first": first,
     "needed_second": second,
-    "needed_cost": costly.loc[outside[0], "logprob"],
+    "needed_cost": before.mean() - costly.logprob[outside[0]],
 }
 columns = {
     "dense": "none",
@@ -695,26 +723,28 @@ for name, column in columns.items():
 
 # %% tags=["hide-input"]
 at_random = half[half.index.str.startswith("random")]
-middle = (repeated["all heads"] + line_each) / 2
-broken = {
-    "top": f"top {few}",
-    "more": f"top {more}",
-    "bottom": "bottom",
-    "layer": "layer, least",
-}
+natural = repeated[repeated.treated == "no"]
+middle = (natural["all heads"] + line_each) / 2
+broken = {"top": f"top {few}", "more": f"top {more}"}
+broken |= {"bottom": f"bottom {more}", "layer": "layer, least"}
 numbers |= {
-    f"models_broken_by_{name}": (repeated[column] <= middle).sum()
+    f"models_broken_by_{name}": (natural[column] <= middle).sum()
     for name, column in broken.items()
 }
+halved, worse = "share until half", natural["layer, least"]
 numbers |= {
     "models": len(repeated),
+    "models_natural": len(natural),
     "draws_each": draws_each,
-    "models_halved": repeated["share until half"].notna().sum(),
-    "half_share_least": repeated["share until half"].min(),
-    "half_share_most": repeated["share until half"].max(),
-    "models_layer_least": repeated["layer, least"].min(),
-    "models_bottom_least": repeated.bottom.min(),
+    "models_layer_worse": (worse < natural[f"top {more}"]).sum(),
+    "models_halved": natural[halved].notna().sum(),
+    "half_share_least": natural[halved].min(),
+    "half_share_most": natural[halved].max(),
+    "half_share_treated": repeated[repeated.treated == "yes"][halved].max(),
 }
+if "layer" in curve.index:
+    alike = curve.correct["layer"]
+    numbers |= {"layer_most": alike.index[-1], "layer_left": alike.iloc[-1]}
 whole = {
     "heads_until_half": half["top"],
     "bottom_until_half": half["bottom"],
