@@ -392,7 +392,16 @@ of_low[["kind", "sets", "median", "low", "high"]].round(2)
 # :label: ex-text-depth
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Needle-in-a-haystack tests vary the depth of the needle. Does the first head's RAM depend on it?
+# Difficulty: 2/5, 10 minutes. Needle-in-a-haystack tests vary the depth of the needle: where it begins, as a share of the text. Cut the detection samples in thirds by depth. `answer` is the
+# mean RAM of the first head in each.
+#
+# :::{dropdown} Hint 1
+# `sample.evidence[0].start` is where the needle begins in `sample.context`, in characters.
+# :::
+#
+# :::{dropdown} Hint 2
+# `found["fact"]["last"].target` has RAM of each sample, layer and head; `first` is the head.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -400,14 +409,13 @@ of_low[["kind", "sets", "median", "low", "high"]].round(2)
 # ```{solution-start} ex-text-depth
 # :class: dropdown
 # ```
-#
-# Cut the detection samples in thirds by where their needle stands:
 
 # %%
 single = found["fact"]["last"].target[:, first.layer, first.head]
 depth = np.array([s.evidence[0].start / len(s.context) for s in detection])
 third = np.digitize(depth, [1 / 3, 2 / 3]) + 1
 by_depth = pd.Series(single).groupby(third).agg(["size", "mean"])
+answer = by_depth["mean"].tolist()
 by_depth.rename_axis("third").round(2)
 
 # %% [markdown]
@@ -420,7 +428,16 @@ by_depth.rename_axis("third").round(2)
 # :label: ex-text-search
 # ```
 #
-# Difficulty: 3/5, 15 minutes. A common habit is to tokenize the needle alone and to search for its tokens in the prompt. How often does that find it?
+# Difficulty: 3/5, 15 minutes. A common habit is to tokenize the needle alone and to search for its tokens in the prompt. In which share of the first 24 detection samples does that find it?
+# `answer` is this share.
+#
+# :::{dropdown} Hint 1
+# `tokenizer(text, add_special_tokens=False)["input_ids"]` are the tokens of a piece; the prompt's are `encode(loaded, [sample]).inputs["input_ids"][0]`.
+# :::
+#
+# :::{dropdown} Hint 2
+# Compare the needle's tokens with each run of as many tokens of the prompt.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -430,15 +447,16 @@ by_depth.rename_axis("third").round(2)
 # ```
 
 # %%
-tokenizer, hits = loaded.processor.tokenizer, 0
+tokenizer, hits = loaded.processor.tokenizer, []
 for sample in detection[:24]:
     span = sample.evidence[0]
     needle = sample.context[span.start : span.stop]
     alone = tokenizer(needle, add_special_tokens=False)["input_ids"]
     ids = encode(loaded, [sample]).inputs["input_ids"][0].tolist()
-    places = range(len(ids) - len(alone) + 1)
-    hits += any(ids[i : i + len(alone)] == alone for i in places)
-print(f"found in {hits} of {len(detection[:24])} prompts")
+    starts = range(len(ids) - len(alone) + 1)
+    hits.append(any(ids[i : i + len(alone)] == alone for i in starts))
+answer = np.mean(hits)
+print(f"found in {answer:.0%} of the prompts")
 
 # %% [markdown]
 # A word at the start of a text is one token and behind a space another. Ask the tokenizer for offsets instead.

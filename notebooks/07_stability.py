@@ -374,7 +374,16 @@ keep("fig_models", figure)
 # :label: ex-stability-lift
 # ```
 #
-# Difficulty: 2/5, 10 minutes. {term}`Lift <lift>` corrects for the size of the target. Do the kinds come closer together by lift?
+# Difficulty: 2/5, 10 minutes. {term}`Lift <lift>` corrects for the size of the target. Do the kinds come closer together by lift? `answer` is the mean Spearman correlation over all pairs of
+# different kinds, by RAM and by lift.
+#
+# :::{dropdown} Hint 1
+# `ram[kind].ram` and `ram[kind].lift` are arrays of layers and heads.
+# :::
+#
+# :::{dropdown} Hint 2
+# `agreement(HeadScores(one), HeadScores(other), top).spearman` compares two of them; `combinations(kinds, 2)` are the pairs.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -384,12 +393,14 @@ keep("fig_models", figure)
 # ```
 
 # %%
-lift = {}
-for kind, of in ram.items():
-    by_sample = of.target / np.maximum(of.visual, TINY)
-    lift[kind] = (by_sample / of.share[:, None, None], groups[kind])
-chosen = {f"{a}, {b}": (lift[a], lift[b]) for a, b in combinations(kinds, 2)}
-likeness(chosen, top, **options)[columns].round(2)
+from corehead_lib.heads import agreement
+
+answer = []
+for score in ("ram", "lift"):
+    by = {kind: HeadScores(getattr(ram[kind], score)) for kind in kinds}
+    pairs_of = [(by[a], by[b]) for a, b in combinations(kinds, 2)]
+    answer.append(np.mean([agreement(*p, top).spearman for p in pairs_of]))
+print("by RAM {:.2f}, by lift {:.2f}".format(*answer))
 
 # %% [markdown]
 # Not by much. Lift asks only how the little that a head gives is spread, so heads that hardly look get large and unsteady values.
@@ -401,7 +412,16 @@ likeness(chosen, top, **options)[columns].round(2)
 # :label: ex-stability-samples
 # ```
 #
-# Difficulty: 3/5, 10 minutes. How does a kind's likeness with itself grow with the samples in each half?
+# Difficulty: 3/5, 10 minutes. How does a kind's likeness with itself grow with the samples in each half? Take the halves of the first kind, `cut[kinds[0]]`, and the first 2, 4, 8 and 16 samples
+# of each. `answer` is Spearman's correlation of the two means, for each number.
+#
+# :::{dropdown} Hint 1
+# `cut[kind]` is a pair of halves, each with its values (samples, layers, heads) and its groups.
+# :::
+#
+# :::{dropdown} Hint 2
+# A mean over the first samples makes a `HeadScores`; `agreement` compares two.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -411,13 +431,13 @@ likeness(chosen, top, **options)[columns].round(2)
 # ```
 
 # %%
-from corehead_lib.heads import agreement
-
 (one, _), (other, _) = cut[kinds[0]]
+answer = []
 for number in (2, 4, 8, 16):
     if number <= min(len(one), len(other)):
         means = [HeadScores(x[:number].mean(0)) for x in (one, other)]
         rho, shared, _ = agreement(*means, top)
+        answer.append(rho)
         print(f"{number:2d} in each half: Spearman {rho:.2f}, shared {shared}")
 
 # %% [markdown]

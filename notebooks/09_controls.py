@@ -627,7 +627,16 @@ print("adjusted p:", ", ".join(f"{x:.3f}" for x in tests))
 # :label: ex-controls-own
 # ```
 #
-# Difficulty: 2/5, ten minutes. `rank` takes any function from a survey to scores. Write one: RAM times what a head writes. Does it do better than both?
+# Difficulty: 2/5, 10 minutes. `rank` takes any function from a survey to scores. Write one, RAM times what a head writes or a better idea, and see whether its top costs more than that of both.
+# `answer` is its scores, an array of layers x heads.
+#
+# :::{dropdown} Hint 1
+# `survey.mean("target", "last")` is RAM at the last token, `survey.mean("norm")` what a head writes.
+# :::
+#
+# :::{dropdown} Hint 2
+# `rank(loaded, shown, ["mine"], {"mine": function})["mine"]` has `score` and `ranking()`.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -643,6 +652,7 @@ def both_of(survey):
 
 
 mine = rank(loaded, shown, ["mine"], {"mine": both_of})["mine"]
+answer = mine.score
 sets = {f"mine/{n}": mine.ranking()[:n] for n in sizes}
 result = outcomes(loaded, questions, sets)
 result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
@@ -671,7 +681,16 @@ result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 # :label: ex-controls-evidence
 # ```
 #
-# Difficulty: 2/5, five minutes. Do the top heads, ranked on `dataset`, break retrieval from text as well?
+# Difficulty: 2/5, 5 minutes. Do the top heads, ranked on `dataset`, break retrieval from text as well? Take `probe_samples` haystacks of the evaluation split, and the larger of the two sets.
+# `answer` is accuracy without these heads, and without as many at random.
+#
+# :::{dropdown} Hint 1
+# `tops` has all sets by name; `twice` is the name of the larger one, `f"random/{2 * k}"` that of as many at random.
+# :::
+#
+# :::{dropdown} Hint 2
+# `outcomes(loaded, batches, sets)` gives a row for each question and set, with `correct`.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -684,8 +703,10 @@ result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 texts = load_samples("haystacks", "evaluation", probe_samples, seed)
 texts = encode_all(loaded, texts, batch_size)
 two = {n: tops[n] for n in (twice, f"random/{2 * k}")}
-result = outcomes(loaded, texts, two)
-result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
+result = outcomes(loaded, texts, two).groupby("set", sort=False)
+result = result[["correct", "logprob"]].mean()
+answer = result.correct[[*two]].tolist()
+result.round(2)
 
 # %% [markdown]
 # The first row is the untouched model. Which heads are shared between kinds of evidence is the question of [](07_stability).

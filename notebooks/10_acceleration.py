@@ -604,7 +604,15 @@ missed.pivot_table("correct", "dataset", "way", sort=False).round(2)
 # ```
 #
 # Difficulty: 2/5, 10 minutes. For each token a layer multiplies once by its $W$ weights, and by $n/2$ keys and as many values on average: $nHD$
-# multiplications with $H$ heads of width $D$. From which length on can a whole prefill become twice as fast if attention costs nothing?
+# multiplications with $H$ heads of width $D$. From which length on can a whole prefill become twice as fast if attention costs nothing? `answer` is a number of tokens.
+#
+# :::{dropdown} Hint 1
+# Twice as fast at best means that attention is half of all multiplications.
+# :::
+#
+# :::{dropdown} Hint 2
+# `backbone.attention_bound(length)` is $1 + nHD/W$; what does it say at length 1?
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -612,29 +620,47 @@ missed.pivot_table("correct", "dataset", "way", sort=False).round(2)
 # ```{solution-start} ex-acceleration-amdahl
 # :class: dropdown
 # ```
-#
-# $1 + nHD/W \ge 2$, so $n = W/(HD)$:
 
 # %%
-round(1 / (backbone.attention_bound(1) - 1))
+answer = 1 / (backbone.attention_bound(1) - 1)
+round(answer)
 
 # %% [markdown]
-# This counts multiplications; kernels do not reach the same speed in both parts, which is why the book measures.
+# $1 + nHD/W \ge 2$, so $n = W/(HD)$. This counts multiplications; kernels do not reach the same speed in both parts, which is why the book measures.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} A plan for 3 %
+# ```{exercise-start} A plan for 3 %
 # :label: ex-acceleration-tolerance
-#
-# Difficulty: 2/5, 20 minutes. Which plan do you get with `tolerance` 0.03, and what is the least `tuning_samples` that lets you ask?
 # ```
 #
-# ```{solution} ex-acceleration-tolerance
-# :class: dropdown
+# Difficulty: 2/5, 20 minutes. What is the least `tuning_samples` that lets you ask for a `tolerance` of 0.03, if no question is lost? `answer` is this number. Then run the chapter with both: which
+# plan do you get?
 #
-# `corehead run notebooks/10_acceleration.py -p tolerance 0.03 -p tuning_samples 125`. With 125 questions a task none may be lost, so a plan that
-# loses one in a hundred is refused most of the time; take 300 to let it show what it can do.
+# :::{dropdown} Hint 1
+# `questions_needed(tolerance, lost)` is used above.
+# :::
+#
+# :::{dropdown} Hint 2
+# `corehead run notebooks/10_acceleration.py --out mine -p tolerance 0.03 -p tuning_samples N` runs it.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-acceleration-tolerance
+# :class: dropdown
+# ```
+
+# %%
+answer = questions_needed(0.03, 0)
+answer
+
+# %% [markdown]
+# With so many questions a task none may be lost, so a plan that loses one in a hundred is refused most of the time; take 300 to let it show what it can do.
+#
+# ```{solution-end}
 # ```
 #
 # ## Limits
