@@ -61,7 +61,7 @@ from corehead_lib.datasets.evidence import (
 from corehead_lib.encode import encode_all
 from corehead_lib.heads import HeadScores, how_many
 from corehead_lib.models import load_model, zoo_names
-from corehead_lib.ram import TINY, measure_ram
+from corehead_lib.ram import measure_ram
 from corehead_lib.results import keep, publish
 from corehead_lib.zoo import began_as_one, treated
 
