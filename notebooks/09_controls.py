@@ -14,8 +14,8 @@
 # **What came out.** Silencing {term}`RAM`'s first {glue:text}`k` of {glue:text}`heads` heads costs {glue:text}`drop:.2f` of the
 # accuracy in retrieval, its first {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, and {glue:text}`drop_control_twice:.2f` in control tasks.
 # Another ranking, chosen on other questions, costs {glue:text}`more:.2f` more with {glue:text}`k` ({glue:text}`more_low:.2f` to
-# {glue:text}`more_high:.2f`). Yet RAM's {glue:text}`k` heads are *enough*: they carry {glue:text}`enough_first:.0%` of the way to the answer into a run about another
-# picture. And RAM is blind to head number {glue:text}`quiet_place` in its order, which costs {glue:text}`quiet_cost:.2f` nats alone.
+# {glue:text}`more_high:.2f`). Yet RAM's {glue:text}`k` are nearly *enough*: put into a run about another picture, they make {glue:text}`enough_first:.0%` of the way
+# back to the answer. And RAM is blind to head number {glue:text}`quiet_place` in its order, which costs {glue:text}`quiet_cost:.2f` nats alone.
 #
 # ```{glue:figure} fig_verdicts
 # :name: fig-controls-verdicts
@@ -616,10 +616,11 @@ print("adjusted p:", ", ".join(f"{x:.3f}" for x in tests))
 # %% [markdown]
 # It did: behind right answers the mean is {glue:text}`ram_right:.2f`, behind wrong ones {glue:text}`ram_wrong:.2f`. A right answer has more RAM behind it than
 # a wrong one in {glue:text}`auc:.0%` of the pairs (one half would be luck; adjusted p {glue:text}`auc_p:.3f`, from {glue:text}`wrong` wrong answers, which are few).
-# Over all questions RAM and the gold log-probability correlate with {glue:text}`trend:.2f` (adjusted p {glue:text}`trend_p:.3f`).
+# Over all questions RAM and the gold log-probability correlate with {glue:text}`trend:+.2f` (adjusted p {glue:text}`trend_p:.3f`).
 #
-# The control: the share of tokens that the evidence takes, which no head has a say in, correlates with {glue:text}`size_trend:.2f`
-# (adjusted p {glue:text}`size_trend_p:.3f`). Were it as large as the other, the size of things could explain both: they would be easier to read and easier to look at.
+# The control: the share of tokens that the evidence takes, which no head has a say in, correlates with {glue:text}`size_trend:+.2f`
+# (adjusted p {glue:text}`size_trend_p:.3f`). Were things that are large easier to read and easier to look at, it would be positive; it is not, so size does not
+# explain that right answers have more RAM behind them.
 #
 # ## Exercises
 #
