@@ -25,7 +25,7 @@
 # ```
 
 # %% tags=["parameters"]
-model: str = "smollm2-135m-instruct"  # this one (make real), a GGUF file, a folder, or a hub id
+model: str = "smollm2-135m-instruct"  # this one (make real), a folder, or a hub id {smollm2-135m-instruct, model}
 facts: int = 6  # facts in a text {2..20}
 tuning_samples: int = (
     32  # texts on which the prompt is chosen {4..10000, quick 4}
