@@ -35,13 +35,16 @@ class TextProcessor:
     image_token = NO_PICTURES
     image_processor = None
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        self.tokenizer, self.chat_template = tokenizer, tokenizer.chat_template
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, begun: str = "") -> None:
+        self.tokenizer, self.chat_template, self.begun = tokenizer, tokenizer.chat_template, begun
 
-    def apply_chat_template(self, messages: list[dict], **options: Any) -> str:
-        """Render a chat whose contents are lists of texts."""
+    def apply_chat_template(
+        self, messages: list[dict], add_generation_prompt: bool = False, **options: Any
+    ) -> str:
+        """Render a chat whose contents are lists of texts; where an answer is to follow, it is begun already."""
         plain = [{**turn, "content": "".join(p["text"] for p in turn["content"])} for turn in messages]
-        return self.tokenizer.apply_chat_template(plain, tokenize=False, **options)
+        options |= {"tokenize": False, "add_generation_prompt": add_generation_prompt}
+        return self.tokenizer.apply_chat_template(plain, **options) + self.begun * add_generation_prompt
 
     def __call__(
         self, text: list[str], images: Any = None, videos: Any = None, **options: Any
@@ -104,6 +107,11 @@ def load_text_model(name: str = SMOLLM2, device: str = "cpu", dtype: str = "floa
     check_weights(name, model, report)
     model = model.eval().to(device)
     return LoadedModel(name, model, TextProcessor(tokenizer), geometry(model.config), checksum)  # type: ignore[arg-type]
+
+
+def begun(loaded: LoadedModel, words: str) -> LoadedModel:
+    """The model with the first ``words`` of its answer put into its mouth: what is asked for comes right behind them."""
+    return replace(loaded, processor=TextProcessor(loaded.processor.tokenizer, words))  # type: ignore[arg-type]
 
 
 class _Choice(nn.Module):

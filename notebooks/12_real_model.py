@@ -33,7 +33,7 @@ tuning_samples: int = (
 detection_samples: int = (
     64  # texts that heads are ranked on {2..100000, quick 4}
 )
-samples: int = 48  # texts to test on {2..100000, quick 4}
+samples: int = 40  # texts to test on {2..100000, quick 4}
 draws: int = 100  # layer-matched sets of heads {1..10000, quick 2}
 batch_size: int = 16  # prompts that run at once {1..1024}
 seed: int = 0  # seeds texts and sets {0..}
@@ -57,7 +57,11 @@ from corehead_lib.chance import chance
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.encode import encode_all
 from corehead_lib.results import keep, publish
-from corehead_lib.text_models import load_text_model, multiple_choice
+from corehead_lib.text_models import (
+    begun,
+    load_text_model,
+    multiple_choice,
+)
 from corehead_lib.worlds.synthetic import DIGITS
 
 plots.use_style()
@@ -85,37 +89,46 @@ def texts(split, number, part="fact", tasks=("fact",)):
 
 
 # %% [markdown]
-# How to ask? Four ways, tried on texts of the tuning split, and the likeliest right answer decides. Nothing below is tuned.
+# How to ask? A way is a question and the first words of the answer, put into the model's mouth: left to itself it begins with "The", and what its digit would be
+# can only be guessed from there. Six ways are tried on texts of the tuning split; the highest log-probability decides. Nothing below is tuned.
 
 # %%
-WAYS = {
-    "as the tiny models are asked": "Which digit is on the {}?",
-    "what it holds": "What does the {} hold? Answer with one digit.",
-    "to complete": "Complete the sentence: The {} holds",
-    "to look it up": "Look up the {} in this text. Which digit does it hold?",
-}
+QUESTIONS = (
+    "Which digit is on the {}?",
+    "What digit does the {} hold?",
+    "Complete the sentence: The {} holds",
+)
+WAYS = [(q, words) for words in ("", "It holds ") for q in QUESTIONS]
 
 
-def asked(sample, way):
+def asked(sample, question):
     name = sample.question.removeprefix("Which digit is on the ")[:-1]
-    return replace(sample, question=WAYS[way].format(name))
+    return replace(sample, question=question.format(name))
 
 
 # %%
 from corehead_lib.evaluate import evaluate
 
-tried = {}
-for way in WAYS:
-    some = [asked(s, way) for s in texts("tuning", tuning_samples)]
-    found = evaluate(choosing, encode_all(loaded, some, batch_size))
-    tried[way] = {"accuracy": found.accuracy, "logprob": found.logprob.mean()}
-tried = pd.DataFrame(tried).T
-way = tried["logprob"].idxmax()
+tried = []
+for question, words in WAYS:
+    some = [asked(s, question) for s in texts("tuning", tuning_samples)]
+    some = encode_all(begun(loaded, words), some, batch_size)
+    found = evaluate(choosing, some)
+    tried.append((question, words, found.accuracy, found.logprob.mean()))
+names = ["question", "begun", "accuracy", "logprob"]
+tried = pd.DataFrame(tried, columns=names)
 tried.round(2)
 
 # %% [markdown]
-# An answer picked blindly has a log-probability of -2.30, the logarithm of a tenth.
-#
+# An answer picked blindly has a log-probability of -2.30, the logarithm of a tenth. The best way reaches {glue:text}`tuned:.2f`, the worst {glue:text}`untuned:.2f`.
+# From here on the model is asked the best way.
+
+# %%
+best = tried.loc[tried.logprob.idxmax()]
+way, loaded = best.question, begun(loaded, best.begun)
+print(way, "...", best.begun)
+
+# %% [markdown]
 # ## Which target, which rows?
 #
 # A fact has parts: the *key* that the question names, the *value* that answers it, the full stop that ends it. {cite:t}`wu2024retrieval` look at the token to be copied, the value; the tiny
@@ -204,10 +217,13 @@ tested = scores["RAM, fact"]
 tops = {name: of.top(top_fraction) for name, of in scores.items()}
 tops["lowest RAM"] = tested.bottom(top_fraction)
 core = tops["RAM, fact"]
-layers = controls(core, tested, draws, seed, ["layer"])
+matched = controls(core, tested, draws, seed, ["layer"])
+matched = matched or controls(core, tested, draws, seed, ["model"])
+kind = next(iter(matched)).partition("/")[0]
 
 # %% [markdown]
 # Every set is silenced ({term}`zero ablation`) at every token of the same {glue:text}`samples` held-out texts.
+# The layer-matched sets take as many heads from each layer; where a layer is too small for that, which can happen in quick runs, they are drawn from the whole model.
 # Sums, which need nothing from the text, are the control task, if the model can do them at all.
 
 # %%
@@ -217,7 +233,7 @@ from corehead_lib.study.sets import by_task
 test = [asked(s, way) for s in texts("evaluation", samples)]
 sums = texts("evaluation", samples, tasks=("sum",))
 sums = encode_all(loaded, sums, batch_size)
-lost = outcomes(choosing, encode_all(loaded, test, batch_size), tops | layers)
+lost = outcomes(choosing, encode_all(loaded, test, batch_size), tops | matched)
 other = outcomes(choosing, sums, tops)
 spread = summarise(by_task(lost), "RAM, fact").set_index("kind")
 guess = chance(test)
@@ -231,7 +247,9 @@ table[[*columns, "p_adjusted", "shared"]].round(3)
 # %% tags=["hide-input", "remove-output"]
 by_set = lost.groupby(["kind", "set"], sort=False).correct.mean()
 strips = {name.replace(", ", "\n"): by_set[name].to_list() for name in tops}
-strips["layer-\nmatched"] = by_set["layer"].to_list()
+strips["layer-\nmatched" if kind == "layer" else "whole\nmodel"] = by_set[
+    kind
+].to_list()
 figure, axis = plt.subplots(figsize=(8.2, 3.4))
 plots.control_strips(
     axis, strips, spread["median"]["none"], {"guessing": guess.line}
@@ -293,7 +311,7 @@ pd.concat({"accuracy": spread, "log-probability": logs}).round(3)
 # Where to go from here: [](05_targets_text) has the same texts and tiny models; [](14_models) all models of the zoo.
 
 # %% tags=["hide-input"]
-drops = spread["median"]["none"] - by_set["layer"]
+drops = spread["median"]["none"] - by_set[kind]
 publish(
     rows=[
         {"layer": layer, "head": head}
@@ -302,6 +320,8 @@ publish(
     ],
     numbers={
         "facts": facts,
+        "tuned": tried.logprob.max(),
+        "untuned": tried.logprob.min(),
         "samples": len(test),
         "heads": tested.score.size,
         "top_heads": len(core),
@@ -313,11 +333,11 @@ publish(
         "half_fact": few.loc[("last", "fact"), "half"],
         "half_value": few.loc[("last", "value"), "half"],
         "half_source": few.loc[("last", "all of the text"), "half"],
-        "draws": spread.sets["layer"],
-        "layer_median": spread["median"]["layer"],
-        "layer_low": spread.low["layer"],
-        "p_layer": spread.p["layer"],
-        "p_nats": logs.p["layer"],
+        "draws": spread.sets[kind],
+        "layer_median": spread["median"][kind],
+        "layer_low": spread.low[kind],
+        "p_layer": spread.p[kind],
+        "p_nats": logs.p[kind],
         "as_bad": int((drops >= table["drop"]["RAM, fact"]).sum()),
         "drop": table["drop"]["RAM, fact"],
         "drop_from": table.low["RAM, fact"],

@@ -17,7 +17,7 @@ from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import mass
 from corehead_lib.study import outcomes
-from corehead_lib.text_models import SMOLLM2, load_text_model, multiple_choice, smollm2
+from corehead_lib.text_models import SMOLLM2, begun, load_text_model, multiple_choice, smollm2
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -97,6 +97,16 @@ def test_a_choice_is_among_the_options_alone(blind: LoadedModel) -> None:
         multiple_choice(blind, ["7", "a long answer"])
 
 
+def test_an_answer_that_is_begun_ends_the_prompt(blind: LoadedModel) -> None:
+    (sample,) = load_samples("haystacks", "tuning", 1, 0)
+    plain, words = encode(blind, [sample]), encode(begun(blind, "The 7"), [sample])
+    said = [blind.processor.tokenizer.decode(batch.inputs["input_ids"][0]) for batch in (plain, words)]
+    assert said[1] == said[0] + "The 7"
+    assert words.last[0, -1]
+    np.testing.assert_array_equal(words.targets()[0, : plain.last.shape[1]], plain.targets()[0])
+    assert ends(begun(blind, "The 7")) == ends(blind)
+
+
 def test_what_cannot_be_is_said(blind: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = load_samples("scenes", "tuning", 1, 0)[0]
     with pytest.raises(CoreheadError):
@@ -116,6 +126,6 @@ def test_smollm2_finds_a_fact() -> None:
     tokens = loaded.processor.tokenizer.convert_ids_to_tokens(ends(loaded))
     assert "<|im_end|>" in tokens
     some = load_samples("haystacks", "tuning", 16, 0, facts=(2, 2), filler=(1, 1))
-    some = [replace(s, question=f"{s.question} Answer with one digit.") for s in some]
-    found = evaluate(multiple_choice(loaded, DIGITS), encode_all(loaded, some, 16))
-    assert found.accuracy > 0.5
+    some = [replace(s, question=s.question.replace("is on", "does hold")) for s in some]
+    found = evaluate(multiple_choice(loaded, DIGITS), encode_all(begun(loaded, "It holds "), some, 16))
+    assert found.logprob.mean() > np.log(0.1) + 0.5
