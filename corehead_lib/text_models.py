@@ -106,12 +106,12 @@ def load_text_model(name: str = SMOLLM2, device: str = "cpu", dtype: str = "floa
         checksum = weights_checksum(Path(name)) if local else str(getattr(model.config, "_commit_hash", None))
     check_weights(name, model, report)
     model = model.eval().to(device)
-    return LoadedModel(name, model, TextProcessor(tokenizer), geometry(model.config), checksum)  # type: ignore[arg-type]
+    return LoadedModel(name, model, TextProcessor(tokenizer), geometry(model.config), checksum)
 
 
 def begun(loaded: LoadedModel, words: str) -> LoadedModel:
     """The model with the first ``words`` of its answer put into its mouth: what is asked for comes right behind them."""
-    return replace(loaded, processor=TextProcessor(loaded.processor.tokenizer, words))  # type: ignore[arg-type]
+    return replace(loaded, processor=TextProcessor(loaded.processor.tokenizer, words))
 
 
 class _Choice(nn.Module):

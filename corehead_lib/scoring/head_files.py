@@ -56,7 +56,8 @@ class HeadFile:
         about = dict(scores.provenance)
         name = str(about.pop("model", ""))
         ranked = tuple((head, float(scores.score[head])) for head in scores.ranking())
-        return cls(name, measure, ranked, *scores.score.shape, about=about)
+        layers, heads = scores.score.shape
+        return cls(name, measure, ranked, layers, heads, about)
 
     @property
     def scores(self) -> HeadScores | None:
