@@ -19,7 +19,7 @@
 #
 # ```{glue:figure} fig_real
 # :name: fig-real-controls
-# :alt: Two panels with a row for each set of heads, accuracy on the left and log-probability on the right. A cloud of layer-matched sets lies just left of the dashed line of the untouched model. The top sets by RAM on the fact, on the value, at the question's rows and by copying lie left of the whole cloud, near or below the dotted line of guessing; those by key, separator and writing, and the lowest heads, lie in between.
+# :alt: Two panels with a row for each set of heads, accuracy on the left and log-probability on the right. A cloud of layer-matched sets lies between the dotted line of guessing and the dashed one of the untouched model, and on both sides of the dashed one in log-probability. The top sets by RAM on the fact, on the value, at the question's rows and by copying lie left of the whole cloud, the one by writing at its edge; those by key and separator, and the lowest heads, lie inside it.
 #
 # What is left without each set of heads, on texts that were used for nothing else. Dashed: all heads; dotted: guessing, and picking a digit blindly.
 # ```
@@ -287,7 +287,7 @@ keep("fig_real", figure)
 # **Over scores.** The tested set takes {glue:text}`nats:.2f` nats, the one by RAM on the value {glue:text}`nats_value:.2f`, by copying {glue:text}`nats_copying:.2f`, by writing
 # {glue:text}`nats_writing:.2f`. The sharper target finds heads that matter more.
 #
-# **Two controls that fail.** The lowest heads by RAM cost {glue:text}`lowest:.2f` ({glue:text}`lowest_from:.2f` to {glue:text}`lowest_to:.2f`): they are not idle. And sums are no control task, since the untouched model
+# **Two controls that fail.** The lowest heads by RAM cost {glue:text}`lowest:.2f` ({glue:text}`lowest_from:.2f` to {glue:text}`lowest_to:.2f`): they are not idle, though many layer-matched sets cost as much. And sums are no control task, since the untouched model
 # is right in {glue:text}`sums:.2f` of them, so that `drop_control` is empty. Whether the top set does retrieval alone this page cannot say.
 
 # %%
