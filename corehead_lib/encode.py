@@ -177,7 +177,7 @@ def _cells(
 ) -> tuple[Cells, ...]:
     """Tell each sample's family layout which items there are and where their tokens stand."""
     config = loaded.model.config
-    visual = [config.image_token_id, getattr(config, "video_token_id", config.image_token_id)]
+    visual = [getattr(config, name, -1) for name in ("image_token_id", "video_token_id")]
     ids = inputs["input_ids"].cpu().numpy()
     tables, images, clips = [], 0, 0
     for row, (sample, items, found) in enumerate(zip(samples, media, located, strict=True)):

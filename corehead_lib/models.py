@@ -10,6 +10,7 @@ from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
+    PretrainedConfig,
     PreTrainedModel,
     ProcessorMixin,
 )
@@ -36,6 +37,18 @@ class Backbone:
     def group(self) -> int:
         """Query heads that share one key/value head; query head ``h`` uses KV head ``h // group``."""
         return self.heads // self.kv_heads
+
+
+def geometry(config: PretrainedConfig) -> Backbone:
+    """Read the geometry off a model's config."""
+    text = config.get_text_config()
+    heads = text.num_attention_heads
+    return Backbone(
+        layers=text.num_hidden_layers,
+        heads=heads,
+        kv_heads=text.num_key_value_heads,
+        head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
+    )
 
 
 @dataclass(frozen=True)
@@ -119,15 +132,8 @@ def load_model(
             logging.enable_progress_bar()
     check_processor(name, processor, model.config)
     check_weights(name, model, report)
-    text = model.config.get_text_config()
-    heads = text.num_attention_heads
-    backbone = Backbone(
-        layers=text.num_hidden_layers,
-        heads=heads,
-        kv_heads=text.num_key_value_heads,
-        head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
-    )
+    backbone = geometry(model.config)
     if known:
-        check_numbers(known, asdict(backbone), text)
+        check_numbers(known, asdict(backbone), model.config.get_text_config())
     commit = checksum or str(getattr(model.config, "_commit_hash", None))
     return LoadedModel(name, model, processor, backbone, commit)

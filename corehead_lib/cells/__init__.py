@@ -32,11 +32,11 @@ def visual_cells(
     places: per item, the places of its visual tokens in the sequence.
     name: the sample's id, for the errors.
 
-    Raises CoreheadError for an unknown family, or if the processor gave an item another number of
+    Raises CoreheadError for media in an unknown family, or if the processor gave an item another number of
     tokens than the family's layout asks for.
     """
     family = loaded.model.config.model_type
-    if family not in FAMILIES:
+    if items and family not in FAMILIES:
         raise CoreheadError(f"No cell table for model type {family!r} yet; known: {', '.join(FAMILIES)}.")
     layouts = [FAMILIES[family](loaded, item) for item in items]
     for number, (item, place, made) in enumerate(zip(items, places, layouts, strict=True)):

@@ -98,7 +98,7 @@ class Replay(nn.Module):
 
     def __init__(self, base: Any, keep: Iterable[int] = ()) -> None:
         super().__init__()
-        if not hasattr(base, "language_model"):
+        if not hasattr(base, "language_model") and not hasattr(base, "layers"):
             raise CoreheadError(f"{type(base).__name__} has no language_model, so no batch can be repeated.")
         self.__dict__["base"] = base  # not a child: it is a part of the model already
         self.keep = set(keep)
@@ -108,11 +108,14 @@ class Replay(nn.Module):
 
     def forward(self, **inputs: Any) -> ModelOutput:
         base = self.base
-        if not self.arguments:
+        language = getattr(base, "language_model", base)
+        if not self.arguments and language is base:  # a language model without eyes
+            embeds = base.get_input_embeddings()(inputs.pop("input_ids"))
+            self.shell = self._listen(**{**inputs, "inputs_embeds": embeds})
+        elif not self.arguments:
             listener = view(base.language_model)
             listener.forward = self._listen
             self.shell = view(base, language_model=listener)(**inputs)
-        language = base.language_model
         layers: list[nn.Module] = list(language.layers)
         if self.start:
             state = self.states[self.start].repeat(self.times, 1, 1)

