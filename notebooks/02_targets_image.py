@@ -357,7 +357,7 @@ answer
 shares = pd.DataFrame({way: f.share_wrong for way, f in mine.items()})
 square = [s.media[0].width == s.media[0].height for s in samples]
 split = shares.groupby(pd.Series(square, name="square")).mean()
-answer = [split["swapped"][True], split["swapped"][False]]
+answer = split["swapped"].reindex([True, False]).tolist()
 split.drop(columns="at random").round(2)
 
 # %% [markdown]

@@ -222,7 +222,7 @@ def test_a_tapped_figure_opens_at_its_own_size(phone: Page, page: str) -> None:
             == 1
         )
         assert large.get_attribute("alt") == figure.get_attribute("alt")
-        phone.get_by_role("button", name="Close").click()
+        phone.get_by_role("button", name="Close", exact=True).click()
         assert not phone.locator("dialog[open]").count()
 
 

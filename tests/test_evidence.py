@@ -251,7 +251,7 @@ def test_notebook_08_tests_heads_on_a_dataset_without_evidence(tmp_path: Path) -
     BUILDERS["mlvu"](tmp_path / "data", 6)
     executed = run(
         "08", tmp_path / "out", dataset="mlvu", data_dir=tmp_path / "data", detection_dataset="mmlongbench",
-        detection_dir=tmp_path / "ranked", detection_samples=2, samples=3, draws=1, batch_size=2, models="tiny-qwen3-vl-s",
+        detection_dir=tmp_path / "ranked", detection_samples=2, samples=3, draws=1, batch_size=2, models="tiny-qwen3-vl-seed1",
         draws_wide=1, samples_each=3, draws_each=1,
     )  # fmt: skip
     assert "`detection_dataset = 'mmlongbench'`" in executed.cells[1].source

@@ -27,13 +27,17 @@ from corehead_lib.study import outcomes
 def test_sets_of_heads_on_a_dataset_are_judged_by_its_own_score(monkeypatch: pytest.MonkeyPatch) -> None:
     loaded = load_model("tiny-qwen3-vl")
     samples = load_samples("scenes", "evaluation", 6, 0)
-    sets = {"some": [Head(2, 3), Head(3, 10)], "also": [Head(0, 4)]}
+    sets = {"some": [Head(0, head) for head in range(16)], "also": [Head(0, 4)]}
     exact = judged_outcomes(loaded, samples, sets, 4)
     assert exact.equals(outcomes(loaded, encode_all(loaded, samples, 4), sets))
     monkeypatch.setitem(OF, "scenes", "contained")  # as if it had one: by generation, inside the ablation
     own = judged_outcomes(loaded, samples, sets, 4, max_new_tokens=8)
     assert own.drop(columns="correct").equals(exact.drop(columns="correct"))
-    assert own.correct.tolist() == exact.correct.astype(float).tolist()
+    whole = own["set"] == "none"
+    assert own.correct[whole].tolist() == exact.correct[whole].astype(float).tolist()
+    assert (
+        own.correct >= exact.correct
+    ).all()  # what is written exactly is contained; a broken model adds to it
     assert own.groupby("set").correct.mean()["some"] < 1
 
 
