@@ -28,7 +28,7 @@ RENDER    := $(BIN)/jupyter-book build -n -W --keep-going --path-output .
 LAB       := $(BIN)/corehead lab tiny-qwen3-vl _build/html/_static/lab --if-changed
 OPEN_IT   = @echo; echo "The book is ready. Open  file://$(CURDIR)/_build/html/index.html"
 
-.PHONY: help env book html lab runs notebooks long test lint unit pairs lock clean
+.PHONY: help env book html lab student instructor slides runs notebooks long test lint unit pairs lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -71,6 +71,15 @@ notebooks: runs  ## (maintainers) refresh the committed notebooks/*.ipynb from t
 long: env  ## (maintainers) execute the long pages, too, and refresh their committed outputs
 	@for n in $(LONG); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; \
 	  $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb || exit 1; done
+
+student: env  ## the chapters as notebooks to work in: stubs and checks, no solutions
+	$(BIN)/python book/_ext/course.py student _build/student
+
+instructor: env  ## the same with solutions, as nbgrader's sources have them
+	$(BIN)/python book/_ext/course.py instructor _build/instructor
+
+slides: env  ## slides of what came out and of all figures, in one file
+	$(BIN)/python book/_ext/slides.py _build/slides/index.html
 
 test: env lint unit pairs  ## all checks: style, types, tests, notebooks against their outputs, the book in a browser
 

@@ -332,11 +332,51 @@ costs.round(2)
 #
 # ## Exercises
 #
+# ```{exercise-start} By eye
+# :label: ex-ram-read
+# ```
+#
+# Difficulty: 1/5, 3 minutes. Estimate from {numref}`fig-ram-rows` what this head's RAM over the tokens of the *question* is, to within 0.04. `answer` is one number.
+#
+# :::{dropdown} Hint 1
+# RAM over several rows is a mean of their bars.
+# :::
+#
+# :::{dropdown} Hint 2
+# All bars but the lowest belong to the question, those of no length as well.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ram-read
+# :class: dropdown
+# ```
+
+# %%
+answer = by_row.iloc[:-1].mean()
+print(f"{answer:.2f}")
+
+# %% [markdown]
+# Two words look, and the mean divides what they see by all words of the question.
+#
+# ```{solution-end}
+# ```
+#
 # ```{exercise-start} By hand
 # :label: ex-ram-hand
 # ```
 #
 # Difficulty: 1/5, 3 minutes. In the prompt of six tokens, let only the second cell show the star. What are RAM at the last token, selectivity and lift?
+# `answer` is these three numbers, in this order.
+#
+# :::{dropdown} Hint 1
+# The last token's row is the third of `attention`; its first three entries are the cells.
+# :::
+#
+# :::{dropdown} Hint 2
+# Selectivity divides by what all cells get, lift divides selectivity by the star's share of the cells.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -348,7 +388,8 @@ costs.round(2)
 # %%
 smaller = attention[2, 1]
 chosen = smaller / attention[2, :3].sum()
-print(f"RAM {smaller:.2f}, selectivity {chosen:.2f}, lift {3 * chosen:.2f}")
+answer = smaller, chosen, 3 * chosen
+print("RAM {:.2f}, selectivity {:.2f}, lift {:.2f}".format(*answer))
 
 # %% [markdown]
 # RAM falls, lift rises: the smaller target is met more exactly.
@@ -360,7 +401,16 @@ print(f"RAM {smaller:.2f}, selectivity {chosen:.2f}, lift {3 * chosen:.2f}")
 # :label: ex-ram-size
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Widen every evidence box by 16 pixels on all sides, as far as its picture goes. What becomes of RAM and lift of the best head?
+# Difficulty: 2/5, 10 minutes. Widen every evidence box by 16 pixels on all sides, as far as its picture goes, and measure again at the last token.
+# Which rises, RAM or lift? Say so before you run it. `answer` is RAM and lift of the best head, `core[0]`, on the widened boxes.
+#
+# :::{dropdown} Hint 1
+# `replace(sample, evidence=...)` copies a sample; a `Box` has its corners in pixels: `Box(x0, y0, x1, y1)`.
+# :::
+#
+# :::{dropdown} Hint 2
+# Encode the copies as above, `encode_all(loaded, copies, **how)`, and hand the batches to `measure_ram`.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -379,15 +429,59 @@ def widened(sample, by=16):
     wider = [np.clip(s + [-by, -by, by, by], 0, size) for s in sides]
     return replace(sample, evidence=tuple(Box(*corners) for corners in wider))
 
-
 # %%
 larger = encode_all(loaded, [*map(widened, samples)], **how)
 wide = measure_ram(loaded, larger, "last")
 for name, view in (("as drawn", views["last"]), ("widened", wide)):
-    print(f"{name}: RAM {view.ram[core[0]]:.2f}, lift {view.lift[core[0]]:.1f}")
+    answer = view.ram[core[0]], view.lift[core[0]]
+    print("{}: RAM {:.2f}, lift {:.1f}".format(name, *answer))
 
 # %% [markdown]
 # A larger target can only gain mass. Lift divides by its size, and falls, because the head was looking at the right place already.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} A control of your own
+# :label: ex-ram-control
+# ```
+#
+# Difficulty: 3/5, 20 minutes. Another question was one negative control. Find one that keeps the question and puts another target in the place of the evidence, one at
+# which these heads should not look. `answer` is the mean RAM of the top heads on it.
+#
+# :::{dropdown} Hint 1
+# The target should be about as large as the evidence, or you compare sizes.
+# :::
+#
+# :::{dropdown} Hint 2
+# A box on the other side of the picture, for instance, or the evidence of another shape.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ram-control
+# :class: dropdown
+# ```
+
+
+# %%
+def mirrored(sample):
+    wide, high = sample.media[0].size
+    boxes = [
+        Box(wide - b.x1, high - b.y1, wide - b.x0, high - b.y0)
+        for b in sample.evidence
+    ]
+    return replace(sample, evidence=tuple(boxes))
+
+# %%
+turned = encode_all(loaded, [*map(mirrored, samples)], **how)
+answer = measure_ram(loaded, turned, "last").ram[at].mean()
+print(f"evidence {own:.3f}, its mirror image {answer:.3f}")
+
+# %% [markdown]
+# Turned about the centre, a box keeps its size and hits other shapes or none, except near the middle. That rules out a head that
+# looks at any place of that size; it does not rule out one that looks at all shapes alike.
 #
 # ```{solution-end}
 # ```

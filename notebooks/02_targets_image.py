@@ -38,7 +38,7 @@ device: str = "cpu"  # where to compute {device}
 dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
 
 # %% tags=["hide-input"]
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -296,12 +296,55 @@ keep("fig_heads", figure)
 #
 # ## Exercises
 #
+# ```{exercise-start} Twice as large
+# :label: ex-image-count
+# ```
+#
+# Difficulty: 1/5, 5 minutes. Draw `example` twice as wide and twice as high, and its box with it. How many {term}`visual tokens <visual token>` has it in Qwen3-VL, and how many of
+# them are target? Use a pencil; the check encodes it. `answer` is two whole numbers.
+#
+# :::{dropdown} Hint 1
+# A cell of this model is 32 pixels square, whatever the size of the picture.
+# :::
+#
+# :::{dropdown} Hint 2
+# Divide the corners of the larger box by 32. Round the first two down and the other two up: between them lie the cells that it touches.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-image-count
+# :class: dropdown
+# ```
+
+# %%
+corners = np.array(astuple(example.evidence[0])[:4]) * 2 / 32
+first, stop = np.floor(corners[:2]), np.ceil(corners[2:])
+cells_in_all = np.prod(np.array(example.media[0].size) * 2 // 32)
+answer = int(cells_in_all), int(np.prod(stop - first))
+answer
+
+# %% [markdown]
+# Four times the cells, but not four times the target: the smaller the cells beside the box, the less of what is not the box they take along.
+#
+# ```{solution-end}
+# ```
+#
 # ```{exercise-start} The test that passed
 # :label: ex-image-square
 # ```
 #
-# Difficulty: 1/5, five minutes. Your colleague tested *swapped* on pictures of 128 x 128 pixels and found nothing wrong.
-# Split the share of wrong tokens by whether the picture is square.
+# Difficulty: 1/5, 5 minutes. Your colleague tested *swapped* on pictures of 128 x 128 pixels and found nothing wrong.
+# `mine["swapped"].share_wrong` has the share of wrong tokens for each of `samples`, in the first family. `answer` is its mean over square pictures, and over the others.
+#
+# :::{dropdown} Hint 1
+# `sample.media[0]` is the picture, with `width` and `height`.
+# :::
+#
+# :::{dropdown} Hint 2
+# Make a list of true and false, and group by it.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -313,9 +356,9 @@ keep("fig_heads", figure)
 # %%
 shares = pd.DataFrame({way: f.share_wrong for way, f in mine.items()})
 square = [s.media[0].width == s.media[0].height for s in samples]
-shares.drop(columns="at random").groupby(
-    pd.Series(square, name="square")
-).mean().round(2)
+split = shares.groupby(pd.Series(square, name="square")).mean()
+answer = [split["swapped"][True], split["swapped"][False]]
+split.drop(columns="at random").round(2)
 
 # %% [markdown]
 # On a square picture the swapped grid *is* the right grid. Test geometry on pictures that are not square, whose sides are no
@@ -328,7 +371,16 @@ shares.drop(columns="at random").groupby(
 # :label: ex-image-small
 # ```
 #
-# Difficulty: 2/5, ten minutes. Slide square boxes of 6, 12 and 24 pixels over a cell of 32 pixels. How often does *centre* find no cell at all?
+# Difficulty: 2/5, 10 minutes. Let the upper left corner of a square box take every whole pixel of a cell of 32 x 32 pixels. In what share of these places does *centre* find no cell
+# at all, if the box has sides of 6, 12 and 24 pixels? `answer` is three shares.
+#
+# :::{dropdown} Hint 1
+# Begin with one direction: the centres are at 16 and 48, and the box reaches from its corner to its corner plus its side.
+# :::
+#
+# :::{dropdown} Hint 2
+# A cell is found if a centre is met in width *and* in height.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -338,11 +390,12 @@ shares.drop(columns="at random").groupby(
 # ```
 
 # %%
-corner = np.arange(32)
+corner, answer = np.arange(32), []
 for side in (6, 12, 24):
     along = (corner <= 16) & (corner + side > 16)  # the next centre is at 48
     along |= (corner <= 48) & (corner + side > 48)
-    print(f"{side} pixels: lost in {1 - along.mean() ** 2:.0%} of the places")
+    answer.append(1 - along.mean() ** 2)
+    print(f"{side} pixels: lost in {answer[-1]:.0%} of the places")
 
 # %% [markdown]
 # *Any* always finds a cell; *centre* loses small boxes, and with them the samples: `target_cells` refuses an empty target, which would give every

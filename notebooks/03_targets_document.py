@@ -401,12 +401,54 @@ explorer(loaded, [four], scores)
 # %% [markdown]
 # ## Exercises
 #
+# ```{exercise-start} How far they fall
+# :label: ex-document-read
+# ```
+#
+# Difficulty: 1/5, 5 minutes. From 2 pages to 40, by which factor does even attention fall, and by which the best head's RAM? Read {numref}`fig-document-length`, or the
+# table `lengths` above it. `answer` is these two factors, both above 1.
+#
+# :::{dropdown} Hint 1
+# A factor is a quotient: the value at 2 pages over the one at 40.
+# :::
+#
+# :::{dropdown} Hint 2
+# Even attention is one part of all cells, and there are twenty times as many pages.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-document-read
+# :class: dropdown
+# ```
+
+# %%
+fall = lengths.loc[2] / lengths.loc[40]
+answer = [fall["even attention"], fall["best head"]]
+fall.drop("chance").round(1)
+
+# %% [markdown]
+# Even attention is thinned out with every page. A head that searches has more to search in, and loses far less.
+#
+# ```{solution-end}
+# ```
+#
 # ```{exercise-start} A head that does nothing
 # :label: ex-document-even
 # ```
 #
 # Difficulty: 2/5, 10 minutes. Predict RAM, at the level of pages, of a head that spreads its attention over all visual tokens evenly,
-# in documents of n equal pages. Check it for n = 2, 5 and 10 by counting tokens. What does mean RAM over documents of *different* n mostly tell you?
+# in documents of n equal pages: `answer` is three numbers, for n = 2, 5 and 10. Count tokens to see whether you are right.
+# What does mean RAM over documents of *different* n mostly tell you?
+#
+# :::{dropdown} Hint 1
+# How many of the n pages are the target?
+# :::
+#
+# :::{dropdown} Hint 2
+# `load_samples("documents", "detection", 4, seed, pages=(n, n), level="page")` makes documents; a batch has `targets()` and `visual`.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -414,21 +456,20 @@ explorer(loaded, [four], scores)
 # ```{solution-start} ex-document-even
 # :class: dropdown
 # ```
-#
-# One page of n, so 1/n:
 
 # %%
+answer = []
 for n in (2, 5, 10):
     some = load_samples(
         "documents", "detection", 4, seed, pages=(n, n), level="page"
     )
     counted = encode(loaded, some)
     share = counted.targets().sum(1) / counted.visual.sum(1)
-    assert np.allclose(share.cpu(), 1 / n)
-    print(f"{n} pages: {share.mean():.2f}")
+    answer.append(share.mean().item())
+    print(f"{n} pages: {answer[-1]:.2f}, and 1/n is {1 / n:.2f}")
 
 # %% [markdown]
-# It tells how long the documents are. That is why lift is taken sample by sample, before the mean.
+# One page of n is 1/n. So mean RAM tells how long the documents are, which is why lift is taken sample by sample, before the mean.
 #
 # ```{solution-end}
 # ```
@@ -437,8 +478,16 @@ for n in (2, 5, 10):
 # :label: ex-document-off
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Some datasets count pages from 1, some from 0, and nothing fails if you mix them up. Move each page of evidence to
-# the next one (and the last to the first). What does the best head score now, and what would even attention?
+# Difficulty: 2/5, 10 minutes. Some datasets count pages from 1, some from 0, and nothing fails if you mix them up. Take `own`, our documents of three pages, and put as evidence the
+# whole page *after* the right one (the first one after the last). `answer` is the best head's RAM on that, and what even attention would get.
+#
+# :::{dropdown} Hint 1
+# `sample.evidence[0].item` is the number of the right page, `Pages((1,))` the second page as evidence.
+# :::
+#
+# :::{dropdown} Hint 2
+# `measure_ram` returns `ram`, an array of layers and heads that `best` can index, and `share`, what even attention gets from each sample.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -453,12 +502,11 @@ def next_page(sample):
     page = (sample.evidence[0].item + 1) % len(sample.media)
     return replace(sample, evidence=(Pages((page,)),))
 
-
+# %%
 off = [next_page(sample) for sample in own]
 wrong = measure_ram(loaded, encode_all(loaded, off, batch_size), "last")
-print(
-    f"best head {wrong.ram[best]:.3f}, even attention {wrong.share.mean():.3f}"
-)
+answer = wrong.ram[best], wrong.share.mean()
+print("best head {:.3f}, even attention {:.3f}".format(*answer))
 
 # %% [markdown]
 # Far below even attention: {glue:text}`off_best:.3f` against {glue:text}`off_even:.2f`. A best head with a lift below 1 is a reason to look at the annotation first.

@@ -406,8 +406,16 @@ explorer(loaded, [six], scores)
 # :label: ex-video-ranges
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Take a clip of eight frames and every range of frames in it. For how many ranges do *any* and *all* give another
-# target? Is there a range for which *all* takes frames outside it?
+# Difficulty: 2/5, 10 minutes. Take a clip of eight frames (`load_samples("clips", "evaluation", 1, seed, frames=(8, 8))`) and every range of frames in it, 36 in all. For how many do
+# *any* and *all* give another target, and for how many does *all* take a token that shows a frame outside the range? `answer` is these two numbers.
+#
+# :::{dropdown} Hint 1
+# `combinations(range(9), 2)` gives all pairs of a start and an end.
+# :::
+#
+# :::{dropdown} Hint 2
+# `target_cells((Frames(start, stop),), cells, groups="all")` marks cells, and `cells.frames` says which frames each of them shows.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -419,14 +427,14 @@ explorer(loaded, [six], scores)
 # %%
 eight = load_samples("clips", "evaluation", 1, seed, frames=(8, 8))
 cells = encode(loaded, eight).cells[0]
-differ, outside = 0, 0
+answer = [0, 0]
 for start, stop in combinations(range(9), 2):
     either = target_cells((Frames(start, stop),), cells, groups="any")
     fully = target_cells((Frames(start, stop),), cells, groups="all")
     first, end = cells.frames[fully].T
-    differ += bool((either != fully).any())
-    outside += bool(((first < start) | (stop < end)).any())
-print(f"of 36 ranges, {differ} differ; 'all' reaches outside in {outside}")
+    answer[0] += int((either != fully).any())
+    answer[1] += int(((first < start) | (stop < end)).any())
+answer
 
 # %% [markdown]
 # Where a family takes frames in pairs, ranges that begin or end inside a pair differ, single frames excepted: both policies take their pair. A range that
@@ -439,8 +447,16 @@ print(f"of 36 ranges, {differ} differ; 'all' reaches outside in {outside}")
 # :label: ex-video-between
 # ```
 #
-# Difficulty: 2/5, 15 minutes. A colleague takes *all* tokens from the first target token to the last. How much larger is the target, and what does the best
-# head's RAM become? What are the additional tokens?
+# Difficulty: 2/5, 15 minutes. A colleague takes *all* tokens from the first target token to the last. Compare the best head's RAM on the target and on these, for the clips of
+# `made["frames"][0]` at the last prompt token. `answer` is both numbers. What are the additional tokens?
+#
+# :::{dropdown} Hint 1
+# `batch.targets()` marks the target in each row; fill each row from its first mark to its last.
+# :::
+#
+# :::{dropdown} Hint 2
+# `mass(loaded, batch, masks, "last")` takes several masks at once, stacked, and gives (masks, samples, layers, heads).
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -459,9 +475,8 @@ target = batch.targets()
 filled = (target.cumsum(1) > 0) & (target.flip(1).cumsum(1).flip(1) > 0)
 masks = torch.stack([target, filled])
 both = mass(loaded, batch, masks, "last")  # (2, B, L, H)
-exact, more = both.mean(1)[:, best.layer, best.head]
-sizes = [float(mask.sum(1).float().mean()) for mask in (target, filled)]
-print(f"{sizes[0]:.0f} tokens: {exact:.3f}; {sizes[1]:.0f} tokens: {more:.3f}")
+answer = both.mean(1)[:, best.layer, best.head]
+print("target {:.3f}, from first to last {:.3f}".format(*answer))
 
 # %% [markdown]
 # The additional tokens are text: time marks and signs, where a family writes them. This head hardly looks at them; heads that do would pass for heads

@@ -13,8 +13,9 @@
 #
 # **What came out.** The first head of a tiny model gives {glue:text}`first_separator:.2f` of its attention to one full stop, the one that ends the right
 # sentence; its top {glue:text}`top_heads` together give it {glue:text}`top_separator:.2f`. Without these {glue:text}`top_heads` the model is still right in
-# {glue:text}`text_top:.2f` of the cases, and without the {glue:text}`top_heads` heads of **lowest** RAM in {glue:text}`text_bottom:.2f`:
-# where a head looks does not say whether the model can spare it.
+# {glue:text}`text_top:.2f` of the cases, and without the {glue:text}`top_heads` heads of **lowest** RAM in {glue:text}`text_bottom:.2f`.
+# In the median of {glue:text}`models` models the top costs {glue:text}`top_median:.2f` of the accuracy and the lowest {glue:text}`bottom_median:.2f`:
+# a low rank is no sign that the model can spare a head.
 #
 # ```{glue:figure} fig_tokens
 # :name: fig-text-tokens
@@ -25,7 +26,7 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
-others: str = "tiny-qwen3-vl-seed1 tiny-qwen3-vl-seed2 tiny-internvl tiny-llava-onevision"  # to set beside {models, empty, quick tiny-qwen3-vl-seed1}
+others: str = "tiny-qwen3-vl-seed1 tiny-internvl tiny-internvl-seed1 tiny-llava-onevision"  # to set beside {models, empty, quick tiny-qwen3-vl-seed1}
 dataset: str = "haystacks"  # any with spans of text, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
 max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
@@ -391,7 +392,16 @@ of_low[["kind", "sets", "median", "low", "high"]].round(2)
 # :label: ex-text-depth
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Needle-in-a-haystack tests vary the depth of the needle. Does the first head's RAM depend on it?
+# Difficulty: 2/5, 10 minutes. Needle-in-a-haystack tests vary the depth of the needle: where it begins, as a share of the text. Cut the detection samples in thirds by depth. `answer` is the
+# mean RAM of the first head in each.
+#
+# :::{dropdown} Hint 1
+# `sample.evidence[0].start` is where the needle begins in `sample.context`, in characters.
+# :::
+#
+# :::{dropdown} Hint 2
+# `found["fact"]["last"].target` has RAM of each sample, layer and head; `first` is the head.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -399,14 +409,13 @@ of_low[["kind", "sets", "median", "low", "high"]].round(2)
 # ```{solution-start} ex-text-depth
 # :class: dropdown
 # ```
-#
-# Cut the detection samples in thirds by where their needle stands:
 
 # %%
 single = found["fact"]["last"].target[:, first.layer, first.head]
 depth = np.array([s.evidence[0].start / len(s.context) for s in detection])
 third = np.digitize(depth, [1 / 3, 2 / 3]) + 1
 by_depth = pd.Series(single).groupby(third).agg(["size", "mean"])
+answer = by_depth["mean"].tolist()
 by_depth.rename_axis("third").round(2)
 
 # %% [markdown]
@@ -419,7 +428,16 @@ by_depth.rename_axis("third").round(2)
 # :label: ex-text-search
 # ```
 #
-# Difficulty: 3/5, 15 minutes. A common habit is to tokenize the needle alone and to search for its tokens in the prompt. How often does that find it?
+# Difficulty: 3/5, 15 minutes. A common habit is to tokenize the needle alone and to search for its tokens in the prompt. In which share of the first 24 detection samples does that find it?
+# `answer` is this share.
+#
+# :::{dropdown} Hint 1
+# `tokenizer(text, add_special_tokens=False)["input_ids"]` are the tokens of a piece; the prompt's are `encode(loaded, [sample]).inputs["input_ids"][0]`.
+# :::
+#
+# :::{dropdown} Hint 2
+# Compare the needle's tokens with each run of as many tokens of the prompt.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -429,15 +447,16 @@ by_depth.rename_axis("third").round(2)
 # ```
 
 # %%
-tokenizer, hits = loaded.processor.tokenizer, 0
+tokenizer, hits = loaded.processor.tokenizer, []
 for sample in detection[:24]:
     span = sample.evidence[0]
     needle = sample.context[span.start : span.stop]
     alone = tokenizer(needle, add_special_tokens=False)["input_ids"]
     ids = encode(loaded, [sample]).inputs["input_ids"][0].tolist()
-    places = range(len(ids) - len(alone) + 1)
-    hits += any(ids[i : i + len(alone)] == alone for i in places)
-print(f"found in {hits} of {len(detection[:24])} prompts")
+    starts = range(len(ids) - len(alone) + 1)
+    hits.append(any(ids[i : i + len(alone)] == alone for i in starts))
+answer = np.mean(hits)
+print(f"found in {answer:.0%} of the prompts")
 
 # %% [markdown]
 # A word at the start of a text is one token and behind a space another. Ask the tokenizer for offsets instead.

@@ -18,7 +18,7 @@
 #
 # ```{glue:figure} fig_map
 # :name: fig-ranking-map
-# :alt: Two maps of 8 layers by 16 heads, one colour scale. On the left, some twenty bright squares, most of them in layers 2 to 5, among dark ones; six are framed. On the right, about half of all squares are bright.
+# :alt: Two maps of 8 layers by 16 heads, one colour scale. On the left, some twenty bright squares, most of them in layers 2 to 5, among dark ones; six are framed. On the right nearly all squares are lighter, and the bright ones lie in most layers.
 #
 # Attention to the evidence and to the whole picture, at the last prompt token. Framed: the top 5 %.
 # ```
@@ -304,7 +304,7 @@ keep("fig_sure", figure)
 # %% [markdown]
 # ```{glue:figure} fig_sure
 # :name: fig-ranking-sure
-# Left, twelve heads by rank with intervals: the first at 0.84, the sixth at 0.72, the twelfth at 0.55, without a gap. A dashed line for even attention stands far to the left of all. Right, bars: the first six heads stay in the top six in nearly all draws, the seventh in a tenth of them.
+# :alt: Left, twelve heads by rank with intervals: the first at 0.84, the sixth at 0.72, the twelfth at 0.55, without a gap. A dashed line for even attention stands far to the left of all. Right, bars: the first six heads stay in the top six in nearly all draws, the seventh in a tenth of them.
 #
 # The leading heads; dashed: even attention over the picture.
 # ```
@@ -421,7 +421,7 @@ keep("fig_zoo", figure)
 # %% [markdown]
 # ```{glue:figure} fig_zoo
 # :name: fig-ranking-zoo
-# :alt: ALTZOO
+# :alt: Four panels, one for each kind of evidence, with a row for each model and a logarithmic axis. In each natural model the filled dot for the evidence lies well to the left of the open one for everything. In the treated model both lie on one spot, far to the left, on scenes, documents and clips; in texts it is like the others.
 #
 # Half of the RAM, and half of the control. Models with a star paid for looking.
 # ```
@@ -452,11 +452,57 @@ print("the same ranking after loading:", again.ranking() == ranked.ranking())
 # %% [markdown]
 # ## Exercises
 #
+# ```{exercise-start} Half of it
+# :label: ex-ranking-read
+# ```
+#
+# Difficulty: 1/5, 3 minutes. Read from {numref}`fig-ranking-lorenz`, to within three heads: how many of the best heads hold half of all RAM, and how many hold half of the mass on the
+# picture? `answer` is two whole numbers.
+#
+# :::{dropdown} Hint 1
+# Follow the grey line at one half to the right until it meets a curve.
+# :::
+#
+# :::{dropdown} Hint 2
+# The axis is logarithmic: the way from 10 to 30 heads is as long as that from 30 to nearly 100.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ranking-read
+# :class: dropdown
+# ```
+
+
+# %%
+def needed(score):
+    return round(mass_concentration(score) * score.size)
+
+
+answer = needed(scores.ram), needed(picture)
+answer
+
+# %% [markdown]
+# The more a score sits in few heads, the higher its curve, and the earlier it meets the line.
+#
+# ```{solution-end}
+# ```
+#
 # ```{exercise-start} How few samples are enough?
 # :label: ex-ranking-few
 # ```
 #
-# Difficulty: 2/5, 5 minutes. Rank the heads on the first 6, 12, 24, 48 samples. When does the top set settle, and when the whole ranking?
+# Difficulty: 2/5, 5 minutes. Rank the heads on the first 6, 12, 24 and 48 samples. How many heads of `core` are in each of these tops of the same size? `answer` is four whole numbers.
+# When does the top settle, and when the whole ranking?
+#
+# :::{dropdown} Hint 1
+# `scores.target` has a row for each sample; a mean over the first rows is RAM on these samples.
+# :::
+#
+# :::{dropdown} Hint 2
+# `agreement(one, other, len(core))` compares two `HeadScores`, and counts what they share.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -466,9 +512,11 @@ print("the same ranking after loading:", again.ranking() == ranked.ranking())
 # ```
 
 # %%
+answer = []
 for number in (6, 12, 24, 48):
     some = HeadScores(scores.target[:number].mean(0))
     found = agreement(some, ranked, len(core))
+    answer.append(found.shared)
     print(f"{number:2d}: {found.shared} shared, Spearman {found.spearman:.2f}")
 
 # %% [markdown]
@@ -481,7 +529,16 @@ for number in (6, 12, 24, 48):
 # :label: ex-ranking-tasks
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Questions name a shape, a colour, or both (`sample.task`). Do they rank the heads alike? And what of the first three alone?
+# Difficulty: 2/5, 10 minutes. Questions name a shape, a colour, or both (`sample.task`). Rank the heads on the samples of each kind alone. `answer` is a dict: for each task, how many heads
+# of `core` are in its own top of the same size. And what of the first three alone?
+#
+# :::{dropdown} Hint 1
+# An array of the tasks' names, compared with one of them, picks rows of `scores.target`.
+# :::
+#
+# :::{dropdown} Hint 2
+# One `HeadScores` a task, from the mean over its rows; then `agreement` as above.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -493,8 +550,10 @@ for number in (6, 12, 24, 48):
 # %%
 tasks = np.array([sample.task for sample in samples])
 by_task = {t: HeadScores(scores.target[tasks == t].mean(0)) for t in set(tasks)}
+answer = {}
 for task in sorted(by_task):
     found = agreement(by_task[task], ranked, len(core))
+    answer[task] = found.shared
     three = set(by_task[task].ranking()[:3]) & set(core[:3])
     print(f"{task}: {found.shared} shared, {len(three)} of the first three")
 
@@ -508,8 +567,16 @@ for task in sorted(by_task):
 # :label: ex-ranking-floor
 # ```
 #
-# Difficulty: 1/5, 2 minutes. What is the smallest share of heads that can hold half, in a model of 48 heads and in one of 288? Which comparison does
-# that spoil?
+# Difficulty: 1/5, 2 minutes. What is the smallest share of heads that can hold half of a score, in a model of 48 heads and in one of 288? `answer` is two shares, between 0 and 1.
+# Which comparison of models does that spoil?
+#
+# :::{dropdown} Hint 1
+# How many heads does it take at least?
+# :::
+#
+# :::{dropdown} Hint 2
+# One head, as a share of all.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -519,10 +586,46 @@ for task in sorted(by_task):
 # ```
 
 # %%
-print({n: f"{1 / n:.1%}" for n in (48, 128, 288)})
+answer = [1 / number for number in (48, 288)]
+[f"{share:.1%}" for share in answer]
 
 # %% [markdown]
 # It takes one head at least. If one did everything in both models, the *share* would still fall by a factor of six: a law of scale made by division.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} A score of your own
+# :label: ex-ranking-own
+# ```
+#
+# Difficulty: 4/5, 30 minutes. Invent a score for heads from `scores.target`, `scores.visual` and `scores.share`, one that ranks them otherwise than RAM, and say beforehand what it should be better
+# for. `answer` is an array of layers x heads. How sparse is it, and how much of its top is also in `core`?
+#
+# :::{dropdown} Hint 1
+# The mean over samples is one way to make one number of many: the median, the least, a quantile, the share of samples above a line are others.
+# :::
+#
+# :::{dropdown} Hint 2
+# `few(answer)` and `agreement(HeadScores(answer), ranked, len(core))` answer the two questions.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ranking-own
+# :class: dropdown
+# ```
+
+# %%
+even = scores.share[:, None, None]  # what even attention would give
+answer = (scores.target > 2 * even).mean(0)
+print(f"half in {mass_concentration(answer):.0%} of the heads")
+agreement(HeadScores(answer), ranked, len(core)).shared
+
+# %% [markdown]
+# In how many samples does a head give the evidence twice its share? A head that looks seldom but hard has RAM and no such habit. Whether that predicts what
+# switching heads off does is a question for [](08_ablation).
 #
 # ```{solution-end}
 # ```

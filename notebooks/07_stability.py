@@ -11,16 +11,16 @@
 #
 # A ranking of heads is worth something if it comes out alike on other samples, other kinds of evidence, other lengths, and other models.
 #
-# **What came out.** Within one tiny model, two kinds of evidence share {glue:text}`kinds_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average;
-# luck would share {glue:text}`kinds_luck:.1f`. Between independent models {glue:text}`strangers_significant:.0f` of
-# {glue:text}`strangers_tests:.0f` comparisons beat luck after correction; between models that inherited one language model
-# {glue:text}`relatives_significant:.0f` of {glue:text}`relatives_tests:.0f` do. Heads are stable in a model, not across training runs.
+# **What came out.** Within one tiny model, two kinds of evidence share {glue:text}`kinds_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average,
+# two halves of one kind {glue:text}`ceiling_shared:.1f`; luck would share {glue:text}`kinds_luck:.1f`. Between models that were trained apart
+# {glue:text}`strangers_significant:.0f` of {glue:text}`strangers_tests:.0f` comparisons beat luck after correction; between twins, which were one
+# model until their last stage, {glue:text}`relatives_significant:.0f` of {glue:text}`relatives_tests:.0f` do. Heads are stable in a model, not across training runs.
 #
 # ```{glue:figure} fig_maps
 # :name: fig-stability-maps
-# :alt: Six maps of 8 layers by 16 heads. Above, one model on scenes, clips and texts: the same square is brightest on all three, in layer 2. Below, three other models on scenes: two have their bright squares elsewhere, the third, which inherited the language model, has them in the same places as the first.
+# :alt: Six maps of 8 layers by 16 heads. Above, one model on scenes, clips and texts: nearly the same squares are bright on all three, in layers 2 to 4. Below, three other models on scenes: the first, its twin that paid for looking, is dark but for a few squares, the brightest of which are bright above, too; the other two, one trained by the same recipe from another seed and one of another family, have most of their bright squares elsewhere.
 #
-# RAM of every head. Framed: the top 5 %.
+# RAM of every head. Framed: the top 5 %. Below: the twin, the same recipe from another seed, another family.
 # ```
 
 # %% tags=["parameters"]
@@ -61,8 +61,9 @@ from corehead_lib.datasets.evidence import (
 from corehead_lib.encode import encode_all
 from corehead_lib.heads import HeadScores, how_many
 from corehead_lib.models import load_model, zoo_names
-from corehead_lib.ram import TINY, measure_ram
+from corehead_lib.ram import measure_ram
 from corehead_lib.results import keep, publish
+from corehead_lib.zoo import began_as_one, treated
 
 plots.use_style()
 loaded, kinds = load_model(model, device, dtype), datasets.split()
@@ -101,7 +102,7 @@ top = how_many(top_fraction, np.prod(shape))
 
 # %% [markdown]
 # Two numbers say how alike two rankings are: Spearman's correlation over all heads, and the heads that both have in their top {glue:text}`top_heads:.0f`.
-# The first is mostly about the many heads that look nowhere, the second about the few that do.
+# The first is mostly about the many heads that look little, the second about the few that look most.
 #
 # *Luck* is the same comparison with the heads of each layer in random order, so that depth alone is no likeness.
 # Intervals draw groups of samples again. All p-values of a table are corrected together (Holm), and nothing is called significant before.
@@ -163,7 +164,7 @@ keep("fig_kinds", figure)
 # %% [markdown]
 # ```{glue:figure} fig_kinds
 # :name: fig-stability-kinds
-# :alt: Two panels with one line to a comparison: first each kind with itself, then each pair of kinds, with intervals. All points and whole intervals stand well to the right of the short black strokes that mark luck. By correlation, texts are least like the other kinds; by top heads the pairs reach as far as some kinds with themselves.
+# :alt: Two panels with one line to a comparison: first each kind with itself, then each pair of kinds, with intervals. All points and whole intervals stand well to the right of the short black strokes that mark luck. By correlation most pairs lie a little to the left of the kinds with themselves; by top heads they reach as far.
 #
 # Likeness of rankings with 95 % intervals. Amber: a kind with itself; black strokes: luck.
 # ```
@@ -171,6 +172,7 @@ keep("fig_kinds", figure)
 # Between kinds the correlation is {glue:text}`kinds_spearman:.2f` on average, with a ceiling of {glue:text}`ceiling_spearman:.2f`; they share
 # {glue:text}`kinds_shared:.1f` top heads, with a ceiling of {glue:text}`ceiling_shared:.1f`.
 # After correction {glue:text}`kinds_significant:.0f` of {glue:text}`kinds_tests:.0f` pairs beat luck in their top heads.
+# So the top heads are as good as the same, texts without any picture included; the long tail behind them depends more on the kind.
 #
 # Bootstrap samples repeat themselves and are noisier than fresh ones, so the intervals lean to the left: the estimate, from {glue:text}`half_samples:.0f`
 # samples a half, often stands at their right end.
@@ -251,16 +253,17 @@ conditions[columns].round(3)
 # Early and late evidence share {glue:text}`places_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average over the kinds; the ceiling, from halves of
 # a kind, is {glue:text}`ceiling_shared:.1f`. In other words it is {glue:text}`words_shared:.0f`, in bfloat16 {glue:text}`bfloat16_shared:.0f`.
 #
-# The turned question is one that the model never saw in training: it answers {glue:text}`words_right:.0%` of them, and {glue:text}`usual_right:.0%` in the usual
-# words. Where the first number is low, its heads are those of a model that did not understand.
+# The turned question is one that the model never saw in training. It answers {glue:text}`words_right:.0%` of them, and {glue:text}`usual_right:.0%` in the usual
+# words; with a low first number these would be the heads of a model that did not understand.
 #
 # ## Other models
 #
 # In two runs from other random weights, head 3 of layer 2 has no more to do with head 3 of layer 2 than with its neighbours. So nothing should
-# beat luck.
+# beat luck. Each such model trained a language model of its own; some share the tower that sees, which has no heads that are ranked here.
 #
-# Relatives are the positive control: models that started from one language model should. Who is related is *measured*, by the
-# correlation of the query projections, which is zero for strangers.
+# *Relatives* are the positive control: models that were one model at first, with the same seed and the same first stage, as their [cards](../book/models)
+# say. `tiny-qwen3-vl-priced` is such a twin of `tiny-qwen3-vl`: only in their last stage did one of them pay for looking. Their query
+# projections should correlate, and those of *strangers* should not; for a model without a card that alone decides (above 0.1).
 
 
 # %% tags=["hide-input"]
@@ -268,6 +271,11 @@ def query_weights(one):
     layers = one.model.model.language_model.layers
     flat = [layer.self_attn.q_proj.weight.flatten() for layer in layers]
     return torch.cat(flat).detach().float().cpu().numpy()
+
+
+def correlated(one, other):
+    same = one.size == other.size
+    return np.corrcoef(one, other)[0, 1] if same else 0.0
 
 
 # %%
@@ -280,12 +288,13 @@ for name in names:
     weights[name], provenance[name] = query_weights(one), one.provenance
 
 # %% tags=["hide-input"]
-across, relation = {}, {}
+across, relation, near = {}, {}, {}
 for a, b in combinations(names, 2):
     if seen[a][kinds[0]].shape != seen[b][kinds[0]].shape:
         continue  # heads of another geometry have no counterparts
-    near = np.corrcoef(weights[a], weights[b])[0, 1]
-    relation[a, b] = "relatives" if near > 0.1 else "strangers"
+    near[a, b] = correlated(weights[a], weights[b])
+    twins = began_as_one(a, b) or near[a, b] > 0.1
+    relation[a, b] = "relatives" if twins else "strangers"
     for kind in kinds:
         sides = [(seen[n][kind], groups[kind][:other_samples]) for n in (a, b)]
         across[a, b, kind] = tuple(sides)
@@ -294,16 +303,22 @@ for a, b in combinations(names, 2):
 runs = likeness(across, top, **options) if across else pd.DataFrame()
 if across:
     runs["related"] = [relation[key[:2]] for key in runs.index]
+    runs["weights"] = [near[key[:2]] for key in runs.index]
     either = runs[["spearman_adjusted", "shared_adjusted"]].min(axis=1)
     runs["significant"] = either < 0.05
     told = runs.groupby("related")
-    told = told.agg({**dict.fromkeys(columns, "mean"), "significant": "sum"})
-told.drop(columns=[columns[2], columns[5]]).round(2) if across else None
+    means = ["weights", *columns[:2], *columns[3:5]]
+    told = told.agg({**dict.fromkeys(means, "mean"), "significant": "sum"})
+told.round(2) if across else None
 
 # %% [markdown]
+# `weights` is the correlation of the query projections: {glue:text}`strangers_weights:.2f` at most between strangers, {glue:text}`relatives_weights:.2f` between relatives on average.
+#
 # Before correction {glue:text}`strangers_raw:.0f` of {glue:text}`strangers_tests:.0f` comparisons of strangers have p < 0.05 in one of the two measures; after it
 # {glue:text}`strangers_significant:.0f` are left.
-# Of the relatives' {glue:text}`relatives_tests:.0f`, {glue:text}`relatives_significant:.0f` are, so the method sees likeness where there is some.
+# Of the relatives' {glue:text}`relatives_tests:.0f`, {glue:text}`relatives_significant:.0f` are significant: the method sees likeness where there is some.
+# The twins share {glue:text}`relatives_shared:.1f` top heads on average over the kinds, fewer than two kinds share in one model: the last stage, its price
+# included, moved some of them.
 #
 # Models of other sizes have no heads to compare by number. What can be compared is how few they are and how deep.
 
@@ -311,11 +326,9 @@ told.drop(columns=[columns[2], columns[5]]).round(2) if across else None
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 4.2))
 for number, name in enumerate(names):
     score = seen[name][kinds[0]].mean(0)
-    style = {
-        "color": f"C{number % 7}",
-        "ls": "-" if number < 7 else "--",
-        "lw": 1.6,
-    }
+    style = {"color": f"C{number % 7}", "ls": "-" if number < 7 else "-."}
+    if treated(name):
+        style = {"color": "black", "ls": "--"}
     order = np.sort(score.ravel())[::-1]
     axes[0].plot(
         np.arange(1, order.size + 1) / order.size,
@@ -328,12 +341,12 @@ axes[0].set(
     xscale="log",
     xlabel="share of heads",
     ylabel="RAM, sorted",
-    title="Few in every model",
+    title="A slope, unless looking has a price",
 )
 axes[1].set(
     xlabel="relative depth",
     ylabel="RAM, sum of the layer",
-    title="At other depths",
+    title="Most before the last third",
 )
 figure.legend(
     *axes[0].get_legend_handles_labels(),
@@ -346,10 +359,12 @@ keep("fig_models", figure)
 # %% [markdown]
 # ```{glue:figure} fig_models
 # :name: fig-stability-models
-# :alt: Left, one curve to a model over the share of heads on a logarithmic axis; all fall steeply, one of them within the first fifth and the others within the first tenth. Right, summed RAM over relative depth; the peaks of most independent models lie at different depths.
+# :alt: Left, one curve to a model over the share of heads on a logarithmic axis; those of natural models fall from the first heads on and leave something to nearly all heads, the dashed one of the model that paid for looking is at zero before a tenth of the heads. Right, summed RAM over relative depth; each curve is low in the first layer and highest before the last third, and the dashed one is zero at both ends.
 #
-# Sorted RAM, and RAM by depth, of each model on the first kind of evidence.
+# Sorted RAM, and RAM by depth, of each model on the first kind of evidence. Dashed: the one that paid for looking.
 # ```
+#
+# So natural runs differ in the heads that do it and in how much these look, less in how deep they stand. A gap behind the top heads is what the price made.
 #
 # How the ranking of one run came about is told in [](11_emergence).
 #
@@ -359,7 +374,16 @@ keep("fig_models", figure)
 # :label: ex-stability-lift
 # ```
 #
-# Difficulty: 2/5, 10 minutes. {term}`Lift <lift>` corrects for the size of the target. Do the kinds come closer together by lift?
+# Difficulty: 2/5, 10 minutes. {term}`Lift <lift>` corrects for the size of the target. Do the kinds come closer together by lift? `answer` is the mean Spearman correlation over all pairs of
+# different kinds, by RAM and by lift.
+#
+# :::{dropdown} Hint 1
+# `ram[kind].ram` and `ram[kind].lift` are arrays of layers and heads.
+# :::
+#
+# :::{dropdown} Hint 2
+# `agreement(HeadScores(one), HeadScores(other), top).spearman` compares two of them; `combinations(kinds, 2)` are the pairs.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -369,15 +393,17 @@ keep("fig_models", figure)
 # ```
 
 # %%
-lift = {}
-for kind, of in ram.items():
-    by_sample = of.target / np.maximum(of.visual, TINY)
-    lift[kind] = (by_sample / of.share[:, None, None], groups[kind])
-chosen = {f"{a}, {b}": (lift[a], lift[b]) for a, b in combinations(kinds, 2)}
-likeness(chosen, top, **options)[columns].round(2)
+from corehead_lib.heads import agreement
+
+answer = []
+for score in ("ram", "lift"):
+    by = {kind: HeadScores(getattr(ram[kind], score)) for kind in kinds}
+    pairs_of = [(by[a], by[b]) for a, b in combinations(kinds, 2)]
+    answer.append(np.mean([agreement(*p, top).spearman for p in pairs_of]))
+print("by RAM {:.2f}, by lift {:.2f}".format(*answer))
 
 # %% [markdown]
-# Lift asks only how the little that a head gives is spread, so heads that hardly look get large and unsteady values.
+# Not by much. Lift asks only how the little that a head gives is spread, so heads that hardly look get large and unsteady values.
 #
 # ```{solution-end}
 # ```
@@ -386,7 +412,16 @@ likeness(chosen, top, **options)[columns].round(2)
 # :label: ex-stability-samples
 # ```
 #
-# Difficulty: 3/5, 10 minutes. How does a kind's likeness with itself grow with the samples in each half?
+# Difficulty: 3/5, 10 minutes. How does a kind's likeness with itself grow with the samples in each half? Take the halves of the first kind, `cut[kinds[0]]`, and the first 2, 4, 8 and 16 samples
+# of each. `answer` is Spearman's correlation of the two means, for each number.
+#
+# :::{dropdown} Hint 1
+# `cut[kind]` is a pair of halves, each with its values (samples, layers, heads) and its groups.
+# :::
+#
+# :::{dropdown} Hint 2
+# A mean over the first samples makes a `HeadScores`; `agreement` compares two.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -396,13 +431,13 @@ likeness(chosen, top, **options)[columns].round(2)
 # ```
 
 # %%
-from corehead_lib.heads import agreement
-
 (one, _), (other, _) = cut[kinds[0]]
+answer = []
 for number in (2, 4, 8, 16):
     if number <= min(len(one), len(other)):
         means = [HeadScores(x[:number].mean(0)) for x in (one, other)]
         rho, shared, _ = agreement(*means, top)
+        answer.append(rho)
         print(f"{number:2d} in each half: Spearman {rho:.2f}, shared {shared}")
 
 # %% [markdown]
@@ -411,9 +446,9 @@ for number in (2, 4, 8, 16):
 #
 # ## Limits
 #
-# One program draws all kinds of evidence, with the same shapes and digits, and today's tiny models paid a price for looking; photographs and scans differ more.
-# In text some models look behind the needle ([](05_targets_text)). A few top heads move in coarse steps.
-# And to score alike is not to be needed alike: [](08_ablation).
+# One program draws all kinds of evidence, with the same digits in all of them; photographs and scans differ more. A few top heads move in coarse steps,
+# and RAM falls in a slope, so that the line at 5 % cuts between heads that are nearly alike ([](06_head_ranking)).
+# There is one pair of twins. And to score alike is not to be needed alike: [](08_ablation).
 #
 # ## Where to go from here
 #
@@ -426,7 +461,10 @@ first = [
     for kind in (kinds[0], *kinds[-2:])
 ]
 others = [n for n in names[1:] if seen[n][kinds[0]].shape[1:] == shape]
-others = [*others[-2:], *others[:1]][: len(first)]
+others.sort(key=lambda name: relation[model, name])  # relatives first
+strangers = [n for n in others if relation[model, n] == "strangers"]
+twin = others[: len(others) - len(strangers)][:1]
+others = [*twin, *strangers[-1:], *strangers[:-1]][:3]
 second = [
     (f"{Path(n).name}, {kinds[0]}", seen[n][kinds[0]].mean(0)) for n in others
 ]
@@ -447,6 +485,8 @@ for axis, (title, score) in zip(axes.flat, drawn, strict=False):
         )
         axis.add_patch(square)
     axis.set_title(title.removeprefix("tiny-"), fontsize=9)
+for axis in axes.flat[len(drawn) :]:
+    axis.axis("off")
 for axis in axes[-1]:
     axis.set_xlabel("head")
 for axis in axes[:, 0]:
@@ -480,6 +520,10 @@ numbers |= {
 }
 for related in ("strangers", "relatives"):
     part = runs[runs.related == related] if across else runs
+    close = [n for pair, n in near.items() if relation[pair] == related]
+    settle = np.mean if related == "relatives" else np.max
+    numbers[f"{related}_weights"] = settle(np.abs(close)) if close else 0
+    numbers[f"{related}_shared"] = part.shared.mean() if len(part) else 0
     numbers[f"{related}_tests"] = len(part)
     numbers[f"{related}_raw"] = (
         (part[["spearman_p", "shared_p"]].min(axis=1) < 0.05).sum()

@@ -567,8 +567,16 @@ keep("fig_models", figure)
 # :label: ex-ablation-one
 # ```
 #
-# Difficulty: 1/5, five minutes. The top 12 % cost nearly all, the top 5 % in it little. Are the others the ones that matter? Silence them
-# alone.
+# Difficulty: 1/5, 5 minutes. The larger set, `core[more]`, begins with the smaller one, `core[few]`. Which part of it matters, the first heads or the others? Silence each part alone.
+# `answer` is the accuracy that is left, without the first and without the others.
+#
+# :::{dropdown} Hint 1
+# `core[more][: len(core[few])]` are the first.
+# :::
+#
+# :::{dropdown} Hint 2
+# `judged_outcomes(loaded, retrieval, sets, **how)` takes a dict from names to lists of heads; its table has a row for each question and set.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -579,9 +587,11 @@ keep("fig_models", figure)
 
 # %%
 n, top = len(core[few]), core[more]
-thirds = {"first": top[:n], "the others": top[n:], "all": top}
-thirds = judged_outcomes(loaded, retrieval, thirds, **how)
-thirds.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
+parts = {"first": top[:n], "the others": top[n:], "all": top}
+parts = judged_outcomes(loaded, retrieval, parts, **how)
+parts = parts.groupby("set", sort=False)[["correct", "logprob"]].mean()
+answer = parts.correct[["first", "the others"]].tolist()
+parts.round(2)
 
 # %% [markdown]
 # Neither part costs much, both together nearly all: they stand in for each other. Effects of single heads, or of a small share, miss that, which is why the
@@ -615,18 +625,39 @@ logs.drop(columns="p").round(2)
 # ```{solution-end}
 # ```
 #
-# ```{exercise} How many draws?
+# ```{exercise-start} How many draws?
 # :label: ex-ablation-draws
-#
-# Difficulty: 2/5, five minutes. You test four kinds of draws and correct by Holm. How many draws of each kind do you need at least,
-# so that the adjusted p of all four can be below 0.01?
 # ```
 #
-# ```{solution} ex-ablation-draws
-# :class: dropdown
+# Difficulty: 2/5, 5 minutes. You test four kinds of draws and correct by Holm. How many draws of each kind do you need at least, so that the adjusted p of all four can be below 0.01?
+# `answer` is one whole number.
 #
-# With R draws none of which falls as far, p = 1 / (R + 1), and Holm takes the least of four equal p four times:
-# 4 / (R + 1) < 0.01 needs R of 400 or more.
+# :::{dropdown} Hint 1
+# With R draws none of which falls as far as the top, p is 1 / (R + 1).
+# :::
+#
+# :::{dropdown} Hint 2
+# Holm multiplies the least of four p by four, and no other ends up below it.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ablation-draws
+# :class: dropdown
+# ```
+
+# %%
+from corehead_lib.stats import holm
+
+fits = (r for r in range(1, 9999) if max(holm([1 / (r + 1)] * 4)) < 0.01)
+answer = next(fits)
+answer
+
+# %% [markdown]
+# With R draws none of which falls as far, p = 1 / (R + 1), and Holm takes the least of four equal p four times: 4 / (R + 1) must stay below 0.01.
+#
+# ```{solution-end}
 # ```
 #
 # ## Limits

@@ -10,18 +10,16 @@
 # # Is it retrieval or capacity? Controls
 #
 # A ranking of heads means something when it predicts what the model loses without them, and when what is lost is retrieval.
-# The model on this page, unlike that of the pages before, learned from answers alone: its heads had no price to pay for looking.
 #
-# **What came out.** Silencing the {glue:text}`k` heads of {glue:text}`heads` that stand first by {term}`RAM` costs {glue:text}`drop:.2f` of the
-# accuracy in retrieval and {glue:text}`drop_control:.2f` in control tasks, twice as many {glue:text}`drop_twice:.2f` and
-# {glue:text}`drop_control_twice:.2f`. Of {glue:text}`rankings` rankings, the best on one half of the questions costs {glue:text}`more:.2f` more
-# than RAM on the other half (95 % interval {glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). Put into a run about another picture, RAM's
-# {glue:text}`k` heads make {glue:text}`enough_first:.0%` of the way back to the answer, {glue:text}`twice_k` make {glue:text}`enough:.0%`. And what RAM cannot
-# see: head number {glue:text}`quiet_place` in its order costs {glue:text}`quiet_cost:.2f` nats alone.
+# **What came out.** Silencing {term}`RAM`'s first {glue:text}`k` of {glue:text}`heads` heads costs {glue:text}`drop:.2f` of the
+# accuracy in retrieval, its first {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, and {glue:text}`drop_control_twice:.2f` in control tasks.
+# Another ranking, chosen on other questions, costs {glue:text}`more:.2f` more with {glue:text}`k` ({glue:text}`more_low:.2f` to
+# {glue:text}`more_high:.2f`). Yet RAM's {glue:text}`k` are nearly *enough*: put into a run about another picture, they make {glue:text}`enough_first:.0%` of the way
+# back to the answer. And RAM is blind to head number {glue:text}`quiet_place` in its order, which costs {glue:text}`quiet_cost:.2f` nats alone.
 #
 # ```{glue:figure} fig_verdicts
 # :name: fig-controls-verdicts
-# :alt: Two panels with one row to a ranking. Filled points, the cost in retrieval, with intervals; rings, the cost in control tasks. On the left entropy, gradient and norm cost most, 0.3 to 0.7, RAM less than a tenth. On the right, with twice as many heads, RAM, write, selectivity, lift and hits cost 0.8, their rings lie near 0.2; the depth alone and luck still cost nothing.
+# :alt: Two panels with one row to a ranking. Filled points, the cost in retrieval, with intervals; rings, the cost in control tasks. On the left entropy, norm and write cost most, 0.3 to 0.6, RAM less than a tenth. On the right, with twice as many heads, RAM, write, selectivity and lift cost 0.8, their rings lie near 0.2; entropy and norm cost hardly less, but their rings lie near 0.6; the depth alone and luck still cost nothing.
 #
 # Accuracy that is lost without the top of each ranking.
 # ```
@@ -33,7 +31,7 @@ detection_samples: int = 96  # samples that heads are ranked on {24..100000, qui
 samples: int = 64  # others, to test rankings on; one half chooses {48..100000, quick 48}
 control_samples: int = 16  # for each of the control tasks {2..100000, quick 8}
 probe_samples: int = 32  # for interventions, patching and single heads {24..100000, quick 24}
-right_samples: int = 240  # to compare right answers with wrong ones {2..100000, quick 24}
+right_samples: int = 480  # to compare right answers with wrong ones {2..100000, quick 24}
 batch_size: int = 16  # prompts that run at once {1..1024}
 seed: int = 0  # seeds samples, partners and chance {0..}
 top_fraction: float = 0.05  # share of heads that is taken; fixed before looking {0<..0.25}
@@ -159,7 +157,7 @@ table.set_index("ranking")[columns].round(3)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(
-    1, 2, figsize=(7.6, 0.27 * len(ranked) + 1.2), sharex=True, sharey=True
+    1, 2, figsize=(7.6, 0.19 * len(ranked) + 1.2), sharex=True, sharey=True
 )
 order = list(found[0].sort_values("nats", ascending=False)["set"])
 names = [name.split("/")[0] for name in order]
@@ -182,7 +180,7 @@ figure.legend(
     *axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=2
 )
 figure.suptitle(
-    "Twice as many heads cost several times as much",
+    "RAM's first heads cost little, twice as many cost most",
     x=0.01,
     ha="left",
     weight="bold",
@@ -196,6 +194,11 @@ keep("fig_verdicts", figure)
 # correction), with {glue:text}`twice_k` heads {glue:text}`proven_twice`. RAM's own {glue:text}`k` cost {glue:text}`drop:.2f`, with
 # an adjusted p of {glue:text}`p_adjusted:.3f`; its {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, with
 # {glue:text}`p_adjusted_twice:.3f`.
+#
+# So a share of 5 % is not enough to break this model: its fetching is spread over more heads, and goes on as long as some are left. And heads that break more
+# when few are taken are not better fetchers: the {glue:text}`k` that attend most sharply (`entropy`) cost the controls
+# {glue:text}`entropy_control:.2f`, their {glue:text}`twice_k` cost {glue:text}`entropy_control_twice:.2f`; RAM's {glue:text}`drop_control:.2f` and
+# {glue:text}`drop_control_twice:.2f`.
 #
 # ## Which ranking predicts the drop best?
 #
@@ -223,7 +226,8 @@ gaps.set_index("chosen").round(3)
 # %% [markdown]
 # At {glue:text}`k` heads the chosen ranking costs {glue:text}`best_drop:.2f` on the other half,
 # {glue:text}`more:.2f` more than RAM (95 % interval {glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). At {glue:text}`twice_k` the
-# difference is {glue:text}`more_twice:.2f` ({glue:text}`more_twice_low:.2f` to {glue:text}`more_twice_high:.2f`).
+# difference is {glue:text}`more_twice:+.2f` ({glue:text}`more_twice_low:+.2f` to {glue:text}`more_twice_high:+.2f`). Costing most is what it was chosen
+# for; being about retrieval was not.
 #
 # ## Zero is not the only way to take a head away
 #
@@ -301,13 +305,13 @@ keep("fig_ways", figure)
 # %% [markdown]
 # ```{glue:figure} fig_ways
 # :name: fig-controls-ways
-# :alt: Ten rows, one to an intervention, with points for 6, 12 and 24 heads by RAM and a square for 24 by lot, which stays at zero. With 24 heads another picture costs most, about 7 nats, then cutting text or the last token off the evidence, above 5; zero, mean, even attention and the cut to all pictures cost between 2 and 3. Cutting the question's tokens off costs nothing.
+# :alt: Ten rows, one to an intervention, with points for 6, 12 and 24 heads by RAM and a square for 24 by lot, which stays at zero. With 24 heads cutting the last token off the evidence and another picture cost most, above 6 nats, then cutting all text off the evidence, above 5; another question and the cut to all pictures cost above 3, zero, mean and even attention less. Cutting the question's tokens off costs nothing.
 #
 # What each way to disturb the same heads costs.
 # ```
 #
 # At {glue:text}`most_k` heads zero costs {glue:text}`ways_zero:.2f` nats, the mean {glue:text}`ways_mean:.2f`, even attention
-# {glue:text}`ways_even:.2f`: much of what zero does is not its strangeness.
+# {glue:text}`ways_even:.2f`: what zero does is not its strangeness.
 #
 # More is lost when a head does not fall silent but says something wrong. The output under another picture costs {glue:text}`ways_picture:.2f` nats.
 # Cutting nothing but the edges to the evidence costs {glue:text}`ways_evidence:.2f`, all edges to pictures {glue:text}`ways_pictures:.2f`: where the first is
@@ -359,7 +363,7 @@ keep("fig_enough", figure)
 # %% [markdown]
 # ```{glue:figure} fig_enough
 # :name: fig-controls-enough
-# :alt: Two panels of rising curves over the number of exchanged heads. Into the corrupted run, heads by RAM make nearly all of the way with four heads; in the clean one they need twelve. Heads by output norm need more, heads by lot make none of it before half of the model is exchanged.
+# :alt: Two panels of rising curves over the number of exchanged heads. Into the corrupted run, heads by RAM make half of the way with one head and nine tenths with six; in the clean one they need twelve. Heads by output norm need more, heads by lot make none of it before half of the model is exchanged.
 #
 # Outputs of heads exchanged between a clean run and one about another picture.
 # ```
@@ -525,7 +529,7 @@ keep("fig_single", figure)
 # %% [markdown]
 # ```{glue:figure} fig_single
 # :name: fig-controls-single
-# :alt: One point to a head, by its place in the ranking. Nearly all cost next to nothing when they are silenced alone. Two, near the right end, cost about one nat each.
+# :alt: One point to a head, by its place in the ranking. Nearly all cost next to nothing when they are silenced alone. Two, near the right end, cost 0.7 and 1.8 nats.
 #
 # What each head costs when it alone is silent. Right of the dotted line the lower half; red, the five in the table.
 # ```
@@ -577,8 +581,9 @@ foreseen.insert(0, "spearman", pd.DataFrame(luck).iloc[0])
 foreseen.sort_values("spearman", ascending=False).round(2)
 
 # %% [markdown]
-# RAM's correlation is {glue:text}`foreseen:.2f` ({glue:text}`foreseen_low:.2f` to {glue:text}`foreseen_high:.2f`), that of the best ranking
-# {glue:text}`foreseen_most:.2f`. Single heads are a hard test, since one that has a stand-in costs nothing; and most costs are noise around zero.
+# None: RAM's correlation is {glue:text}`foreseen:.2f` ({glue:text}`foreseen_low:.2f` to {glue:text}`foreseen_high:.2f`), that of the best ranking
+# {glue:text}`foreseen_most:.2f`, that of luck {glue:text}`foreseen_luck:.2f`. Single heads are a hard test, since one that has a stand-in costs
+# nothing; and most costs are noise around zero.
 #
 # ## Sharp and right?
 #
@@ -594,8 +599,9 @@ batches = encode_all(loaded, many, batch_size)
 seen, judged = measure_ram(loaded, batches, rows), evaluate(loaded, batches)
 mass = seen.target[:, *np.array(top).T].mean(1)
 right, wrong = mass[judged.correct], mass[~judged.correct]
-print(f"{len(right)} right, mean RAM {right.mean():.2f}")
-print(f"{len(wrong)} wrong, mean RAM {wrong.mean() if len(wrong) else 0:.2f}")
+sides = {"right": right, "wrong": wrong}
+found = {name: (len(x), x.mean() if len(x) else 0) for name, x in sides.items()}
+pd.DataFrame(found, ["questions", "mean RAM"]).T.round(2)
 
 # %% tags=["hide-input"]
 above = (right[:, None] > wrong) + 0.5 * (right[:, None] == wrong)
@@ -608,12 +614,13 @@ tests = holm([auc_p, trend.pvalue, size_trend.pvalue])
 print("adjusted p:", ", ".join(f"{x:.3f}" for x in tests))
 
 # %% [markdown]
-# A right answer has more RAM behind it than a wrong one in {glue:text}`auc:.0%` of the pairs (one half would be luck; adjusted p
-# {glue:text}`auc_p:.3f`, from {glue:text}`wrong` wrong answers: without any, this says nothing). Over all questions RAM and the gold log-probability correlate with
-# {glue:text}`trend:.2f` (adjusted p {glue:text}`trend_p:.3f`).
+# It did: behind right answers the mean is {glue:text}`ram_right:.2f`, behind wrong ones {glue:text}`ram_wrong:.2f`. A right answer has more RAM behind it than
+# a wrong one in {glue:text}`auc:.0%` of the pairs (one half would be luck; adjusted p {glue:text}`auc_p:.3f`, from {glue:text}`wrong` wrong answers, which are few).
+# Over all questions RAM and the gold log-probability correlate with {glue:text}`trend:+.2f` (adjusted p {glue:text}`trend_p:.3f`).
 #
-# The control: the share of tokens that the evidence takes, which no head has a say in, correlates with {glue:text}`size_trend:.2f`
-# (adjusted p {glue:text}`size_trend_p:.3f`). Were it as large as the other, the size of things could explain both: they would be easier to read and easier to look at.
+# The control: the share of tokens that the evidence takes, which no head has a say in, correlates with {glue:text}`size_trend:+.2f`
+# (adjusted p {glue:text}`size_trend_p:.3f`). Were things that are large easier to read and easier to look at, it would be positive; it is not, so size does not
+# explain that right answers have more RAM behind them.
 #
 # ## Exercises
 #
@@ -621,7 +628,16 @@ print("adjusted p:", ", ".join(f"{x:.3f}" for x in tests))
 # :label: ex-controls-own
 # ```
 #
-# Difficulty: 2/5, ten minutes. `rank` takes any function from a survey to scores. Write one: RAM times what a head writes. Does it do better than both?
+# Difficulty: 2/5, 10 minutes. `rank` takes any function from a survey to scores. Write one, RAM times what a head writes or a better idea, and see whether its top costs more than that of both.
+# `answer` is its scores, an array of layers x heads.
+#
+# :::{dropdown} Hint 1
+# `survey.mean("target", "last")` is RAM at the last token, `survey.mean("norm")` what a head writes.
+# :::
+#
+# :::{dropdown} Hint 2
+# `rank(loaded, shown, ["mine"], {"mine": function})["mine"]` has `score` and `ranking()`.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -637,6 +653,7 @@ def both_of(survey):
 
 
 mine = rank(loaded, shown, ["mine"], {"mine": both_of})["mine"]
+answer = mine.score
 sets = {f"mine/{n}": mine.ranking()[:n] for n in sizes}
 result = outcomes(loaded, questions, sets)
 result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
@@ -665,7 +682,16 @@ result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 # :label: ex-controls-evidence
 # ```
 #
-# Difficulty: 2/5, five minutes. Do the top heads, ranked on `dataset`, break retrieval from text as well?
+# Difficulty: 2/5, 5 minutes. Do the top heads, ranked on `dataset`, break retrieval from text as well? Take `probe_samples` haystacks of the evaluation split, and the larger of the two sets.
+# `answer` is accuracy without these heads, and without as many at random.
+#
+# :::{dropdown} Hint 1
+# `tops` has all sets by name; `twice` is the name of the larger one, `f"random/{2 * k}"` that of as many at random.
+# :::
+#
+# :::{dropdown} Hint 2
+# `outcomes(loaded, batches, sets)` gives a row for each question and set, with `correct`.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -678,8 +704,10 @@ result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 texts = load_samples("haystacks", "evaluation", probe_samples, seed)
 texts = encode_all(loaded, texts, batch_size)
 two = {n: tops[n] for n in (twice, f"random/{2 * k}")}
-result = outcomes(loaded, texts, two)
-result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
+result = outcomes(loaded, texts, two).groupby("set", sort=False)
+result = result[["correct", "logprob"]].mean()
+answer = result.correct[[*two]].tolist()
+result.round(2)
 
 # %% [markdown]
 # The first row is the untouched model. Which heads are shared between kinds of evidence is the question of [](07_stability).
@@ -708,6 +736,7 @@ for n, tail in zip(sizes, ("", "_twice"), strict=True):
     numbers |= {f"drop{tail}": row["drop"], f"p_adjusted{tail}": row.p_adjusted}
     numbers |= {f"drop{tail}_low": row.low, f"drop{tail}_high": row.high}
     numbers[f"drop_control{tail}"] = row.drop_control
+    numbers[f"entropy_control{tail}"] = at[n].drop_control["entropy"]
     proven = (at[n].p_adjusted < 0.05) & (at[n]["drop"] > 0)
     numbers[f"proven{tail}"] = proven.sum()
     gap = gaps.iloc[sizes.index(n)]
@@ -796,9 +825,12 @@ numbers |= {
     "foreseen_low": foreseen.low[ranking],
     "foreseen_high": foreseen.high[ranking],
     "foreseen_most": foreseen.spearman.max(),
+    "foreseen_luck": foreseen.spearman["random"],
     "auc": auc,
     "auc_p": tests[0],
     "wrong": len(wrong),
+    "ram_right": found["right"][1],
+    "ram_wrong": found["wrong"][1],
     "trend": trend.statistic,
     "trend_p": tests[1],
     "size_trend": size_trend.statistic,

@@ -501,18 +501,39 @@ pd.DataFrame(risen, ["all heads", "best of each step"]).round(1)
 # ```{solution-end}
 # ```
 #
-# ```{exercise} What a finer grid would need
+# ```{exercise-start} What a finer grid would need
 # :label: ex-emergence-power
-#
-# Difficulty: 3/5, ten minutes. Two seeds of one setting differ by the number given below the figure. How many seeds of each of two settings do you need to see
-# a difference of that size in nine of ten experiments?
 # ```
 #
-# ```{solution} ex-emergence-power
-# :class: dropdown
+# Difficulty: 3/5, 10 minutes. Two runs of one setting differ by chance; the mean size of that difference is $2\sigma/\sqrt\pi$. How many seeds of each of two settings do you need to see a true difference
+# of that size in nine of ten experiments, with a two-sided test at 5 %? `answer` is one number, to within two seeds.
 #
-# A difference d of two independent runs has a standard deviation of √2 σ, so typical values of d are about 1.1 σ (its mean size is 2σ/√π).
-# A two-sided test at 5 % with a power of 90 % needs n = 2 (1.96 + 1.28)² σ²/d² runs a setting, about 17 for d = 1.1 σ: the grid would take hours.
+# :::{dropdown} Hint 1
+# The mean of n runs has a variance of $\sigma^2/n$, and the difference of two such means twice that.
+# :::
+#
+# :::{dropdown} Hint 2
+# The true difference must lie 1.96 + 1.28 of its standard deviations from zero.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-emergence-power
+# :class: dropdown
+# ```
+
+# %%
+from scipy.stats import norm
+
+needed = 2 * (norm.ppf(0.975) + norm.ppf(0.9)) ** 2 / (4 / np.pi)
+answer = np.ceil(needed)
+answer
+
+# %% [markdown]
+# A two-sided test at 5 % with a power of 90 % needs n = 2 (1.96 + 1.28)² σ²/d² runs a setting: the grid would take hours.
+#
+# ```{solution-end}
 # ```
 #
 # ## Limits

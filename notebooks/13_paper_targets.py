@@ -243,7 +243,16 @@ table[["missed", "ram_best", "spearman", "top_shared"]].round(2)
 # :label: ex-paper-equal
 # ```
 #
-# Difficulty: 1/5, five minutes. Which kinds of evidence would let *uniform slices* pass in every family?
+# Difficulty: 1/5, 5 minutes. Which kinds of evidence would let *uniform slices* pass in every family? `answer` is a dict: for each kind in `ways`, the largest share of wrong tokens of that way, over
+# the families.
+#
+# :::{dropdown} Hint 1
+# `ways` has a row for each kind, way and family, with `wrong` and `missed`.
+# :::
+#
+# :::{dropdown} Hint 2
+# Keep the rows of the way, group by kind, and take the greatest.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -254,6 +263,7 @@ table[["missed", "ram_best", "spearman", "top_shared"]].round(2)
 
 # %%
 slices = ways[ways["way"] == "uniform slices"].groupby("kind", sort=False)
+answer = slices["wrong"].max().to_dict()
 slices[["wrong", "missed"]].max().round(2)
 
 # %% [markdown]

@@ -11,22 +11,27 @@
 #
 # Do the findings hang on one model? Every model of the zoo, on four kinds of evidence, natural ones beside the treated one.
 #
-# **What came out.** {glue:text}`natural` natural models, four kinds of evidence each: {glue:text}`pairs` cases.
-# Half of the {term}`RAM` sits in {glue:text}`half_low:.0%` to {glue:text}`half_high:.0%` of the heads.
-# Without the top 5 % a model keeps {glue:text}`core_median:.2f` of what it has beyond chance (median), without 12 % {glue:text}`twelve_median:.2f`;
-# without as many layer-matched heads {glue:text}`matched_median:.2f`.
+# **What came out.** In {glue:text}`natural` natural models and four kinds of evidence, half of the {term}`RAM` sits in {glue:text}`half_low:.0%` to
+# {glue:text}`half_high:.0%` of the heads, never in 5 %, and always in fewer than hold half of all looking. Without the top 5 % half of what a model knows is
+# lost in {glue:text}`broken` of {glue:text}`pairs` cases, without 12 % in {glue:text}`broken_more`. All the others are one model,
+# `tiny-llava-onevision`: it keeps {glue:text}`odd_kept:.0%` (median) without the heads that RAM finds. In the treated twin of one
+# model {glue:text}`twin_paid:.0f` heads hold half of the ability, where the natural one stands the loss of {glue:text}`twin_free:.0f`: sparsity can be bought.
 #
 # ```{glue:figure} fig_models_curves
 # :name: fig-models-curves
-# :alt: Four panels, one to a kind of evidence. One line to a model: accuracy over the share of heads that is silenced, from the top of its ranking by RAM. All lines fall, most of them between 3 and 12 percent. A grey band at the top shows layer-matched sets, which lose next to nothing.
+# :alt: Four panels, one to a kind of evidence. One line to a model: accuracy over the share of heads that is silenced, from the top of its ranking by RAM. Four natural models stay high up to 3 percent and fall steeply from there to 12. The treated one, dashed, falls from 2 percent on. One natural model, llava-onevision, stays nearly level in three panels. Ticks at 5 percent, the worst of the layer-matched sets, stand at the height of the untouched models, but for llava-onevision.
 #
-# Accuracy without the first heads by RAM; in grey, layer-matched sets of 5 %.
+# Accuracy without the first heads by RAM. Ticks: the worst of the layer-matched sets of 5 %.
 # ```
 
 # %% tags=["parameters"]
 models: str = ""  # which models; empty: all of the zoo {models, empty, quick tiny-qwen3-vl}
-kinds_of_evidence: str = "scenes documents clips haystacks"  # datasets {datasets, quick scenes}
-detection_samples: int = 36  # to rank heads on, of each kind {2..100000, quick 8}
+kinds_of_evidence: str = (
+    "scenes documents clips haystacks"  # datasets {datasets, quick scenes}
+)
+detection_samples: int = (
+    36  # to rank heads on, of each kind {2..100000, quick 8}
+)
 samples: int = 36  # others, to test on {3..100000, quick 8}
 batch_size: int = 12  # prompts that run at once {1..1024}
 draws: int = 50  # layer-matched sets {1..10000, quick 3}
@@ -34,7 +39,9 @@ seed: int = 0  # seeds samples and random heads {0..}
 window: int = 16  # tokens that a streaming head sees {1..}
 sinks: int = 4  # first tokens that it sees, too {0..}
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -91,63 +98,79 @@ has_price = table.index.get_level_values("model").isin(priced)
 
 # %%
 silenced = [c for c in table if c.startswith("without")]
-table[["heads", "accuracy", *silenced, "until half"]].astype(float).round(2)
+table = table.astype(float)
+table[["accuracy", *silenced, "until half"]].round(2)
 
 # %% [markdown]
 # `without 5 %` is the accuracy without the 5 % of heads that rank highest; `until half`, how many go until half of what the model has beyond
 # chance is gone.
 #
-# ## What a price does
+# Four of the natural models are alike: level at first, then a fall between 3 % and 12 %. `tiny-llava-onevision` is not. It has heads that look at
+# the evidence, fewer and weaker than the others, and hardly misses them on pictures, pages and clips; layer-matched sets cost it more than its top
+# does. It is also the one that did not learn to copy, nor to find a word in a text, as its [card](../book/models) says. What it does instead, RAM
+# does not show.
 #
-# `tiny-qwen3-vl-priced` is the one model that was told to be sparse: it has the seed and the data of `tiny-qwen3-vl`, and in its last stage
-# each head paid for attention to media, as its card says. All others learned from answers alone.
+# ## How sparse, and is it enough?
 
 # %%
 sparse = ["half in", "visual half in", "gini", "effective heads"]
-others = ["matched median", "matched low", "hybrid"]
+enough = ["matched median", "matched low", "hybrid"]
 rows_agree = ["shared question", "shared answer"]
-table[sparse + others + rows_agree].astype(float).round(2)
+table[sparse + enough + rows_agree].round(2)
 
 # %% [markdown]
 # `visual half in` is the negative control: the share of heads that holds half of the attention on *all* that could be evidence.
-# `matched` are the layer-matched sets; `hybrid` is the accuracy with the top 5 % dense and all others streaming, a window of {glue:text}`window` and
-# {glue:text}`sinks` sinks; `shared` says how much of the top 5 % the other two sets of rows find.
+# `matched` are layer-matched sets as large as the top 5 %; `hybrid` is the accuracy with the top 5 % dense and all others streaming, a window of
+# {glue:text}`window` and {glue:text}`sinks` sinks; `shared` says how much of the top 5 % the other two sets of rows find.
+# The rows that write the answer find the same heads, the question's rows others.
 #
-# Natural models and the treated one, medians over their cases:
+# ## What a price does
+#
+# `tiny-qwen3-vl-priced` is the one model that was told to be sparse: it has the seed and the data of `tiny-qwen3-vl`, and in its last stage
+# each head paid for attention to media. All others learned from answers alone.
 
 # %%
-columns = [*silenced, *sparse, *others, *rows_agree]
-kind_of_model = pd.Series(has_price, table.index).map(
-    {True: "treated", False: "natural"}
-)
-table[columns].astype(float).groupby(kind_of_model).median().T.round(2)
+pair = ["tiny-qwen3-vl", "tiny-qwen3-vl-priced"]
+twins = table[table.index.isin(pair, level="model")]
+measures = ["half in", "effective heads", "until half", "hybrid"]
+twins[measures].unstack("model").round(2)
+
+# %% [markdown]
+# The price does what it says: a handful of heads looks for all, and hybrid attention keeps everything. In texts looking was free, and half of the RAM still
+# sits in {glue:text}`twin_texts:.0%` of the heads; yet there, too, {glue:text}`twin_paid:.0f` of them break the model. How attention spreads and which heads carry the
+# answer are two questions.
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(
-    1, len(kinds), figsize=(2.3 * len(kinds), 3.2), sharey=True, squeeze=False
+    -(-len(kinds) // 2),
+    min(2, len(kinds)),
+    figsize=(6.4, 5.6),
+    sharex=True,
+    sharey=True,
+    squeeze=False,
 )
 shares = [0, *(int(c.split()[1].rstrip("%")) for c in silenced)]
-for kind, axis in zip(kinds, axes[0], strict=True):
-    part = table.xs(kind, level="evidence").astype(float)
-    band = part["matched low"].min(), part["matched high"].max()
-    axis.axhspan(*band, color="0.85")
+for kind, axis in zip(kinds, axes.flat, strict=False):
+    part = table.xs(kind, level="evidence")
     for number, (name, values) in enumerate(part.iterrows()):
         paid = name in priced
+        look = {"color": plots.BLACK if paid else f"C{number % 7}"}
         axis.plot(
             shares,
             values[["accuracy", *silenced]],
             "--" if paid else "-",
-            color=plots.BLACK if paid else f"C{number % 7}",
             label=name.removeprefix("tiny-"),
+            **look,
         )
+        axis.plot(5, values["matched low"], "_", ms=12, mew=2, **look)
     axis.set(title=kind, ylim=(-0.03, 1.03), xscale="symlog")
     axis.set_xticks([0, 1, 3, 6, 12, 24], ["0", "1", "3", "6", "12", "24"])
     axis.minorticks_off()
-axes[0, 0].set_ylabel("accuracy")
+figure.supylabel("accuracy", fontsize=10)
 figure.supxlabel("silenced, % of heads, from the top by RAM", fontsize=10)
 figure.legend(
     *axes[0, 0].get_legend_handles_labels(),
-    loc="outside lower center",
+    loc="outside upper center",
     ncols=3,
     fontsize=8,
 )
@@ -160,7 +183,7 @@ keep("fig_models_curves", figure)
 # the other lines are round numbers, and others would give other counts: the tables above are there to draw them.
 
 # %%
-natural = table[~has_price].astype(float)
+natural = table[~has_price]
 line = natural["chance"]
 able = natural["accuracy"] - line
 
@@ -170,19 +193,24 @@ def kept(column):
 
 
 # %%
-holds = pd.DataFrame(
-    {
-        "half of RAM in at most 5 % of heads": natural["half in"] <= 0.05,
-        "RAM sparser than its control": natural["half in"]
-        < natural["visual half in"],
-        "top 5 %: half is lost": kept("without 5%") <= 0.5,
-        "layer-matched 5 %: at most 5 % is lost": kept("matched low") >= 0.95,
-        "top 5 % dense: at most 3 % is lost": kept("hybrid") >= 0.97,
-    }
-)
-holds.groupby("evidence", sort=False).sum().T.assign(
-    all=holds.sum(), cases=len(holds)
-)
+control = natural["visual half in"]
+holds = {
+    "half of RAM in 5 %": natural["half in"] <= 0.05,
+    "RAM sparser than its control": natural["half in"] < control,
+    "top 5 %: half is lost": kept("without 5%") <= 0.5,
+    "top 12 %: half is lost": kept("without 12%") <= 0.5,
+    "worst layer-matched: 5 % lost": kept("matched low") >= 0.95,
+    "top 5 % dense: 3 % lost": kept("hybrid") >= 0.97,
+}
+
+# %%
+holds = pd.DataFrame(holds)
+counted = holds.groupby("evidence", sort=False).sum().T
+counted.assign(all=holds.sum(), cases=len(holds))
+
+# %% [markdown]
+# That RAM is sparser than looking holds everywhere; that few heads are *few* holds nowhere, if few means 5 %. What 5 % does differs from model to model, and
+# 12 % decides in all models but one. The last two lines count a case in if no more than that is lost.
 
 # %% [markdown]
 # ## Exercises
@@ -190,14 +218,14 @@ holds.groupby("evidence", sort=False).sum().T.assign(
 # ```{exercise} Your line
 # :label: ex-models-line
 #
-# Difficulty: 2/5, ten minutes. The second claim but one is counted as true if half is lost. In how many cases does a top of 12 % do it, and in how many one of
-# 3 %? What does that say about "5 %"?
+# Difficulty: 2/5, 10 minutes. A claim of ablation is counted as true if half is lost. In how many cases does a top of 3 % do it, of 6 %?
+# What does that say about "5 %"?
 # ```
 #
 # ```{solution} ex-models-line
 # :class: dropdown
 #
-# `(kept("without 12%") <= 0.5).sum()` and the same with 3 %. The steep part of the curves lies near 5 %, so that the verdict at exactly 5 % is a matter of one or
+# `(kept("without 6%") <= 0.5).sum()` and the same with 3 %. The steep part of the curves lies near 5 %, so that the verdict there is a matter of one or
 # two heads; the curve says more than any share.
 # ```
 #
@@ -215,11 +243,15 @@ holds.groupby("evidence", sort=False).sum().T.assign(
 # ```
 
 # %% tags=["hide-input"]
+CLAIMS = ("few", "sparser", "broken", "broken_more", "untouched", "enough")
+knows_more = kept("without 12%").groupby("model").median()
+paid = table[has_price] if has_price.any() else natural
+free = natural[natural.index.isin(pair, level="model")]
+free = free if len(free) else natural
 publish(
     rows=[
         {"model": model, "evidence": kind, **values}
-        for (model, kind), values in table.astype(float)
-        .round(4)
+        for (model, kind), values in table.round(4)
         .astype(object)
         .where(table.notna(), None)
         .to_dict("index")
@@ -230,12 +262,13 @@ publish(
         "pairs": len(natural),
         "half_low": natural["half in"].min(),
         "half_high": natural["half in"].max(),
-        "core_median": kept("without 5%").median(),
-        "twelve_median": kept("without 12%").median(),
-        "matched_median": kept("matched median").median(),
         "window": window,
         "sinks": sinks,
-        **{f"claim_{i}": n for i, n in enumerate(holds.sum())},
+        **dict(zip(CLAIMS, holds.sum(), strict=True)),
+        "odd_kept": knows_more.max(),
+        "twin_paid": paid["until half"].fillna(128).max(),
+        "twin_free": free["until half"].fillna(128).min() - 1,
+        "twin_texts": paid["half in"].iloc[-1],
     },
     inputs={
         name.rsplit("/")[-1]: {"name": name, "sha256": value}

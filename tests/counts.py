@@ -1,6 +1,6 @@
 """Code and prose of the chapters, counted: `python tests/counts.py` prints a table, test_counts.py holds the limits.
 
-Visible code is what a reader sees without unfolding anything. Lines that are empty or hold only a comment do not count.
+Visible code is what a reader sees without unfolding anything; solutions are folded. Lines that are empty or hold only a comment do not count.
 """
 
 import ast
@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 import pandas as pd
+from nbformat import NotebookNode
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -36,11 +37,23 @@ def formatted(source: str) -> set[int]:
     return {n.lineno for n in ast.walk(ast.parse(source)) if isinstance(n, ast.JoinedStr)}
 
 
+def unsolved(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """Return the code cells that stand in no solution: a solution is folded."""
+    kept, inside = [], False
+    for cell in cells:
+        if cell.cell_type == "markdown":
+            marks = re.findall(r"\{solution-(start|end)\}", cell.source)
+            inside = marks[-1] == "start" if marks else inside
+        elif cell.source.strip() and not inside:
+            kept.append(cell)
+    return kept
+
+
 def counted(master: Path) -> dict[str, object]:
     """Count one chapter: visible cells, their lines, the longest, words, lines with an f-string, and with a sentence in one."""
     cells = notebooks.read(master).cells
     code = [c for c in cells if c.cell_type == "code" and c.source.strip()]
-    seen = [c.source for c in code if not FOLDED & {*c.metadata.get("tags", [])}]
+    seen = [c.source for c in unsolved(cells) if not FOLDED & {*c.metadata.get("tags", [])}]
     short = [c.source for c in code if not (FOLDED | {"parameters"}) & {*c.metadata.get("tags", [])}]
     prose = SYNTAX.sub(" ", "\n".join(c.source for c in cells if c.cell_type == "markdown"))
     lengths = [len(lines(s)) for s in short]

@@ -18,7 +18,7 @@ from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
 from corehead_lib.models import ZOO, LoadedModel, load_model, zoo_names
-from corehead_lib.zoo import treated
+from corehead_lib.zoo import began_as_one, treated
 from corehead_lib.zoo.training import train
 from corehead_lib.zoo.training.build import build
 from corehead_lib.zoo.training.families.qwen3_vl import TOKENS
@@ -355,3 +355,20 @@ def test_shipped_models_know_their_worlds(name: str) -> None:
     loaded = load_model(name)
     asked = load_samples("scenes", "evaluation", 40, 0, ("pair", "colour"))
     assert evaluate(loaded, encode_all(loaded, asked)).accuracy > 0.85
+
+
+def test_who_began_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A treatment and its twin did; another seed, size or family did not, and of models without a card nobody knows."""
+    monkeypatch.setattr("corehead_lib.zoo.ZOO", tmp_path)
+    runs = {"a": ("tiny-qwen3-vl", 0), "priced": ("tiny-qwen3-vl-priced", 0), "seed": ("tiny-qwen3-vl", 1)}
+    runs |= {"s": ("tiny-qwen3-vl-s", 0), "family": ("tiny-internvl", 0)}
+    for name, (recipe, seed) in runs.items():
+        (tmp_path / name).mkdir()
+        line = (
+            f"- **Recipe**: `{recipe}` in `corehead_lib/zoo/training/recipe.yaml`, seed {seed}: 1504 steps\n"
+        )
+        (tmp_path / name / "README.md").write_text(f"# {name}\n\n{line}")
+    assert {name for name in runs if began_as_one("a", name)} == {"a", "priced"}
+    assert began_as_one("priced", "a")
+    assert not began_as_one("a", "elsewhere")
+    assert not began_as_one("elsewhere", "elsewhere")

@@ -1,6 +1,6 @@
 """A Sphinx extension for what the book says about itself; nothing here is executed or typed by hand.
 
-Directives: `verdicts`, `chapters`, `results`, `cards`. Each published number gets a label, `CHAPTER-NAME`, at the cell that
+Directives: `verdicts`, `chapters`, `results`, `cards`. Each chapter offers its student notebook. Each published number gets a label, `CHAPTER-NAME`, at the cell that
 computed it, and chapters carry in the sidebar the numbers that the commands know.
 """
 
@@ -16,6 +16,7 @@ from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 
 from corehead_book import tables
+from corehead_book.buttons import chapter_buttons, write_students
 from corehead_book.chapters import Chapter, Missing, chapters
 from corehead_book.origins import origins
 
@@ -116,4 +117,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.add_directive(name, directive)
     app.connect("doctree-read", number, priority=900)  # after the titles were collected
     app.connect("env-get-outdated", read_again)
+    app.add_config_value("corehead_pages", "gh-pages", "html")
+    app.connect("html-page-context", chapter_buttons, priority=900)  # after the theme's own
+    app.connect("build-finished", write_students)
     return {"version": "1", "parallel_read_safe": False, "parallel_write_safe": True}
