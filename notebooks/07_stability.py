@@ -403,7 +403,7 @@ for score in ("ram", "lift"):
 print("by RAM {:.2f}, by lift {:.2f}".format(*answer))
 
 # %% [markdown]
-# Not by much. Lift asks only how the little that a head gives is spread, so heads that hardly look get large and unsteady values.
+# No, rather further apart. Lift asks only how the little that a head gives is spread, so heads that hardly look get large and unsteady values.
 #
 # ```{solution-end}
 # ```
