@@ -522,8 +522,14 @@ marks = {
     f"bottom {more}": (f"without the lowest {more}", "s", plots.SKY, 7),
 }
 for column, (label, mark, colour, size) in marks.items():
+    above = 0.17 * (mark == "s")  # so that no mark hides another
     axis.plot(
-        repeated[column], places, mark, color=colour, ms=size, label=label
+        repeated[column],
+        places - above,
+        mark,
+        color=colour,
+        ms=size,
+        label=label,
     )
 axis.axvline(line_each, color="black", lw=1, ls=":")
 stars = repeated.treated.map({"yes": " *", "no": ""})
