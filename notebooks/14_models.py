@@ -11,8 +11,8 @@
 #
 # Do the findings hang on one model? Every model of the zoo, on four kinds of evidence, natural ones beside the treated one.
 #
-# **What came out.** In {glue:text}`natural` natural models and four kinds of evidence, half of the {term}`RAM` sits in {glue:text}`half_low:.0%` to
-# {glue:text}`half_high:.0%` of the heads, never in 5 %, and always in fewer than hold half of all looking. Without the top 5 % half of what a model knows is
+# **What came out.** In {glue:text}`natural` natural models and four kinds of evidence, half of the {term}`RAM` sits in {glue:text}`half_low:.1%` to
+# {glue:text}`half_high:.1%` of the heads, never in 5 %, and always in fewer than hold half of all looking. Without the top 5 % half of what a model knows is
 # lost in {glue:text}`broken` of {glue:text}`pairs` cases, without 12 % in {glue:text}`broken_more`. All the others are one model,
 # `tiny-llava-onevision`: it keeps {glue:text}`odd_kept:.0%` (median) without the heads that RAM finds. In the treated twin of one
 # model {glue:text}`twin_paid:.0f` heads hold half of the ability, where the natural one stands the loss of {glue:text}`twin_free:.0f`: sparsity can be bought.
