@@ -105,9 +105,9 @@ table[["accuracy", *silenced, "until half"]].round(2)
 # `without 5 %` is the accuracy without the 5 % of heads that rank highest; `until half`, how many go until half of what the model has beyond
 # chance is gone.
 #
-# Four of the natural models are alike: level at first, then a fall between 3 % and 12 %. `tiny-llava-onevision` is not. It has heads that look at
-# the evidence, fewer and weaker than the others, and hardly misses them on pictures, pages and clips; layer-matched sets cost it more than its top
-# does. It is also the one that did not learn to copy, nor to find a word in a text, as its [card](../book/models) says. What it does instead, RAM
+# Four of the natural models are alike: level at first, then a fall between 3 % and 12 %. `tiny-llava-onevision` is not. Its heads look at the
+# evidence more weakly, its RAM is spread over more of them, and on pictures, pages and clips it hardly misses the first; there the worst layer-matched
+# set costs it more than its top does. It is also the one that did not learn to copy, nor to find a word in a text, as its [card](../book/models) says. What it does instead, RAM
 # does not show.
 #
 # ## How sparse, and is it enough?
@@ -122,7 +122,8 @@ table[sparse + enough + rows_agree].round(2)
 # `visual half in` is the negative control: the share of heads that holds half of the attention on *all* that could be evidence.
 # `matched` are layer-matched sets as large as the top 5 %; `hybrid` is the accuracy with the top 5 % dense and all others streaming, a window of
 # {glue:text}`window` and {glue:text}`sinks` sinks; `shared` says how much of the top 5 % the other two sets of rows find.
-# The rows that write the answer find the same heads, the question's rows others.
+# Every answer is one token here, which the last prompt token predicts, so that the answer's rows are the same by construction. The question's
+# rows find none of these heads in some cases and all of them in others.
 #
 # ## What a price does
 #
@@ -136,7 +137,7 @@ measures = ["half in", "effective heads", "until half", "hybrid"]
 twins[measures].unstack("model").round(2)
 
 # %% [markdown]
-# The price does what it says: a handful of heads looks for all, and hybrid attention keeps everything. In texts looking was free, and half of the RAM still
+# The price does what it says: a handful of heads looks for all, and hybrid attention keeps nearly everything. In texts looking was free, and half of the RAM still
 # sits in {glue:text}`twin_texts:.0%` of the heads; yet there, too, {glue:text}`twin_paid:.0f` of them break the model. How attention spreads and which heads carry the
 # answer are two questions.
 
