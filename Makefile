@@ -25,6 +25,7 @@ LONG      := 12_real_model 14_models
 NOTEBOOKS := $(filter-out $(LONG),$(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.py)))))
 RUNS      := _build/runs
 STAGE     := _build/stage
+TOGETHER  := -n 2 # two tests at a time, one thread each: faster than one on two threads
 RENDER    := $(BIN)/jupyter-book build -n -W --keep-going --path-output .
 LAB       := $(BIN)/corehead lab tiny-qwen3-vl _build/html/_static/lab --if-changed
 OPEN_IT   = @echo; echo "The book is ready. Open  file://$(CURDIR)/_build/html/index.html"
@@ -94,10 +95,10 @@ lint: env
 	$(BIN)/python tests/prose.py
 
 unit: env
-	$(BIN)/python -m pytest tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(TOGETHER) --dist loadgroup
 
-pairs: env  # every notebook again, compared with its committed outputs
-	$(if $(NOTEBOOKS),$(BIN)/python -m pytest --nbval --nbval-current-env $(NOTEBOOKS:%=notebooks/%.ipynb))
+pairs: env  # every notebook again, compared with its committed outputs; one notebook stays in one process
+	$(if $(NOTEBOOKS),OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --nbval-current-env $(NOTEBOOKS:%=notebooks/%.ipynb) $(TOGETHER) --dist loadfile)
 
 lock:  ## refresh requirements.lock: the newest versions that pyproject.toml allows (needs uv: pip install uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --upgrade \
