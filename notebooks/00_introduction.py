@@ -60,8 +60,8 @@
 #
 # ## Try it
 #
-# One of the tiny models runs in this page. Choose a picture and a question, and switch heads off: the top 5 % or 12 %, as many others of
-# the same layers, as many of the lowest, or any that you click. Watch its answer, and where a head looks.
+# One of the tiny models runs in this page. Choose a picture, or draw one (*Your own*), and a question, and switch heads off: the top 5 % or
+# 12 %, as many others of the same layers, as many of the lowest, or any that you click. Watch its answer, and where a head looks.
 #
 # <div class="corehead-lab"><p>The lab is drawn by a script in the rendered book.</p></div>
 # <script defer src="../_static/lab/lab.js"></script>
