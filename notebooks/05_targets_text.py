@@ -427,7 +427,7 @@ of_low[["kind", "sets", "median", "low", "high"]].round(2)
 
 # %% [markdown]
 # Both: any heads of these layers cost a good deal ({glue:text}`low_median:.2f` is left in the median, {glue:text}`low_least:.2f` at worst), these cost more.
-# So most of what looked like a finding about low RAM is one about a layer, and only the rest is about these heads.
+# So a part of what looked like a finding about low RAM is one about a layer, and only the rest is about these heads.
 #
 # ```{solution-end}
 # ```

@@ -337,8 +337,9 @@ print("wrong {:.2f}, missed {:.2f}".format(*answer))
 # %%
 from corehead_lib.targets_paper import tagged
 
-six = load_samples("documents", "detection", 1, seed, pages=(6, 6), level="page")
-both_pages = replace(six[0], evidence=(Pages((1, 4)),))
+which = {"pages": (6, 6), "level": "page"}
+(six,) = load_samples("documents", "detection", 1, seed, **which)
+both_pages = replace(six, evidence=(Pages((1, 4)),))
 bare = encode(loaded[0], [both_pages])
 with_tags = encode(loaded[0], [tagged(both_pages, [1, 4])])
 ids = with_tags.inputs["input_ids"][0].cpu().numpy()

@@ -15,8 +15,8 @@ from corehead_lib.study import controls
 @exercise("ex-text-read", "answer = ...  # two numbers: models whose top is behind every set, the least p")
 def read(long, by_aim, draws) -> Expected:
     def behind(kind, asked):
-        at = [(long.loc[(model, asked)], model) for model in by_aim]
-        return sum(bool(t.loc[kind, "median"] < t.loc["layer", "low"]) for t, _ in at if "layer" in t.index)
+        at = [long.xs((model, asked), level=("model", "asked")) for model in by_aim]
+        return sum(bool(t.loc[kind, "median"] < t.loc["layer", "low"]) for t in at if "layer" in t.index)
 
     number, least = behind("needle", "text"), 1 / (1 + draws)
     mistakes = {
