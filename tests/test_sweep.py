@@ -146,7 +146,7 @@ def test_numbers_are_collected_in_one_table(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_page_compares_the_models(tmp_path: Path) -> None:
     rows = [
-        ("06", f"r{model}{data}{seed}", model, data, seed, number, float(value))
+        ("06_x", f"r{model}{data}{seed}", model, data, seed, number, float(value))
         for value, (model, data, seed, number) in enumerate(product("xy", "pq", (0, 1), ("m", "n")))
     ]
     columns = ["notebook", "run", "model", "dataset", "seed", "number", "value"]
@@ -160,7 +160,9 @@ def test_the_page_compares_the_models(tmp_path: Path) -> None:
     assert kept["numbers"] == {"runs": 8, "settings": 4}
     for row in kept["rows"]:
         model, data = row["line"].split(", ")
-        values = [value for *_, m, d, _, n, value in rows if (m, d, n) == (model, data, row["number"])]
+        values = [
+            value for *_, m, d, _, n, value in rows if (m, d, f"06: {n}") == (model, data, row["panel"])
+        ]
         assert (row["mean"], row["min"], row["max"], row["size"]) == (
             np.mean(values),
             min(values),

@@ -15,7 +15,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 
-from corehead_lib.plots import BLUE, use_style
+from corehead_lib.plots import BLACK, BLUE, use_style
 from corehead_lib.results import keep, publish
 
 use_style()
@@ -31,27 +31,27 @@ parameters = list(runs.columns[2:-2])
 varied = [name for name in parameters if runs[name].nunique() > 1]
 by = by if by in parameters else (varied or ["run"])[0]
 others = [name for name in varied if name != by and "seed" not in name]
-lines = runs[by].fillna("-").astype(str)
-for name in others:
-    lines = lines + ", " + runs[name].fillna("-").astype(str)
-summary = runs.assign(line=lines).groupby(["notebook", "number", "line"], sort=False)
-summary = summary.value.agg(["mean", "min", "max", "size"]).reset_index()
+words = runs[[by, *others]].fillna("-").astype(str)
+runs["line"] = [", ".join(row) for row in words.to_numpy()]
+runs["panel"] = runs.notebook.astype(str).str[:2] + ": " + runs.number
+grouped = runs.groupby(["panel", "line"], sort=False).value
+summary = grouped.agg(["mean", "min", "max", "size"]).reset_index()
 print(f"{runs.run.nunique()} runs by {', '.join([by, *others])}")
 
 # %% tags=["hide-input", "remove-output"]
-panels = list(runs.assign(line=lines).groupby(["notebook", "number"], sort=False))[:most]
-names = list(dict.fromkeys(lines))[::-1]
+panels = list(dict.fromkeys(runs.panel))[:most]
+names = list(dict.fromkeys(runs.line))[::-1]
 rows = -(-len(panels) // 3)
 height = rows * (0.7 + 0.22 * len(names))
 figure, axes = plt.subplots(rows, 3, figsize=(10, height), sharey=True, squeeze=False)
 for axis in axes.flat[len(panels) :]:
     axis.set_visible(False)
-for axis, ((notebook, number), part) in zip(axes.flat, panels, strict=False):
-    axis.plot(part.value, [names.index(line) for line in part.line], "o", color=BLUE, alpha=0.6)
-    for line, value in part.groupby("line").value.mean().items():
-        axis.plot(value, names.index(line), "|", color="black", markersize=12)
+for axis, panel in zip(axes.flat, panels, strict=False):
+    dots, bars = (part[part.panel == panel] for part in (runs, summary))
+    axis.plot(dots.value, [names.index(line) for line in dots.line], "o", color=BLUE, alpha=0.6)
+    axis.plot(bars["mean"], [names.index(line) for line in bars.line], "|", color=BLACK, markersize=12)
     axis.set(yticks=range(len(names)), yticklabels=names, ylim=(-0.5, len(names) - 0.5))
-    axis.set_title(f"{notebook[:2]}: {number}", fontsize=8)
+    axis.set_title(panel, fontsize=8)
 figure.tight_layout()
 keep("fig_sweep", figure)
 
@@ -64,7 +64,7 @@ keep("fig_sweep", figure)
 # ```
 
 # %%
-wide = summary.pivot(index=["notebook", "number"], columns="line", values="mean")
+wide = summary.pivot(index="panel", columns="line", values="mean")
 wide[names[::-1]].style.format("{:.3g}", na_rep="")
 
 # %% tags=["hide-input"]
