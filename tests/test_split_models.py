@@ -59,9 +59,9 @@ def test_it_measures_and_changes_as_the_model_in_one_piece_does(
     for rows, ram in wanted.items():
         np.testing.assert_allclose(found[rows].target, ram.target, atol=1e-6)
     sets = {"few": HEADS, "late": HEADS[2:], "first": HEADS[:1]}
-    found, wanted = (outcomes(loaded, [one], sets) for loaded, one in ((split, batch), (tiny, same)))
-    np.testing.assert_allclose(found.logprob, wanted.logprob, atol=1e-5)
-    assert wanted.groupby("set").logprob.mean().nunique() == 4
+    table, right = (outcomes(loaded, [one], sets) for loaded, one in ((split, batch), (tiny, same)))
+    np.testing.assert_allclose(table.logprob, right.logprob, atol=1e-5)
+    assert right.groupby("set").logprob.mean().nunique() == 4
     operator = HybridAttention(HEADS, 6, 2)
     with operator(split.model):
         here = forward(split, batch)

@@ -34,7 +34,7 @@ def collect(out: Path, runs: Sequence[Run]) -> tuple[pd.DataFrame, list[str]]:
             found = Results.model_validate_json(path.read_bytes())
         except ValueError as error:
             raise CoreheadError(f"{path} holds no results: delete it and run again.") from error
-        about = {"notebook": found.notebook.name, "run": run.name}
+        about: dict[str, Any] = {"notebook": found.notebook.name, "run": run.name}
         about |= {name: found.parameters.get(name) for name in named}
         rows += [{**about, "number": name, "value": value} for name, value in found.numbers.items()]
     if not rows:

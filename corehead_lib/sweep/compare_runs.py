@@ -69,7 +69,7 @@ wide[names[::-1]].style.format("{:.3g}", na_rep="")
 
 # %% tags=["hide-input"]
 publish(
-    rows=summary.to_dict("records"),
+    rows=[{str(name): row[name] for name in row} for row in summary.to_dict("records")],
     numbers={"runs": runs.run.nunique(), "settings": len(names)},
     inputs={},
 )
