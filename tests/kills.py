@@ -26,7 +26,7 @@ KEPT = {  # what must be the same to the byte
 def words(what: str, out: Path, here: Path) -> list[str]:
     """The command to kill."""
     if what == "score":
-        options = ["--samples", "48", "--shard", "2", "--batch-size", "2"]
+        options = ["--samples", "600", "--shard", "8"]
         return [*COREHEAD, "score", "tiny-qwen3-vl", "scenes", *options, "--out", str(out)]
     grid = here / "grid.yaml"
     notebook = str(Path(__file__).resolve().parent / "fixtures" / "01_ok.py")
@@ -68,11 +68,13 @@ def main(what: str, kills: int, seed: int, alone: float, out: Path) -> None:
     killed, number, orphans = 0, 0, 0
     while killed < kills:
         place = out / f"killed{number}"
+        fresh, begun = not place.exists(), time.monotonic()
         one = start(words(what, place, out))
         try:
             one.wait(moments.uniform(0, long))
-            number += 1  # it came to its end: compare, and begin another
-            _compare(place, what, wanted)
+            _compare(place, what, wanted)  # it came to its end: begin another
+            number += 1
+            long = min(long, time.monotonic() - begun) if fresh else long
             continue
         except subprocess.TimeoutExpired:
             only = what == "sweep" and moments.random() < alone
