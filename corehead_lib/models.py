@@ -16,7 +16,14 @@ from transformers import (
 )
 from transformers.utils import find_adapter_config_file, logging
 
-from corehead_lib.checkpoint import check_config, check_device, check_numbers, check_processor, check_weights
+from corehead_lib.checkpoint import (
+    AUTO,
+    check_config,
+    check_device,
+    check_numbers,
+    check_processor,
+    check_weights,
+)
 from corehead_lib.errors import CoreheadError
 from corehead_lib.known import Known, known_model
 from corehead_lib.model_names import find_model
@@ -87,6 +94,8 @@ def load_model(
 ) -> LoadedModel:
     """Load ``name``: a zoo model, one that was fetched, a folder with a checkpoint, or a hub id (see ``find_model``).
 
+    device: "cpu", "cuda", "cuda:1", ...; "auto" splits the model over all GPUs, and the rest over CPU and disk (needs accelerate).
+
     Only safetensors weights are read and no remote code is run. The language model and the vision
     tower use transformers' sdpa attention.
 
@@ -119,9 +128,14 @@ def load_model(
             )
         processor = AutoProcessor.from_pretrained(source)
         model, report = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, output_loading_info=True
+            source,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            output_loading_info=True,
+            device_map="auto" if device == AUTO else None,
         )
-        model = model.eval().to(device)
+        model = model.eval() if device == AUTO else model.eval().to(device)
     except (CoreheadError, MemoryError):
         raise
     except Exception as error:  # every library that is used here has kinds of its own

@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -93,6 +95,28 @@ def test_two_processes_as_a_launcher_starts_them(
         one.join()
         assert one.exitcode == 0
     same(whole, tmp_path)
+
+
+IN_A_GROUP = """import sys, torch.distributed as group
+from corehead_lib.cli import main
+group.init_process_group("gloo")
+main(sys.argv[1:], standalone_mode=False)
+group.barrier()
+group.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_torchrun_with_two_gloo_processes(job: Job, whole: Path, tmp_path: Path) -> None:
+    script, out = tmp_path / "score.py", tmp_path / "out"
+    script.write_text(IN_A_GROUP)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    options = ["--samples", "9", "--shard", "2", "--batch-size", "2"]
+    command = [*launcher, str(script), "score", job.model, job.dataset, "--out", str(out), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "9 scored, 0 failed" in done.stdout
+    same(whole, out)
 
 
 def test_killed_at_random_moments_and_resumed(

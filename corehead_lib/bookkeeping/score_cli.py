@@ -42,7 +42,7 @@ def _value(text: str) -> object:
     "--shard", default=32, show_default=True, help="Samples a file; a kill loses one of them at most."
 )
 @click.option("--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ..., or auto: split it.")
 @click.option("--part", default="", metavar="K/N", help="Be process K (from 0) of N, without a launcher.")
 @click.option(
     "--estimate", "only_estimate", is_flag=True, help="Say how much memory and time it takes, and stop."

@@ -1,9 +1,6 @@
 """What is to be scored: a model, a dataset and how, fixed once and for all in the folder of the run."""
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +12,7 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.model_names import find_model
 from corehead_lib.models import weights_checksum
 from corehead_lib.samples import Sample
+from corehead_lib.whole import whole
 
 JOB = "job.json"
 
@@ -95,16 +93,3 @@ def claim(out: Path, settings: dict[str, Any]) -> None:
     ]
     if changed:
         raise CoreheadError(f"{out} holds another run ({'; '.join(changed)}): choose another folder.")
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A draft beside ``path`` that takes its place when the block ends: at ``path`` there is never half a file."""
-    draft = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.part")
-    try:
-        yield draft
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

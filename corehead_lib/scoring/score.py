@@ -20,8 +20,9 @@ from corehead_lib.provenance import versions
 from corehead_lib.ram import RamScores
 from corehead_lib.scoring.estimate import estimate
 from corehead_lib.scoring.head_files import HeadFile
-from corehead_lib.scoring.job import Job, claim, whole
+from corehead_lib.scoring.job import Job, claim
 from corehead_lib.scoring.shards import Shard, measure
+from corehead_lib.whole import whole
 
 SCORES, ABOUT, HEADS = "scores.safetensors", "scores.json", "heads.json"
 
