@@ -1,7 +1,7 @@
 """Is the answer right, and how likely was it? Teacher forced, so one forward pass per batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -17,11 +17,14 @@ MARK = "\ue000"  # a private use character: stands for an answer in the chat tem
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Per sample: whether greedy decoding would give the gold answer and stop, and the answer's log-probability."""
+    """Per sample: whether greedy decoding would give the gold answer and stop, the answer's log-probability, and what is written first."""
 
     correct: np.ndarray  # (S,) bool
     logprob: np.ndarray  # (S,) float, natural log, summed over the answer's tokens, its end not among them
     task: np.ndarray  # (S,) str
+    first: np.ndarray = field(
+        default_factory=lambda: np.zeros(0, int)
+    )  # (S,) int, the token that greedy decoding begins with
 
     @property
     def accuracy(self) -> float:
@@ -43,7 +46,7 @@ def evaluate(loaded: LoadedModel, batches: Sequence[Batch], progress: bool = Fal
     Raises CoreheadError for a sample whose gold answer is empty, and for a model that cannot end an answer.
     """
     stops = torch.tensor(ends(loaded))
-    correct, logprob, task = [], [], []
+    correct, logprob, task, first = [], [], [], []
     for batch in watched(batches, "evaluate", progress):
         inputs, answers = with_answers(batch)
         with torch.inference_mode():
@@ -57,7 +60,8 @@ def evaluate(loaded: LoadedModel, batches: Sequence[Batch], progress: bool = Fal
         correct += (right & torch.isin(after, stops.to(after.device))).tolist()
         logprob += (gold * asked).sum(1).tolist()
         task += [sample.task for sample in batch.samples]
-    return Evaluation(np.array(correct), np.array(logprob), np.array(task))
+        first += written[:, 0].tolist()
+    return Evaluation(np.array(correct), np.array(logprob), np.array(task), np.array(first))
 
 
 def ends(loaded: LoadedModel) -> list[int]:

@@ -150,10 +150,14 @@ def control_strips(
     baseline: float,
     chance: float | Mapping[str, float],
 ) -> None:
-    """Draw each group's values as points, one strip a group, with lines for baseline and chance, or several, by name."""
+    """Draw each group's values as points, one strip a group, with lines for baseline and chance, or several, by name.
+
+    There are seven colours; from the eighth strip on they begin again.
+    """
     rng = np.random.default_rng(0)
     colours = (RED, BLUE, AMBER, GREEN, PINK, SKY, BLACK)
-    for place, (values, colour) in enumerate(zip(groups.values(), colours, strict=False)):
+    for place, values in enumerate(groups.values()):
+        colour = colours[place % len(colours)]
         spread = rng.uniform(-0.16, 0.16, len(values)) if len(values) > 1 else np.zeros(1)
         axis.plot(
             place + spread, values, "o", color=colour, alpha=0.75, ms=6 if len(values) > 1 else 10, mew=0

@@ -2,7 +2,8 @@
 
 Samples about one picture, document or video are one piece of evidence, so groups are drawn, not samples. A bootstrap of few
 groups covers too little: from ``ENOUGH`` groups on, the 95 % intervals here cover 93-97 % in simulations of accuracies,
-their differences and attention masses; below that they are widened to what holds always.
+their differences and attention masses; below that they are widened to what holds always. Where fewer than ``FEW`` groups say
+anything but the usual (five answers of 48 were lost, say), it covers too little as well, and they are widened to 93 % or more.
 """
 
 from collections import Counter
@@ -14,6 +15,7 @@ from scipy import stats
 from corehead_lib.errors import CoreheadError
 
 ENOUGH = 24  # groups
+FEW = 12  # groups that differ from what most of them say
 RESAMPLES = 2000
 
 Interval = tuple[float, float]
@@ -40,8 +42,8 @@ def mean_interval(
     bounds: the least and the greatest value that there can be; (0, 1) for booleans, None where there are none.
 
     The level is raised as Student's t would have it (Hesterberg 2015, "expanded"). With fewer than 24 groups the interval is
-    Hoeffding's, which is wide but always holds; where all groups agree, it says what could have been missed. Booleans without groups
-    get Wilson's.
+    Hoeffding's, which is wide but always holds; where all groups agree, it says what could have been missed; where all but a few do and
+    there are bounds, it reaches as far as that of Agresti and Min (2005), too. Booleans without groups get Wilson's.
 
     Raises CoreheadError for no samples, numbers that are not finite or not within ``bounds``, and, without bounds, for fewer
     than 24 groups or groups that all agree.
@@ -80,7 +82,31 @@ def mean_interval(
         method="BCa",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return float(found.low), float(found.high)
+    low, high = float(found.low), float(found.high)
+    if bounds:
+        usual, times = np.unique((total / count).round(9), return_counts=True)
+        if number - times.max() < FEW:
+            wide = _with_two_more(total, count, bounds, usual[times.argmax()], level)
+            low, high = max(bounds[0], min(low, wide[0])), min(bounds[1], max(high, wide[1]))
+    return low, high
+
+
+def _with_two_more(
+    total: np.ndarray, count: np.ndarray, bounds: Interval, usual: float, level: float
+) -> Interval:
+    """Student's interval, as if there were two groups more: one that says the usual, and half a one at each bound.
+
+    For paired shares this is the interval of Agresti and Min (Statistics in Medicine 24, 2005), with t in the place of z.
+    """
+    size = count.mean()
+    value = np.concatenate([total, size * np.array([usual, *bounds])])
+    size_of = np.concatenate([count, np.full(3, size)])
+    weight = np.concatenate([np.ones(len(total) + 1), [0.5, 0.5]])
+    mean = (weight @ value) / (weight @ size_of)
+    number = weight.sum()
+    spread = np.sqrt(weight @ (value - mean * size_of) ** 2 / (number * (number - 1))) / size
+    reach = stats.t.ppf((1 + level) / 2, len(total) - 1) * spread
+    return float(mean - reach), float(mean + reach)
 
 
 def paired_interval(

@@ -41,7 +41,7 @@ top_fraction: float = 0.05  # share of heads that is ablated; fixed before looki
 larger_fraction: float = 0.12  # a larger share, tested beside it {0<..1}
 draws: int = 100  # random sets of the same layers, for each share {1..10000, quick 3}
 draws_wide: int = 30  # random sets of each other kind, for each share {1..10000, quick 2}
-queries: str = "last"  # rows that rank the heads {last, question, answer}
+ranking: str = "ram-last"  # the ranking whose top is taken away {ram-last, ram-question, ram-answer, calibrated-last, calibrated-question, selectivity, lift, hits, write, visual, attention, norm, entropy, gradient, layer, random}
 models: str = ""  # to repeat it with; empty: all of the zoo {models, empty, quick tiny-qwen3-vl-seed1}
 samples_each: int = 32  # to rank heads on, and as many to test on, for each of them {2..100000, quick 8}
 draws_each: int = 10  # random sets of the same layers for each of them {1..10000, quick 2}
@@ -103,15 +103,16 @@ estimate if dataset in real.DATASETS else None
 # Zero ablation sets a head's output to zero before the layer's output projection, at every token.
 #
 # First we rank: {term}`RAM` of every head, on scenes of the {term}`detection set`, at three sets of rows.
-# `queries` says which of the three is the ranking that this page tests; the others are shown beside it.
+# `ranking` says what this page tests, RAM at the last prompt token or any other ranking of [](09_controls); the other rows are shown beside it.
 
 # %%
 from corehead_lib.rankings import rank
 
 batches = encode_all(loaded, detection, batch_size, max_pixels=max_pixels)
-rows = [queries, *(r for r in ("last", "question", "answer") if r != queries)]
-ranked = rank(loaded, batches, [*(f"ram-{r}" for r in rows), "norm"])
-scores = ranked[f"ram-{queries}"]
+rows = [f"ram-{r}" for r in ("last", "question", "answer")]
+by = [ranking, *(r for r in rows if r != ranking)]
+ranked = rank(loaded, batches, [*by, "norm"])
+scores = ranked[ranking]
 order = scores.ranking()
 few, more = (f"{100 * f:g} %" for f in (top_fraction, larger_fraction))
 core = {few: scores.top(top_fraction), more: scores.top(larger_fraction)}
@@ -155,9 +156,9 @@ np.exp(table.set_index("set").logprob).rename("probability").round(2)
 from corehead_lib.study import controls
 
 kinds = (draws, ("layer",)), (draws_wide, ("model", "norm", "bottom"))
-tops, sets = ["top", *(f"top by {r}" for r in rows[1:])], {}
+tops, sets = ["top", *(f"top by {r.split('-')[1]}" for r in by[1:])], {}
 for share, heads in core.items():
-    orders = [ranked[f"ram-{r}"].ranking() for r in rows]
+    orders = [ranked[r].ranking() for r in by]
     own = {t: o[: len(heads)] for t, o in zip(tops, orders, strict=True)}
     for number, kind in kinds:
         own |= controls(heads, scores, number, seed, kind, ranked["norm"].score)
@@ -204,7 +205,7 @@ spread.drop(columns="p").round(2)
 
 # %% tags=["hide-input", "remove-output"]
 by_set = asked.groupby(["kind", "set"], sort=False).correct.mean()
-named = {"top": f"top\n({queries})", **{t: f"top\n({t[7:]})" for t in tops[1:]}}
+named = {"top": f"top\n({ranking.removeprefix('ram-')})", **{t: f"top\n({t[7:]})" for t in tops[1:]}}
 named |= {
     "layer": "layer",
     "model": "whole\nmodel",
@@ -255,6 +256,21 @@ keep("fig_controls", figure)
 #
 # **The lowest by RAM** leave {glue:text}`accuracy_without_bottom:.2f` at 5 % and {glue:text}`accuracy_without_bottom_more:.2f` at 12 %. To compare the top with the
 # bottom alone would mislead there.
+#
+# ## What does it say instead?
+#
+# A model that lost the place of the evidence names another digit; one that broke down names none. `shown` is another digit that the picture
+# shows, `other` one that it does not show, `none` no digit, or one that does not end there.
+
+# %%
+kinds = ["none", *(f"{s} {k}" for s in core for k in ("top", "norm", "bottom"))]
+instead = pd.crosstab(asked.kind, asked.said, normalize="index")
+instead = instead.reindex([kind for kind in kinds if kind in instead.index])
+instead.round(2)
+
+# %% [markdown]
+# Without the top 12 % {glue:text}`said_top_shown:.0%` of the answers are another digit of the picture, and {glue:text}`said_top_none:.0%` no digit; without
+# the lowest 12 % {glue:text}`said_bottom_shown:.0%` and {glue:text}`said_bottom_none:.0%`.
 #
 # ## How many draws fall as far?
 #
@@ -362,14 +378,20 @@ for task, part in both[both["set"] == "none"].groupby("task"):
     tasks.loc[task, ["chance", "counts"]] = line, is_control(part.correct, line)
 
 # %% tags=["hide-input"]
-shown = tasks.rename(columns={"none": "all heads"})
+counts = tasks.counts.map({True: "yes", False: "no"})
 wanted = [f"{few} top", *(f"{more} {k}" for k in ("top", "layer", "norm"))]
-wanted = ["all heads", *wanted, f"{more} bottom", "chance", "counts"]
-shown = shown[[column for column in wanted if column in shown]]
-shown.assign(counts=shown.counts.map({True: "yes", False: "no"})).round(2)
+wanted = ["none", *wanted, f"{more} bottom", "chance"]
+wanted = [column for column in wanted if column in tasks]
+shown = tasks[wanted].assign(counts=counts)
+shown.rename(columns={"none": "all heads"}).round(2)
+
+# %%
+sure = by_task(both).groupby(["task", "kind"], sort=False).logprob.median()
+sure = sure.unstack(sort=False)[wanted[:-1]]
+sure.rename(columns={"none": "all heads"}).round(2)
 
 # %% [markdown]
-# Random kinds are medians over their draws, in control tasks over the first five.
+# First accuracy, then the {term}`gold log-probability`. Random kinds are medians over their draws, in control tasks over the first five.
 #
 # Without the top 12 % all three retrieval tasks fall, and backgrounds stay at {glue:text}`top_background:.2f`: the model still reads pictures and writes answers.
 # But sums fall from {glue:text}`dense_sum:.2f` to {glue:text}`top_sum:.2f`, where guessing makes {glue:text}`chance_sum:.2f`. To add, a model must fetch, too, only from
@@ -464,7 +486,7 @@ half.rename("heads until half is lost")
 def experiment(one):
     part = detection[:samples_each]
     looked = encode_all(one, part, batch_size, max_pixels=max_pixels)
-    own = rank(one, looked, [f"ram-{queries}"])[f"ram-{queries}"]
+    own = rank(one, looked, [ranking])[ranking]
     size, top = own.score.size, own.top(larger_fraction)
     shares = (0.01, 0.02, 0.03, top_fraction, 0.08, larger_fraction, 0.18, 0.25)
     steps = sorted({how_many(share, size) for share in shares})
@@ -704,6 +726,10 @@ numbers = {
     "detection_samples": len(detection),
     "bottom_again": repeated[f"bottom {more}"].iloc[0],
 }
+answers = instead.reindex(columns=["shown", "other", "none"], fill_value=0.0)
+for name in ("top", "bottom"):
+    told_so = answers.loc[f"{more} {name}"]
+    numbers |= {f"said_{name}_{column}": value for column, value in told_so.items()}
 adjusted = pd.Series(holm(against.p.to_numpy()), against.index)
 for share, ending in ((few, ""), (more, "_more")):
     for name in tops[1:]:

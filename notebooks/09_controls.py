@@ -35,7 +35,7 @@ right_samples: int = 480  # to compare right answers with wrong ones {2..100000,
 batch_size: int = 16  # prompts that run at once {1..1024}
 seed: int = 0  # seeds samples, partners and chance {0..}
 top_fraction: float = 0.05  # share of heads that is taken; fixed before looking {0<..0.25}
-ranking: str = "ram-last"  # the ranking that is put to the test {ram-last, ram-question, ram-answer, calibrated-last, calibrated-question, selectivity, lift, hits, write, visual, attention, norm, entropy, gradient, layer, random}
+ranking: str = "ram-last"  # the ranking that is put to the test {ram-last, ram-question, ram-answer, calibrated-last, calibrated-question, selectivity, lift, hits, write, visual, attention, norm, entropy, gradient, text, layer, random}
 rounds: int = 3  # how often heads are detected anew behind silent ones {1..20, quick 2}
 device: str = "cpu"  # where to compute {device}
 dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
@@ -62,8 +62,9 @@ pd.set_option("display.max_rows", 100)
 loaded = load_model(model, device, dtype)
 detection = load_samples(dataset, "detection", detection_samples, seed)
 retrieval = load_samples(dataset, "evaluation", samples, seed)
-shown, questions = (
-    encode_all(loaded, part, batch_size) for part in (detection, retrieval)
+told = load_samples("haystacks", "detection", detection_samples, seed)
+shown, questions, texts = (
+    encode_all(loaded, part, batch_size) for part in (detection, retrieval, told)
 )
 
 # %% [markdown]
@@ -79,14 +80,16 @@ shown, questions = (
 # | `write` | does what the head reads speak for the answer? |
 # | `visual`, `attention`, `entropy` | is it looking at evidence, or at pictures, or at anything, or sharply? |
 # | `norm`, `gradient` | is it how much a head writes, or how the answer hangs on it? |
+# | `text` | would the heads that retrieve in texts do? (`hits` on haystacks, as {cite:t}`wu2024retrieval` rank them, whatever `dataset` is) |
 # | `layer`, `random` | is it the depth alone, or luck? |
 #
-# All of them come from three passes over the {term}`detection set`. What each takes from the top is as many heads as the others take.
+# All but `text` come from three passes over the {term}`detection set`. What each takes from the top is as many heads as the others take.
 
 # %%
 from corehead_lib.rankings import rank
 
 ranked = rank(loaded, shown)
+ranked["text"] = rank(loaded, texts, ["hits"])["hits"]
 scores = ranked[ranking]
 heads = scores.score.size
 k = how_many(top_fraction, heads)
@@ -845,6 +848,7 @@ inputs = {
     for name, part in data.items()
 }
 inputs["data controls"] = {"name": "controls", "sha256": samples_checksum(rest)}
+inputs["data texts"] = {"name": "haystacks", "sha256": samples_checksum(told)}
 inputs["model"] = loaded.provenance
 plain = table.astype(object).where(table.notna(), None)
 publish(rows=plain.to_dict("records"), numbers=numbers, inputs=inputs)

@@ -66,7 +66,7 @@ def test_a_grid_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.
             raise KeyboardInterrupt
         made.append(small)
         moments = [{"step": 0, "half": 0.5}, {"step": 2, "half": len(made) / 10}]
-        return asdict(small) | {"half_lost": None, "history": moments}
+        return asdict(small) | {"origin": grid.origin(small), "half_lost": None, "history": moments}
 
     monkeypatch.setattr(grid, "run", run)
     with pytest.raises(KeyboardInterrupt):
@@ -82,6 +82,27 @@ def test_a_grid_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.
     ]
     assert table.half.tolist() == [0.1, 0.3, 0.2, 0.3]
     assert table.half_lost.isna().all()
+
+
+def test_runs_of_another_recipe_or_world_are_trained_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grid, "GRID", {"base": TOY})
+    path, made = tmp_path / "grid.json", []
+
+    def run(small: Small) -> dict[str, Any]:
+        made.append(small)
+        return asdict(small) | {"origin": grid.origin(small), "half_lost": None, "history": [{"step": 2}]}
+
+    monkeypatch.setattr(grid, "run", run)
+    for number in (1, 1):
+        grid.grow_grid(path, [0])
+        assert len(made) == number
+    monkeypatch.setattr(grid, "questions", lambda samples: questions(samples, seed=1))
+    grid.grow_grid(path, [0])
+    monkeypatch.setattr(grid, "GRID", {"base": replace(TOY, weight_decay=0.5)})
+    assert len(grid.grow_grid(path, [0])) == 1
+    assert len(made) == 3
 
 
 def test_one_run_of_the_grid_says_what_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

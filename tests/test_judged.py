@@ -19,6 +19,7 @@ from corehead_lib.evaluate import evaluate
 from corehead_lib.heads import Head
 from corehead_lib.hybrid.operator import HybridAttention
 from corehead_lib.hybrid.trial import losses, trial
+from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.samples import Box
 from corehead_lib.study import outcomes
@@ -29,16 +30,42 @@ def test_sets_of_heads_on_a_dataset_are_judged_by_its_own_score(monkeypatch: pyt
     samples = load_samples("scenes", "evaluation", 6, 0)
     sets = {"some": [Head(0, head) for head in range(16)], "also": [Head(0, 4)]}
     exact = judged_outcomes(loaded, samples, sets, 4)
-    assert exact.equals(outcomes(loaded, encode_all(loaded, samples, 4), sets))
+    plain = outcomes(loaded, encode_all(loaded, samples, 4), sets)  # other batches, other padding
+    assert exact[["set", "id", "correct", "first"]].equals(plain[["set", "id", "correct", "first"]])
+    np.testing.assert_allclose(exact.logprob, plain.logprob, atol=1e-4)
     monkeypatch.setitem(OF, "scenes", "contained")  # as if it had one: by generation, inside the ablation
     own = judged_outcomes(loaded, samples, sets, 4, max_new_tokens=8)
-    assert own.drop(columns="correct").equals(exact.drop(columns="correct"))
+    judged = ["correct", "said"]
+    assert own.drop(columns=judged).equals(exact.drop(columns=judged))
+    assert set(own.said) <= {"parsed", "none"}
     whole = own["set"] == "none"
     assert own.correct[whole].tolist() == exact.correct[whole].astype(float).tolist()
     assert (
         own.correct >= exact.correct
     ).all()  # what is written exactly is contained; a broken model adds to it
     assert own.groupby("set").correct.mean()["some"] < 1
+
+
+def test_what_is_said_instead_is_what_would_be_generated() -> None:
+    loaded = load_model("tiny-qwen3-vl")
+    samples = load_samples("scenes", "evaluation", 8, 0, ("shape", "background"))
+    heads = {
+        "few": [Head(2, head) for head in range(16)],
+        "many": [Head(n, h) for n in range(3) for h in range(16)],
+    }
+    table = judged_outcomes(loaded, samples, heads, 4)
+    for name in heads:
+        with ZeroAblation(heads[name])(loaded.model):
+            texts = judge(loaded, samples, "contained", max_new_tokens=3, batch_size=4).text
+        for sample, text, found in zip(samples, texts, table.said[table["set"] == name], strict=True):
+            word = next((w for w in {*sample.options, *sample.visible} if text.startswith(w)), None)
+            wanted = "none" if word is None else "shown" if word in sample.visible else "other"
+            wanted = (
+                wanted if not text.startswith(sample.answer) else "right" if text == sample.answer else "none"
+            )
+            assert found == wanted, (sample, text)
+    assert set(table.said[table["set"] == "none"]) == {"right"}
+    assert table.said.nunique() > 2
 
 
 def test_plans_are_judged_by_what_is_written_inside_them(monkeypatch: pytest.MonkeyPatch) -> None:

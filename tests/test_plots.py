@@ -13,3 +13,13 @@ def test_tiles_wrap_keep_every_token_and_stay_legible() -> None:
     assert len({t.get_position()[1] for t in axis.texts}) == 2
     assert len(axis.patches) == 4
     plt.close(figure)
+
+
+def test_every_strip_is_drawn_whatever_their_number() -> None:
+    figure, axis = plt.subplots()
+    groups = {f"kind {n}": [n / 10, n / 10 + 0.02] for n in range(9)}
+    plots.control_strips(axis, groups, 0.9, 0.1)
+    drawn = [line.get_ydata() for line in axis.lines if line.get_marker() == "o"]
+    assert [list(values) for values in drawn] == list(groups.values())
+    assert [label.get_text() for label in axis.get_xticklabels()] == list(groups)
+    plt.close(figure)

@@ -50,6 +50,30 @@ def test_the_sets_differ(tiny: LoadedModel, batch: Batch) -> None:
     assert sums.nunique() == len(SETS)
 
 
+def test_the_same_heads_are_run_once(tiny: LoadedModel, batch: Batch) -> None:
+    made = []
+
+    def zero(heads: list[Head]) -> Operator:
+        made.append(heads)
+        return ZeroAblation(heads)
+
+    sets = {
+        "a": [Head(1, 0), Head(2, 3)],
+        "b": [Head(2, 3), Head(1, 0), Head(1, 0)],
+        "c": [Head(1, 0)],
+        "d": [],
+    }
+    table = outcomes(tiny, [batch], sets, zero)
+    assert len(made) == 2
+    parts = {
+        name: part.drop(columns=["set", "kind", "heads"]).to_numpy().tolist()
+        for name, part in table.groupby("set")
+    }
+    assert parts["a"] == parts["b"] != parts["c"]
+    assert parts["d"] == parts["none"]
+    assert table.groupby("set").heads.first().to_dict() == {"none": 0, "a": 2, "b": 2, "c": 1, "d": 0}
+
+
 class Nothing(Operator):
     """Names no heads, so it may act in any layer."""
 

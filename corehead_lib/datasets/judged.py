@@ -17,7 +17,9 @@ from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
 from corehead_lib.progress import watched
 from corehead_lib.samples import Sample
+from corehead_lib.study import said
 from corehead_lib.study import sets as study
+from corehead_lib.tokens import count_tokens
 
 CONSTANTS = 200  # different answers that are tried as the one that is always given
 
@@ -31,12 +33,14 @@ def judged_outcomes(
     max_new_tokens: int = 64,
     progress: bool = False,
 ) -> pd.DataFrame:
-    """Silence each set of heads (zero ablation), and see what is still right: a table as ``study.outcomes`` returns it.
+    """Silence each set of heads (zero ablation), and see what is still right: a table as ``study.outcomes`` returns it, and ``said``.
 
-    Generated worlds: ``correct`` is whether the gold answer would be written, and end, exactly so; no text is generated.
-    Datasets with a score of their own: ``correct`` is that score of a generated answer, in [0, 1] (``judge``); every
-    set generates anew, which takes far longer. ``logprob`` is always that of the gold answer as the dataset has it, boxes in the
-    model's own units.
+    Generated worlds: ``correct`` is whether the gold answer would be written, and end, exactly so; no text is generated; ``said`` as in
+    ``study.said``. Datasets with a score of their own: ``correct`` is that score of a generated answer, in [0, 1] (``judge``); every
+    set generates anew, which takes far longer; ``said`` is "parsed", or "none" for a text that cannot be read as an answer.
+    ``logprob`` is always that of the gold answer as the dataset has it, boxes in the model's own units.
+
+    Prompts of about one length share a batch, whatever the order of ``samples``; rows are in that order.
 
     Raises CoreheadError as ``study.outcomes``, ``judge`` and ``score_of`` do.
     """
@@ -44,11 +48,14 @@ def judged_outcomes(
     asked = [
         in_its_units(loaded, s)[0] if rule == "box" else s for s, rule in zip(samples, rules, strict=True)
     ]
-    batches = encode_all(loaded, asked, batch_size, max_pixels=max_pixels)
+    order = np.argsort([count_tokens(loaded, s, max_pixels) for s in asked], kind="stable")
+    batches = encode_all(loaded, [asked[n] for n in order], batch_size, max_pixels=max_pixels)
     table = study.outcomes(loaded, batches, sets, progress=progress)
+    rows = np.arange(0, len(table), len(asked))[:, None] + np.argsort(order)
+    table = table.iloc[rows.ravel()].reset_index(drop=True)
     if set(rules) == {"exact"}:
-        return table
-    found = []
+        return table.assign(said=said(loaded, table, asked))
+    found, read = [], []
     for name in watched(table["set"].unique(), "judge", progress):
         heads = list(sets.get(name, []))
         with ExitStack() as silent:
@@ -56,7 +63,9 @@ def judged_outcomes(
                 silent.enter_context(ZeroAblation(heads)(loaded.model))
             judged = judge(loaded, samples, "", max_new_tokens, batch_size, max_pixels=max_pixels)
         found.append(judged.score.to_numpy())
-    return table.assign(correct=np.concatenate(found))
+        read.append(judged.parsed.to_numpy(dtype=bool))
+    parsed = np.concatenate(read)
+    return table.assign(correct=np.concatenate(found), said=np.where(parsed, "parsed", "none"))
 
 
 @dataclass(frozen=True)

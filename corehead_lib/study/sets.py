@@ -39,7 +39,8 @@ def outcomes(
 
     Returns a row for each set and sample: ``set``; ``kind``, its name up to a slash; ``heads``, their number; ``id``, ``task``
     and ``group`` of the sample (its id where it has no group); ``correct``; ``logprob`` of the gold answer, natural
-    logarithm. The set "none", the untouched model, comes first, whether it is asked for or not.
+    logarithm; ``first``, the token id that would be written first. The set "none", the untouched model, comes first, whether it is
+    asked for or not. Sets of the same heads are run once.
 
     Raises CoreheadError for a head that does not exist, for a set "none" that holds heads, and as ``evaluate`` does.
     """
@@ -48,16 +49,16 @@ def outcomes(
     named = {UNTOUCHED: [], **{name: list(dict.fromkeys(heads)) for name, heads in sets.items()}}
     for heads in named.values():
         check_heads(heads, loaded.model)
+    different = {frozenset(heads): heads for heads in named.values()}
     tables = []
     for batch in watched(batches, "sets of heads", progress):
         samples = pd.DataFrame(
             [(s.id, s.task, s.group or s.id) for s in batch.samples], columns=["id", "task", "group"]
         )
-        found = dict(_evaluate(loaded, batch, named, intervention, tokens))
+        found = dict(_evaluate(loaded, batch, different, intervention, tokens))
         for name, heads in named.items():
-            correct, logprob = found[name]
             left = pd.DataFrame({"set": name, "kind": name.split("/")[0], "heads": len(heads)}, samples.index)
-            tables.append(pd.concat([left, samples.assign(correct=correct, logprob=logprob)], axis=1))
+            tables.append(pd.concat([left, samples.assign(**found[frozenset(heads)])], axis=1))
     if not tables:
         raise CoreheadError("There are no batches to evaluate.")
     table = pd.concat(tables, ignore_index=True)
@@ -122,19 +123,18 @@ def until_half(
 def _evaluate(
     loaded: LoadedModel,
     batch: Batch,
-    sets: Mapping[str, list[Head]],
+    sets: Mapping[frozenset[Head], list[Head]],
     intervention: Intervention,
     tokens: int,
-) -> Iterator[tuple[str, tuple[np.ndarray, np.ndarray]]]:
-    """(name, (correct (B,), logprob (B,))) of every set; those that start at one layer run together."""
+) -> Iterator[tuple[frozenset[Head], dict[str, np.ndarray]]]:
+    """(set, correct, logprob and first (B,)) of every set; those that start at one layer run together."""
     rows, length = batch.inputs["input_ids"].shape
     layers = loaded.backbone.layers
     operators = {name: _operator(intervention, heads, batch) for name, heads in sets.items() if heads}
     start = {name: _first_layer(operator, layers) for name, operator in operators.items()}
     replay = Replay(loaded.model.model, keep=start.values())
     stand_in = replace(loaded, model=view(loaded.model, model=replay))
-    untouched = _blocks(evaluate(stand_in, [batch]), 1)[0]
-    yield from ((name, untouched) for name in sets if name not in operators)
+    yield frozenset(), _blocks(evaluate(stand_in, [batch]), 1)[0]
     together = max(1, tokens // (rows * length))
     for layer in sorted(set(start.values())):
         names = [name for name in operators if start[name] == layer]
@@ -158,6 +158,7 @@ def _first_layer(operator: Operator, layers: int) -> int:
     return 0 if heads is None else min((layer for layer, _ in heads), default=layers)
 
 
-def _blocks(result: Evaluation, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    pieces = zip(np.split(result.correct, number), np.split(result.logprob, number), strict=True)
-    return list(pieces)
+def _blocks(result: Evaluation, number: int) -> list[dict[str, np.ndarray]]:
+    names = ("correct", "logprob", "first")
+    pieces = zip(*(np.split(getattr(result, name), number) for name in names), strict=True)
+    return [dict(zip(names, piece, strict=True)) for piece in pieces]

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pandas as pd
 
 from corehead_lib.answers import QUERIES
 from corehead_lib.chance import chance
+from corehead_lib.data import samples_checksum
 from corehead_lib.encode import encode_all
 from corehead_lib.heads import HeadScores, effective_heads, gini, mass_concentration
 from corehead_lib.models import LoadedModel
@@ -46,11 +48,18 @@ def run(small: Small) -> dict[str, Any]:
     final = {rows: snapshot.mass("scenes", rows).mean(0) for rows in apart}
     return {
         **asdict(small),
+        "origin": origin(small),
         "half_lost": _half_lost(loaded, snapshot),
         "seconds": round(time.process_time() - started),
         "history": past,
         "ram": {rows: score.round(4).tolist() for rows, score in final.items()},
     }
+
+
+def origin(small: Small) -> str:
+    """Checksum of what a run is made of: its recipe, and the questions that it is asked."""
+    recipe = json.dumps(small.recipe(), sort_keys=True)
+    return sha256((recipe + samples_checksum(questions(SAMPLES))).encode()).hexdigest()
 
 
 def moment(snapshot: Snapshot) -> dict[str, float]:
@@ -83,12 +92,15 @@ def _half_lost(loaded: LoadedModel, snapshot: Snapshot) -> int | None:
     return until_half(loaded, encode_all(loaded, asked, SAMPLES), ranking, line)
 
 
-def grow_grid(path: Path = TABLE, seeds: Sequence[int] = (0, 1)) -> pd.DataFrame:
+def grow_grid(path: Path = TABLE, seeds: Sequence[int] = (0, 1, 2)) -> pd.DataFrame:
     """Train what of the grid is not yet in the table at ``path``, seed by seed, adding each run as it ends.
 
-    Returns ``read_grid(path)``. A kill loses the run that it hits, and no other.
+    Runs of another recipe or world than today's are dropped and trained anew. Returns ``read_grid(path)``. A kill loses the run that it
+    hits, and no other.
     """
     known = json.loads(path.read_text()) if path.exists() else []
+    today = {name: origin(small) for name, small in GRID.items()}
+    known = [one for one in known if one.get("origin") == today.get(one["setting"])]
     done = [(one["setting"], one["seed"]) for one in known]
     todo = [(name, seed) for seed in seeds for name in GRID if (name, seed) not in done]
     for name, seed in watched(todo, "runs", progress=True):
