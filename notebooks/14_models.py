@@ -154,9 +154,10 @@ figure, axes = plt.subplots(
 shares = [0, *(int(c.split()[1].rstrip("%")) for c in silenced)]
 for kind, axis in zip(kinds, axes.flat, strict=False):
     part = table.xs(kind, level="evidence")
-    for number, (name, values) in enumerate(part.iterrows()):
+    free = [name for name in part.index if name not in priced]
+    for name, values in part.iterrows():
         paid = name in priced
-        look = {"color": plots.BLACK if paid else f"C{number % 7}"}
+        look = {"color": plots.BLACK if paid else f"C{free.index(name) % 7}"}
         axis.plot(
             shares,
             values[["accuracy", *silenced]],
