@@ -10,19 +10,27 @@ from corehead_lib.heads import HeadScores
 from corehead_lib.hybrid.trial import trial
 
 
-@exercise("ex-acceleration-read", "answer = ...  # two accuracies: top 5 %, best of the drawn sets")
-def read(table, against, names) -> Expected:
+@exercise(
+    "ex-acceleration-read", "answer = ...  # three accuracies: top 5 %, best drawn set, dash-dotted line"
+)
+def read(table, against, lines, names) -> Expected:
     own = table[table.dataset == names[0]].groupby("way").correct.mean()
     found = against[against.dataset == names[0]].groupby(["kind", "way"]).correct.mean()
     drawn = found[[kind for kind in ("model", "layer") if kind in found]]
-    right = float(own["top 5 %"]), float(drawn.max())
+    first, best, guess = right = float(own["top 5 %"]), float(drawn.max()), lines[names[0]].option
     mistakes = {
-        "The second is the mean of the drawn sets, or near it; take the best.": (right[0], drawn.mean()),
-        "The first is the chosen plan; take the top 5 %.": (float(own["plan"]), right[1]),
-        "The first is the dashed line, all heads dense.": (float(own["dense"]), right[1]),
-        "The second is the worst of the drawn sets.": (right[0], drawn.min()),
+        "The second is the mean of the drawn sets, or near it; take the best.": (first, drawn.mean(), guess),
+        "The first is the chosen plan; take the top 5 %.": (float(own["plan"]), best, guess),
+        "The first is the dashed line, all heads dense.": (float(own["dense"]), best, guess),
+        "The third is the dotted line, always the same answer.": (first, best, lines[names[0]].constant),
+        "The last two are the other way round.": (first, guess, best),
+        "The third is a mean over the groups; take the line of the first.": (
+            first,
+            best,
+            np.mean([line.option for line in lines.values()]),
+        ),
     }
-    why = "The best of the others is the strict comparison."
+    why = "Below the line more may be lost than finding."
     return Expected(right, why, unlike(right, mistakes, 0.05), 0.05)
 
 
@@ -30,8 +38,8 @@ def read(table, against, names) -> Expected:
     "ex-acceleration-sinks", "answer = ...  # two whole numbers: only right with 4, only right with none"
 )
 def sinks(loaded, plan, some, rule) -> Expected:
-    table = trial(loaded, some, {n: replace(plan, sinks=n).operator() for n in (4, 0)}, rule)
-    four, none = (table.correct[table.way == n].to_numpy() for n in (4, 0))
+    table = trial(loaded, some, {f"{n}": replace(plan, sinks=n).operator() for n in (4, 0)}, rule)
+    four, none = (table.correct[table.way == n].to_numpy() for n in ("4", "0"))
     change = np.sign(four - none)
     right = int((change == 1).sum()), int((change == -1).sum())
     mistakes = {
