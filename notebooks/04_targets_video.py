@@ -225,7 +225,7 @@ core, ranking = scores.top(top_fraction), scores.ranking()
 best, lowest = ranking[0], ranking[-1]
 pd.DataFrame(
     {"RAM": [given.ram[h] for h in (*core, lowest)]},
-    index=[f"L{h.layer} H{h.head}" for h in (*core, lowest)],
+    index=[h.name for h in (*core, lowest)],
 ).round(3)
 
 # %% [markdown]
@@ -338,7 +338,7 @@ def measured(one):
     top, bottom = ranked(one)
     made = encode_all(one, clips("box"), batch_size)
     r, right = measure_ram(one, made, "last"), evaluate(one, made)
-    found = {"head": f"L{top.layer} H{top.head}", "RAM": r.ram[top]}
+    found = {"head": top.name, "RAM": r.ram[top]}
     found |= {"lift": r.lift[top], "lowest head": r.ram[bottom]}
     return found | {
         "even attention": r.share.mean(),

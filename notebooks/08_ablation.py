@@ -153,7 +153,7 @@ np.exp(table.set_index("set").logprob).rename("probability").round(2)
 # {glue:text}`sets_model` of each other random kind.
 
 # %%
-from corehead_lib.study import controls
+from corehead_lib.study import controls, first_heads
 
 kinds = (draws, ("layer",)), (draws_wide, ("model", "norm", "bottom"))
 tops, sets = ["top", *(f"top by {r.split('-')[1]}" for r in by[1:])], {}
@@ -169,9 +169,9 @@ told = {}
 for share, top in core.items():
     for kind in (*tops, "bottom"):
         heads = sets[f"{share} {kind}"]
-        listed = " ".join(f"{h.layer}.{h.head}" for h in heads)
+        listed = " ".join(h.name for h in heads)
         told[f"{share} {kind}"] = len({*top} & {*heads}), listed
-columns = ["also in the top", "heads (layer.head)"]
+columns = ["also in the top", "heads"]
 pd.DataFrame.from_dict(told, orient="index", columns=columns)
 
 # %% [markdown]
@@ -293,10 +293,7 @@ against.assign(adjusted=holm(against.p.to_numpy())).round(4)
 # one, and we can look why: silence every head of the model alone.
 
 # %%
-from corehead_lib.heads import Head
-
-places = np.ndindex(scores.score.shape)
-every = {f"{layer}.{head}": [Head(layer, head)] for layer, head in places}
+every = {head.name: [head] for head in order}
 alone = judged_outcomes(loaded, retrieval[:24], every, **how)
 alone = alone.groupby("set")[["correct", "logprob"]].mean().drop("none")
 alone["place by RAM"] = [1 + order.index(every[n][0]) for n in alone.index]
@@ -413,7 +410,7 @@ rest = [head for head in order if head not in core[more]]
 orders = {"top": order, "bottom": order[::-1]}
 for n in range(3):
     orders[f"random {n}"] = [rest[i] for i in rng.permutation(len(rest))]
-growing = {f"{k}/{n}": o[:n] for k, o in orders.items() for n in sizes}
+growing = first_heads(orders, sizes)
 
 # %% tags=["hide-input"]
 for n in sizes:
@@ -490,7 +487,7 @@ def experiment(one):
     size, top = own.score.size, own.top(larger_fraction)
     shares = (0.01, 0.02, 0.03, top_fraction, 0.08, larger_fraction, 0.18, 0.25)
     steps = sorted({how_many(share, size) for share in shares})
-    sets = {f"first/{n}": own.ranking()[:n] for n in steps}
+    sets = first_heads({"first": own}, steps)
     sets |= controls(top, own, draws_each, seed, ("layer", "bottom"))
     return own, judged_outcomes(one, retrieval[:samples_each], sets, **how)
 
@@ -770,7 +767,7 @@ rivals, left = {"loudest": answer, "top": core[few]}, {}
 for task_kind, asked_so in {"retrieval": retrieval, "control": control}.items():
     result = judged_outcomes(loaded, asked_so, rivals, **how)
     left[task_kind] = result.groupby("set").correct.mean()
-print(*(f"{h.layer}.{h.head}" for h in answer))
+print(*(h.name for h in answer))
 pd.DataFrame(left).round(2)
 
 # %% [markdown]

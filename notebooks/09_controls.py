@@ -54,7 +54,7 @@ from corehead_lib.heads import Head, HeadScores, agreement, how_many
 from corehead_lib.models import load_model
 from corehead_lib.results import keep, publish
 from corehead_lib.stats import halves, holm, mean_interval, paired_p
-from corehead_lib.study import UNTOUCHED, difference, outcomes
+from corehead_lib.study import UNTOUCHED, difference, first_heads, outcomes
 
 plots.use_style()
 few = min(probe_samples, samples // 2)
@@ -94,8 +94,8 @@ scores = ranked[ranking]
 heads = scores.score.size
 k = how_many(top_fraction, heads)
 sizes = (k, 2 * k)
-tops = {f"{r}/{n}": s.ranking()[:n] for n in sizes for r, s in ranked.items()}
-" ".join(f"{h.layer}.{h.head}" for h in scores.ranking()[: 2 * k])
+tops = first_heads(ranked, sizes)
+" ".join(h.name for h in scores.ranking()[: 2 * k])
 
 # %% [markdown]
 # The share, 5 %, was fixed before anything was looked at. Twice as much is shown beside it: where heads stand in for each other, the first
@@ -336,7 +336,7 @@ orders = {name: ranked[name].ranking() for name in (ranking, "random")}
 chosen = best[2 * k].split("/")[0]
 orders.setdefault(chosen, ranked[chosen].ranking())
 steps = sorted({1, 2, 4, k, 2 * k, 4 * k, heads // 2, heads})
-grown = {f"{r}/{n}": o[:n] for r, o in orders.items() for n in steps}
+grown = first_heads(orders, steps)
 moved = patching(loaded, clean, picture, grown)
 moved["ranking"] = moved["set"].str.split("/").str[0]
 
@@ -412,7 +412,7 @@ under = {name: ram_under(asking) for name, asking in nulls.items()}
 top, calibrated, null_table = HeadScores(own.ram).ranking()[:k], {}, []
 for name, seen in under.items():
     fresh = HeadScores(own.ram - seen.ram)
-    calibrated |= {f"{name}/{n}": fresh.ranking()[:n] for n in sizes}
+    calibrated |= first_heads({name: fresh}, sizes)
     both = agreement(HeadScores(own.ram), fresh, k)
     means = [np.mean([x.ram[h] for h in top]) for x in (own, seen)]
     null_table.append((name, *means, both.shared, both.spearman))
@@ -462,7 +462,7 @@ kept[tuple(np.array(top).T)] = False
 sums = [x.target[:, kept].sum(1) for x in behind[:2]]  # (S,), over other heads
 rise = behind[1].ram - own.ram
 up = HeadScores(np.where(kept, rise, -1)).ranking()[:k]
-where = [f"{h.layer}.{h.head}" for h in up]
+where = [h.name for h in up]
 changed = {"before": own.ram, "without the top": behind[1].ram}
 changed = {n: [x[h] for h in up] for n, x in changed.items()}
 pd.DataFrame(changed, where).round(3)
@@ -482,7 +482,7 @@ pd.DataFrame(changed, where).round(3)
 
 # %%
 places = [Head(*map(int, at)) for at in np.ndindex(scores.score.shape)]
-single = {f"{h.layer}.{h.head}": [h] for h in places}
+single = {h.name: [h] for h in places}
 parts = retrieval[:few], retrieval[few:]
 choosing, fresh = (encode_all(loaded, x, batch_size) for x in parts)
 alone = outcomes(loaded, choosing, single)
@@ -804,7 +804,7 @@ def both_of(survey):
 
 mine = rank(loaded, shown, ["mine"], {"mine": both_of})["mine"]
 answer = mine.score
-sets = {f"mine/{n}": mine.ranking()[:n] for n in sizes}
+sets = first_heads({"mine": mine}, sizes)
 result = outcomes(loaded, questions, sets)
 result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 

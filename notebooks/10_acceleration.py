@@ -434,8 +434,8 @@ with operator(loaded.model):
     same = sum(map(list.__eq__, texts, answers(trimmed)))
 shrunk = cache_bytes(whole_cache) / trimmed.nbytes
 planned = plan.cache_gain(whole_cache.get_seq_length())
-print(f"{same} of {len(texts)} the same answers")
-print(f"cache: planned 1 / {planned:.2f}, measured 1 / {shrunk:.2f}")
+found = {"same answers": same, "of": len(texts)}
+pd.Series(found | {"planned": planned, "measured": shrunk}).round(2)
 
 # %% [markdown]
 # ## Time: attention alone
@@ -458,7 +458,7 @@ kernels = {"dense": plain, "hybrid": real.operator(fall_back=True).kernel}
 kernels |= {"never falls back": real.operator().kernel}
 kernels |= {"all stream": HybridAttention([], 256, 16).kernel}
 turn = crossover(256, 16, real.backbone.group, real.fraction)
-print(f"falls back below {turn} tokens")
+turn
 
 # %%
 from corehead_lib.hybrid.timing import compare_attention

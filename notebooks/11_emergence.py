@@ -247,9 +247,9 @@ settled = pd.DataFrame(
         "RAM then": [ram[(start[head], *head)] for head in final],
         "RAM at the end": [ram[(-1, *head)] for head in final],
     },
-    index=[f"{layer}.{head}" for layer, head in final],
+    index=[head.name for head in final],
 )
-settled.rename_axis("layer.head").round(2)
+settled.rename_axis("head").round(2)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2), sharex=True)
@@ -262,7 +262,7 @@ for place, head in enumerate(final[:6]):
         color=f"C{place}",
     )
 axes[0].set(ylabel=f"RAM on {kind}", title="each head")
-axes[0].legend(fontsize=8, title="layer.head", title_fontsize=8)
+axes[0].legend(fontsize=8, title="head", title_fontsize=8)
 shared = member[:, member[-1]].sum(1)
 axes[1].plot(steps, shared, color=plots.BLUE)
 axes[1].axhline(top * top / ram[0].size, color="black", lw=1, ls=":")
