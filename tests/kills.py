@@ -71,7 +71,8 @@ def main(what: str, kills: int, seed: int, alone: float, out: Path) -> None:
         fresh, begun = not place.exists(), time.monotonic()
         one = start(words(what, place, out))
         try:
-            one.wait(moments.uniform(0, long))
+            if one.wait(moments.uniform(0, long)):
+                raise click.ClickException(f"{place}: the run failed")
             _compare(place, what, wanted)  # it came to its end: begin another
             number += 1
             long = min(long, time.monotonic() - begun) if fresh else long
