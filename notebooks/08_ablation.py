@@ -271,6 +271,8 @@ instead.round(2)
 # %% [markdown]
 # Without the top 12 % {glue:text}`said_top_shown:.0%` of the answers are another digit of the picture, and {glue:text}`said_top_none:.0%` no digit; without
 # the lowest 12 % {glue:text}`said_bottom_shown:.0%` and {glue:text}`said_bottom_none:.0%`.
+# Both still write digits. Without the top the model names one that is nowhere in the picture more often than one that is, as guessing would; without the lowest nearly
+# all are in the picture, on the wrong shape: it sees, and has lost what was asked for.
 #
 # ## How many draws fall as far?
 #
