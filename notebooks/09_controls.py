@@ -916,7 +916,7 @@ numbers |= {
     "quiet_cost": low_table["nats (others)"].iloc[0],
     "quiet_p": p[0],
     "quiet_ram": own.ram[quiet[0]],
-    "best_alone": cost["{}.{}".format(*scores.ranking()[0])].mean(),
+    "best_alone": cost[scores.ranking()[0].name].mean(),
     "quiet_control": (fell[UNTOUCHED] - fell["without it"]).max(),
     "edge_source": edges["source"]["last"],
     "edge_question": edges["question"]["last"],

@@ -713,17 +713,17 @@ round(answer)
 from scipy.stats import binom
 
 
-def passes(asked_each, true=0.01):
+def passing(asked_each, true=0.01):
     lost = range(asked_each)
     few_enough = [questions_needed(tolerance, n) <= asked_each for n in lost]
     return binom.cdf(sum(few_enough) - 1, asked_each, true)
 
 
 # %%
-answer = passes(tuning_samples), passes(tuning_samples) ** len(held)
+answer = passing(tuning_samples), passing(tuning_samples) ** len(held)
 tried_with = [tuning_samples * n for n in (1, 2, 4, 8)]
 pd.DataFrame(
-    {n: (passes(n), passes(n) ** len(held)) for n in tried_with},
+    {n: (passing(n), passing(n) ** len(held)) for n in tried_with},
     ["one task", "all tasks"],
 ).T.round(2)
 

@@ -164,6 +164,9 @@ shares = {
 pd.DataFrame(shares).round(0)
 
 # %% [markdown]
+# The two ways begin differently, looking at its first value, which is about what even attention gives, answering at chance, which a model reaches only
+# once it writes digits. So a curve of answers set beside itself in these two ways has a lag, too, and a small one says nothing.
+#
 # Order in time is no cause. That these heads are needed is shown by taking them away, in [](08_ablation).
 #
 # ## How many share the work?

@@ -106,11 +106,6 @@ def verdict(answer: Any, expected: Expected | None) -> tuple[bool, str]:
     )
 
 
-def telling(value: Any, mistakes: Mapping[str, Any], tolerance: float = 0.01) -> dict[str, Any]:
-    """Leave out the mistakes that give what is right: with some models and samples they do."""
-    return {sentence: wrong for sentence, wrong in mistakes.items() if not same(wrong, value, tolerance)}
-
-
 def usual(value: Any) -> dict[str, Any]:
     """Return mistakes that any answer in numbers invites, as in ``Expected.mistakes``."""
     if isinstance(value, Mapping) or not _numeric(value):

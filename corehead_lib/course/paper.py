@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image
 
-from corehead_lib.course import Expected, exercise, telling
+from corehead_lib.course import Expected, exercise, unlike
 from corehead_lib.data import load_samples
 from corehead_lib.encode import encode
 from corehead_lib.samples import Pages, Sample
@@ -30,7 +30,7 @@ def equal(ways) -> Expected:
         "Those are shares of right tokens.": {kind: 1 - share for kind, share in worst.items()},
     }
     why = "What passes with equal items may know nothing of items."
-    return Expected(worst, why, telling(worst, mistakes))
+    return Expected(worst, why, unlike(worst, mistakes))
 
 
 @exercise("ex-paper-slices", "answer = ...  # two shares: wrong, missed")
@@ -80,7 +80,7 @@ def two(loaded, seed) -> Expected:
         "The second is the length of the prompt; by how many tokens did it grow?": (missed, len(ids)),
     }
     why = "It finds one page, and is silent about the other."
-    return Expected((missed, more), why, telling((missed, more), mistakes))
+    return Expected((missed, more), why, unlike((missed, more), mistakes))
 
 
 @exercise("ex-paper-notice", "answer = ...  # two whole numbers: faulty rows, those that rank like the exact")
@@ -104,7 +104,7 @@ def notice(ways) -> Expected:
         "The exact cells are no way of the paper.": (len(ways), len(every) + len(ways) - len(rows)),
     }
     why = "The second counts targets that nobody would have doubted."
-    return Expected(right, why, telling(right, mistakes, 0), 0)
+    return Expected(right, why, unlike(right, mistakes, 0), 0)
 
 
 @exercise("ex-paper-break", "answer = ...  # three pairs of width and height, in pixels")

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 
-from corehead_lib.course import Expected, exercise, same, telling
+from corehead_lib.course import Expected, exercise, same, unlike
 from corehead_lib.heads import HeadScores, agreement
 
 
@@ -33,7 +33,7 @@ def read(between, kinds) -> Expected:
         ),
     }
     return Expected(
-        right, "Two measures, two answers: say which heads you mean.", telling(right, mistakes, 0), 0
+        right, "Two measures, two answers: say which heads you mean.", unlike(right, mistakes, 0), 0
     )
 
 
@@ -77,7 +77,7 @@ def luck(cut, kinds, top) -> Expected:
             len({*first} & {*second}),
         ),
     }
-    return Expected(right, "Depth alone makes tops alike.", telling(right, mistakes), 0.01)
+    return Expected(right, "Depth alone makes tops alike.", unlike(right, mistakes), 0.01)
 
 
 @exercise(

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from corehead_lib.course import Expected, exercise, telling
+from corehead_lib.course import Expected, exercise, unlike
 from corehead_lib.data import load_samples
 from corehead_lib.datasets.judged import judged_outcomes
 from corehead_lib.encode import encode
@@ -30,7 +30,7 @@ def read(long, by_aim, draws) -> Expected:
         "0.05 is a line that is often drawn; which p can so few sets reach at best?": (number, 0.05),
     }
     why = "The count says how often, the p how sure one model can make you."
-    return Expected((number, least), why, telling((number, least), mistakes, 0.002), 0.002)
+    return Expected((number, least), why, unlike((number, least), mistakes, 0.002), 0.002)
 
 
 @exercise(
@@ -54,7 +54,7 @@ def layer(loaded, ranked, evaluation, how, top_fraction, draws, seed, tables) ->
         "The first is the untouched model.": (float(left["none"]), without),
     }
     why = "Beside the untouched model the first says what they cost, beside the second what only they cost."
-    return Expected(right, why, telling(right, mistakes, 0.004), 0.004)
+    return Expected(right, why, unlike(right, mistakes, 0.004), 0.004)
 
 
 @exercise(
@@ -113,4 +113,4 @@ def stops(loaded, seed, first) -> Expected:
         "Those are the rows of the question; take the last prompt token.": (own_asked, other_asked),
     }
     why = "Divide the second by how many they are before you compare."
-    return Expected((own, other), why, telling((own, other), mistakes, 0.003), 0.003)
+    return Expected((own, other), why, unlike((own, other), mistakes, 0.003), 0.003)

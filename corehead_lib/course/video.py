@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import torch
 
-from corehead_lib.course import Expected, exercise, same, telling
+from corehead_lib.course import Expected, exercise, same, unlike
 from corehead_lib.data import load_samples
 from corehead_lib.encode import encode
 from corehead_lib.ram import mass
@@ -22,7 +22,7 @@ def read(policies) -> Expected:
         "That is the distance from the lowest head, the squares.": head - lowest,
     }
     why = "Size gives RAM; the distance is what the head adds."
-    return Expected(head - even, why, telling(head - even, mistakes, 0.05), 0.05)
+    return Expected(head - even, why, unlike(head - even, mistakes, 0.05), 0.05)
 
 
 @exercise(
@@ -45,7 +45,7 @@ def ranges(loaded, seed) -> Expected:
         "Those are the ranges for which both policies take the same.": (36 - differ, outside),
     }
     why = "Only ranges that cut a pair depend on the policy."
-    return Expected((differ, outside), why, telling((differ, outside), mistakes, 0), 0)
+    return Expected((differ, outside), why, unlike((differ, outside), mistakes, 0), 0)
 
 
 @exercise(
@@ -97,7 +97,7 @@ def late(loaded, made, best) -> Expected:
         ),
     }
     why = "Beside the right target it is a change; alone, it is just a number."
-    return Expected((reads, wrong), why, telling((reads, wrong), mistakes, 0.005), 0.005)
+    return Expected((reads, wrong), why, unlike((reads, wrong), mistakes, 0.005), 0.005)
 
 
 @exercise("ex-video-own", "answer = ...  # two numbers: RAM on your target, even attention to it")
