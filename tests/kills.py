@@ -26,7 +26,7 @@ KEPT = {  # what must be the same to the byte
 def words(what: str, out: Path, here: Path) -> list[str]:
     """The command to kill."""
     if what == "score":
-        options = ["--samples", "600", "--shard", "8"]
+        options = ["--samples", "240", "--shard", "8"]
         return [*COREHEAD, "score", "tiny-qwen3-vl", "scenes", *options, "--out", str(out)]
     grid = here / "grid.yaml"
     notebook = str(Path(__file__).resolve().parent / "fixtures" / "01_ok.py")
