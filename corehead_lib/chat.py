@@ -2,7 +2,6 @@
 
 import re
 from functools import lru_cache
-from os.path import commonprefix
 from typing import Any
 
 from jinja2 import TemplateError
@@ -51,7 +50,10 @@ def _opened(processor: ProcessorMixin, template: str, can_think: bool) -> str:
         asked = processor.apply_chat_template(chat[:1], add_generation_prompt=True, **options)
     except (TemplateError, ValueError, TypeError, KeyError, AttributeError):
         return ""  # a template for one turn, which has nothing to compare with
-    return asked[len(commonprefix([before, asked])) :].strip()
+    shared = next(
+        (n for n, pair in enumerate(zip(before, asked, strict=False)) if len({*pair}) > 1), len(before)
+    )
+    return asked[shared:].strip()
 
 
 def ask_template(processor: ProcessorMixin, messages: list[dict], name: str) -> str:

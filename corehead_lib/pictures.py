@@ -30,7 +30,8 @@ def check_mode(image: Image.Image) -> None:
 
 def _raw(image: Image.Image) -> str:
     """How the file packs its pixels, such as "L;4"; "" once they are read."""
-    args = image.tile[0][3] if getattr(image, "tile", None) else ""
+    tiles = getattr(image, "tile", None)
+    args = tiles[0][3] if tiles else ""
     return args if isinstance(args, str) else str(args[0]) if args else ""
 
 

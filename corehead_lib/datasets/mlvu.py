@@ -63,7 +63,9 @@ def _record(
         raise CoreheadError(f"no such option: the answer {answer!r} is none of {given}")
     if not question:
         raise CoreheadError("bad question: it is empty")
-    spelled = {" ".join(option.split()): option for option in [*reversed(given), answer]}  # the answer as it is
+    spelled = {
+        " ".join(option.split()): option for option in [*reversed(given), answer]
+    }  # the answer as it is
     options = [o for o in dict.fromkeys(given) if o in spelled.values() and (o.strip() or o == answer)]
     if not 2 <= len(options) <= len(LETTERS):
         raise CoreheadError(f"no choice: {len(options)} different options, {given}"[:300])

@@ -95,7 +95,9 @@ def _record(
                 report.notes["boxes dropped: not finite, or without area"] += 1
             else:
                 if not 1 / TURNED < scale[0] / scale[1] < TURNED:
-                    raise CoreheadError(f"turned page: its picture is {size}, its boxes are of {layout['page_size']}")
+                    raise CoreheadError(
+                        f"turned page: its picture is {size}, its boxes are of {layout['page_size']}"
+                    )
         if not made:
             raise CoreheadError(f"bad box: none of {len(layouts)} layouts can be used")
         return tuple(made)

@@ -22,8 +22,10 @@ from corehead_lib.samples import Sample
 
 TASKS = ("refer",)
 FORMS = ("**/refs(umd).p", "**/refs(google).p", "**/*.parquet")
-NAMED = re.compile(  # folders of the datasets that lie side by side in refer, or of mirrors in the hub's cache
-    r"(?:.*--)?(ref(?:coco(?:g|\+|[-_]?plus)?|clef))"
+NAMED = (
+    re.compile(  # folders of the datasets that lie side by side in refer, or of mirrors in the hub's cache
+        r"(?:.*--)?(ref(?:coco(?:g|\+|[-_]?plus)?|clef))"
+    )
 )
 PHOTOGRAPHS = (
     "train2014",

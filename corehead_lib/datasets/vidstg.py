@@ -40,6 +40,10 @@ def records(
     """
     if evidence not in ("frames", "tube"):
         raise CoreheadError(f"vidstg has frames or a tube as evidence, not {evidence!r}.")
+    if subset not in ("train", "val", "test") or type(frames) is not int or frames < 1:
+        raise CoreheadError(
+            f"subset={subset!r}, frames={frames}: vidstg has train, val and test; one frame at least."
+        )
     source = require("vidstg", folder, (f"**/{subset}_annotations.json",))[0]
     require("vidstg", folder, ("**/*.mp4",))
     videos = {path.stem: path for path in find(folder, ("**/*.mp4",))}
