@@ -21,6 +21,12 @@ LARGEST = {  # far above any model; what a damaged config says beyond would fill
 }
 
 
+def check_dtype(dtype: str) -> None:
+    """Raise CoreheadError unless torch has a type of that name."""
+    if not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise CoreheadError(f"Unknown dtype {dtype!r}; use float32, bfloat16 or float16.")
+
+
 def check_device(device: str) -> None:
     """Raise CoreheadError unless tensors with numbers in them can be made on ``device``, or, for "auto", accelerate is there."""
     if device == AUTO:

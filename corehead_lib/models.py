@@ -5,7 +5,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -20,6 +19,7 @@ from corehead_lib.checkpoint import (
     AUTO,
     check_config,
     check_device,
+    check_dtype,
     check_numbers,
     check_processor,
     check_weights,
@@ -105,8 +105,7 @@ def load_model(
     an adapter, or differ from what is ``known``, if some layers have no attention heads, or if ``device`` or
     ``dtype`` is not to be had.
     """
-    if not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise CoreheadError(f"Unknown dtype {dtype!r}; use float32, bfloat16 or float16.")
+    check_dtype(dtype)
     check_device(device)
     source = find_model(name, ZOO)
     folder, local = Path(source), isinstance(source, Path)

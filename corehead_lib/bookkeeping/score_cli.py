@@ -69,6 +69,10 @@ def score(
     from corehead_lib.scoring.score import ABOUT, forget_failures, place
     from corehead_lib.scoring.score import score as run
 
+    names = [name for name, _ in options]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise click.UsageError(f"-o {twice[0]} is given twice: give it once.")
     job = Job(options={name: _value(value) for name, value in options}, **given)  # type: ignore[arg-type]
     try:
         mine = tuple(map(int, part.split("/"))) if part else place()

@@ -8,7 +8,7 @@ import psutil
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-from corehead_lib.checkpoint import AUTO
+from corehead_lib.checkpoint import AUTO, check_device
 from corehead_lib.errors import CoreheadError
 from corehead_lib.model_names import find_model
 from corehead_lib.models import Backbone, LoadedModel, geometry
@@ -50,6 +50,7 @@ def estimate(job: Job, samples: Sequence[Sample], todo: int, device: str = "cpu"
     Time is the model's arithmetic on the median prompt, at a share of the speed that a matrix product reaches on
     ``device`` now; reading and preparing pictures comes on top.
     """
+    check_device(device)
     source = find_model(job.model)
     config = AutoConfig.from_pretrained(source)
     with torch.device("meta"):

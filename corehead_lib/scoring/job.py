@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from corehead_lib.checkpoint import check_dtype
 from corehead_lib.data import load_samples
 from corehead_lib.datasets import real
 from corehead_lib.errors import CoreheadError
@@ -43,6 +44,14 @@ class Job:
             raise CoreheadError(
                 f"samples={self.samples}, batch_size={self.batch_size}, shard={self.shard}: one at least of each."
             )
+        check_dtype(self.dtype)
+        taken = sorted(
+            set(self.options) & {"split", "samples", "limit", "seed", "tasks", "data_dir", "check_pixels"}
+        )
+        if taken:
+            raise CoreheadError(
+                f"{', '.join(taken)}: no option of the dataset, but a setting of the job itself."
+            )
 
     def load(self) -> tuple[list[Sample], list[tuple[str, str]]]:
         """The samples, and (id, reason) of each record that the dataset's loader refused."""
@@ -79,9 +88,12 @@ def claim(out: Path, settings: dict[str, Any]) -> None:
             p.name not in (JOB, "shards") and ".part" not in p.name for p in out.iterdir()
         ):
             raise CoreheadError(f"{out} holds other things and no {JOB}: choose an empty folder.")
-        (out / "shards").mkdir(parents=True, exist_ok=True)
-        with whole(path) as draft:
-            draft.write_text(json.dumps(settings, indent=1))
+        try:
+            (out / "shards").mkdir(parents=True, exist_ok=True)
+            with whole(path) as draft:
+                draft.write_text(json.dumps(settings, indent=1))
+        except OSError as error:
+            raise CoreheadError(f"{out} cannot be written to: {error}; choose another folder.") from error
     try:
         there = json.loads(path.read_text())
     except ValueError as error:
