@@ -79,7 +79,8 @@ def ask_template(processor: ProcessorMixin, messages: list[dict], name: str) -> 
         return text
     if not tags:
         more = _opened(processor, str(template), bool(options))
-        if more and not more.endswith("<channel|>"):  # as Gemma 4 closes a thought
+        meant = getattr(processor, "begun", "").strip()  # text_models.begun puts words into the model's mouth
+        if more != meant and not more.endswith("<channel|>"):  # as Gemma 4 closes a thought
             raise CoreheadError(
                 f"{name}: the chat template begins the answer with {more[:60]!r}, so that it would be scored as the end of "
                 "that; load an instruct checkpoint, or change processor.chat_template."

@@ -100,7 +100,7 @@ def test_a_wrapped_line_keeps_its_comment() -> None:
 def test_params_shows_choices_and_quick_values() -> None:
     printed = CliRunner().invoke(main, ["params", "08"]).output
     for said in (
-        "last, question or answer",
+        "ram-last, ram-question, ram-answer",
         "above 0 and at most 1",
         "quick: ",
         "float32, bfloat16 or float16",
