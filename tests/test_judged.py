@@ -49,9 +49,10 @@ def test_sets_of_heads_on_a_dataset_are_judged_by_its_own_score(monkeypatch: pyt
 def test_what_is_said_instead_is_what_would_be_generated() -> None:
     loaded = load_model("tiny-qwen3-vl")
     samples = load_samples("scenes", "evaluation", 8, 0, ("shape", "background"))
+    layers = {"half": [0], "middle": [1, 2, 3, 4, 5], "first": [0, 1, 2]}
     heads = {
-        "few": [Head(2, head) for head in range(16)],
-        "many": [Head(n, h) for n in range(3) for h in range(16)],
+        name: [Head(n, h) for n in some for h in range(8 * (name == "half"), 16)]
+        for name, some in layers.items()
     }
     table = judged_outcomes(loaded, samples, heads, 4)
     for name in heads:

@@ -79,7 +79,9 @@ def test_few_losses_by_hand() -> None:
     reach = t.ppf(0.975, 47) * np.sqrt((7 / 50 - 0.08**2) / 49)
     assert low == pytest.approx(0.08 - reach)
     assert high >= 0.08 + reach
-    assert mean_interval(np.repeat(values, 2), groups=[str(n // 2) for n in range(96)], bounds=(-1, 1)) == (
+    assert mean_interval(
+        np.repeat(values, 2), groups=[f"{n // 2:02d}" for n in range(96)], bounds=(-1, 1)
+    ) == (
         low,
         high,
     )
