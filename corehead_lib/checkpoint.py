@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from corehead_lib.errors import CoreheadError
 from corehead_lib.known import Known
 
+AUTO = "auto"  # in place of a device: all there are
 LARGEST = {  # far above any model; what a damaged config says beyond would fill the memory first
     "num_hidden_layers": 1000,
     "num_attention_heads": 1024,
@@ -19,8 +21,20 @@ LARGEST = {  # far above any model; what a damaged config says beyond would fill
 }
 
 
+def check_dtype(dtype: str) -> None:
+    """Raise CoreheadError unless torch has a type of that name."""
+    if not isinstance(getattr(torch, dtype, None), torch.dtype):
+        raise CoreheadError(f"Unknown dtype {dtype!r}; use float32, bfloat16 or float16.")
+
+
 def check_device(device: str) -> None:
-    """Raise CoreheadError unless tensors with numbers in them can be made on ``device``."""
+    """Raise CoreheadError unless tensors with numbers in them can be made on ``device``, or, for "auto", accelerate is there."""
+    if device == AUTO:
+        if find_spec("accelerate") is None:
+            raise CoreheadError(
+                "device='auto' needs accelerate: `pip install accelerate` into this environment."
+            )
+        return
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise CoreheadError(f"device={device!r}, but this machine has no CUDA GPU that torch can use.")
     try:
@@ -28,7 +42,9 @@ def check_device(device: str) -> None:
     except (
         Exception
     ) as error:  # RuntimeError, AssertionError, NotImplementedError: as the device's backend likes
-        raise CoreheadError(f"device={device!r} is not to be had here; use 'cpu' or 'cuda'.") from error
+        raise CoreheadError(
+            f"device={device!r} is not to be had here; use 'cpu', 'cuda' or 'auto'."
+        ) from error
 
 
 def check_config(name: str, config: PretrainedConfig) -> None:
@@ -83,7 +99,8 @@ def check_weights(name: str, model: PreTrainedModel, report: dict[str, Any]) -> 
             f"The weights of {name!r} hold {len(unused)} tensors that its config has no place for, {unused[0]} first: "
             "weights and config.json belong to different models."
         )
-    broken = [key for key, part in model.named_parameters() if not torch.isfinite(part).all()]
+    here = ((key, part) for key, part in model.named_parameters() if not part.is_meta)  # not left on disk
+    broken = [key for key, part in here if not torch.isfinite(part).all()]
     if broken:
         raise CoreheadError(
             f"The weights of {name!r} hold NaN or infinity, in {broken[0]} first: the file is damaged, or does not fit "

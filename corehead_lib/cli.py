@@ -9,6 +9,7 @@ from corehead_lib import __version__
 from corehead_lib.bookkeeping.data_cli import data
 from corehead_lib.bookkeeping.score_cli import heads, score
 from corehead_lib.errors import CoreheadError
+from corehead_lib.sweep.command import sweep
 
 
 class FriendlyGroup(click.Group):
@@ -32,7 +33,7 @@ def main() -> None:
     """
 
 
-for command in (data, score, heads):
+for command in (data, score, heads, sweep):
     main.add_command(command)
 
 

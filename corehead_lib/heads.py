@@ -19,6 +19,11 @@ class Head(NamedTuple):
     layer: int
     head: int
 
+    @property
+    def name(self) -> str:
+        """Such as L3H5."""
+        return f"L{self.layer}H{self.head}"
+
 
 def how_many(fraction: float, heads: int) -> int:
     """Number of heads in the top ``fraction``, rounded to nearest (5 % of 1152 is 58), at least one."""

@@ -5,7 +5,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -16,7 +15,15 @@ from transformers import (
 )
 from transformers.utils import find_adapter_config_file, logging
 
-from corehead_lib.checkpoint import check_config, check_device, check_numbers, check_processor, check_weights
+from corehead_lib.checkpoint import (
+    AUTO,
+    check_config,
+    check_device,
+    check_dtype,
+    check_numbers,
+    check_processor,
+    check_weights,
+)
 from corehead_lib.errors import CoreheadError
 from corehead_lib.known import Known, known_model
 from corehead_lib.model_names import find_model
@@ -87,6 +94,8 @@ def load_model(
 ) -> LoadedModel:
     """Load ``name``: a zoo model, one that was fetched, a folder with a checkpoint, or a hub id (see ``find_model``).
 
+    device: "cpu", "cuda", "cuda:1", ...; "auto" splits the model over all GPUs, and the rest over CPU and disk (needs accelerate).
+
     Only safetensors weights are read and no remote code is run. The language model and the vision
     tower use transformers' sdpa attention.
 
@@ -96,8 +105,7 @@ def load_model(
     an adapter, or differ from what is ``known``, if some layers have no attention heads, or if ``device`` or
     ``dtype`` is not to be had.
     """
-    if not isinstance(getattr(torch, dtype, None), torch.dtype):
-        raise CoreheadError(f"Unknown dtype {dtype!r}; use float32, bfloat16 or float16.")
+    check_dtype(dtype)
     check_device(device)
     source = find_model(name, ZOO)
     folder, local = Path(source), isinstance(source, Path)
@@ -119,9 +127,14 @@ def load_model(
             )
         processor = AutoProcessor.from_pretrained(source)
         model, report = AutoModelForImageTextToText.from_pretrained(
-            source, dtype=dtype, attn_implementation="sdpa", use_safetensors=True, output_loading_info=True
+            source,
+            dtype=dtype,
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            output_loading_info=True,
+            device_map="auto" if device == AUTO else None,
         )
-        model = model.eval().to(device)
+        model = model.eval() if device == AUTO else model.eval().to(device)
     except (CoreheadError, MemoryError):
         raise
     except Exception as error:  # every library that is used here has kinds of its own

@@ -73,7 +73,7 @@ class RetrievalAttentionMass(Operator):
     def attend(self, call: Call, inner: Attend) -> torch.Tensor:
         if call.query.shape[2] > 1 or self.queries.shape[-1] == 1:
             self._doubled |= call.layer in self._layers
-            self._layers[call.layer] = self._reduce(call)
+            self._layers[call.layer] = self._reduce(call).to(self.targets.device)
         return inner(call)
 
     def _reduce(self, call: Call) -> torch.Tensor:
@@ -84,7 +84,10 @@ class RetrievalAttentionMass(Operator):
                 f"The forward pass holds {batch} x {tokens} tokens, the masks {tuple(self.queries.shape[-2:])}: "
                 "encode the same batch for both."
             )
-        queries, targets = (x.reshape(-1, batch, tokens).float() for x in (self.queries, self.targets))
+        place = call.key.device  # a model may be split over several
+        queries, targets = (
+            x.to(place).reshape(-1, batch, tokens).float() for x in (self.queries, self.targets)
+        )
         weights = queries / queries.sum(-1, keepdim=True)
         key = call.key.float().transpose(2, 3)  # (B, G, D, T)
         mass = targets.new_zeros(len(queries), len(targets), batch, heads)

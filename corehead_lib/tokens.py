@@ -75,7 +75,10 @@ def count_tokens(loaded: LoadedModel, sample: Sample, max_pixels: int = 0) -> in
     length += len(tokenizer(sample.answer, add_special_tokens=False)["input_ids"])
     images = sum(not isinstance(item, Clip) for item in sample.media)
     for number, item in enumerate(sample.media):
-        frames = len(item.frames) if isinstance(item, Clip) else 0
+        frames = 0
+        if isinstance(item, Clip):  # one frame alone is shown twice where they are taken in pairs
+            shortest = getattr(getattr(processor, "video_processor", None), "temporal_patch_size", 1)
+            frames = max(len(item.frames), shortest)
         try:
             size = budget(_size(item.frames[0] if isinstance(item, Clip) else item), max_pixels)
             shown = _visual(loaded, Shown(size, frames, 0, images == 1, {}))

@@ -60,8 +60,8 @@
 #
 # ## Try it
 #
-# One of the tiny models runs in this page. Choose a picture and a question, and switch heads off: the top 5 % or 12 %, as many others of
-# the same layers, as many of the lowest, or any that you click. Watch its answer, and where a head looks.
+# One of the tiny models runs in this page. Choose a picture, or draw one (*Your own*), and a question, and switch heads off: the top 5 % or
+# 12 %, as many others of the same layers, as many of the lowest, or any that you click. Watch its answer, and where a head looks.
 #
 # <div class="corehead-lab"><p>The lab is drawn by a script in the rendered book.</p></div>
 # <script defer src="../_static/lab/lab.js"></script>
@@ -128,6 +128,7 @@ from corehead_lib.explorer import attention_to
 from corehead_lib.models import load_model
 from corehead_lib.rankings import rank
 from corehead_lib.results import keep, publish
+from corehead_lib.study import first_heads
 
 plots.use_style()
 loaded = load_model(model, device, dtype)
@@ -175,7 +176,7 @@ for n in range(draws):
     orders[f"random {n}"] = [order[i] for i in rng.permutation(every)]
 some = {1, 2, 3, 4, 8, 12, 16, 32, every // 2, *map(len, shares.values())}
 sizes = sorted(n for n in some if n <= every // 2)
-sets = {f"{k}/{n}": heads[:n] for k, heads in orders.items() for n in sizes}
+sets = first_heads(orders, sizes)
 left = judged_outcomes(loaded, tested, sets, batch_size)
 curve = left.groupby(["kind", "heads"]).correct.mean()
 curve.drop("none").unstack().round(2)

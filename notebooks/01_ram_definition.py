@@ -86,8 +86,8 @@ mass_on_star.round(2)
 question, last = mass_on_star[:2].mean(), mass_on_star[2]
 selectivity = last / attention[2, :3].sum()  # of all that the picture gets
 lift = selectivity / (2 / 3)  # two of three cells show the star
-print(f"RAM {question:.2f} and {last:.2f}")
-print(f"selectivity {selectivity:.2f}, lift {lift:.2f}")
+ram = {"RAM, question": question, "RAM, last": last}
+pd.Series(ram | {"selectivity": selectivity, "lift": lift}).round(2)
 
 # %% [markdown]
 # Two ratios stand beside it, because a head that stares at the whole picture puts some mass on the star as well.
@@ -296,7 +296,7 @@ control = [replace(other, evidence=mine.evidence) for other, mine in pairs]
 moved = measure_ram(loaded, encode_all(loaded, control, **how), "last")
 at = tuple(np.array(core).T)
 own, other = (float(view.ram[at].mean()) for view in (views["last"], moved))
-print(f"own question {own:.3f}, another {other:.3f}")
+pd.Series({"own question": own, "another": other}).round(3)
 
 # %% [markdown]
 # The mean RAM of the top {glue:text}`top_heads` falls from {glue:text}`core_own:.3f` to {glue:text}`core_other:.3f`: these heads look where the

@@ -139,7 +139,7 @@ core, ranking = scores.top(top_fraction), scores.ranking()
 best, lowest = ranking[0], ranking[-1]
 pd.DataFrame(
     {"RAM": [given["last"].ram[h] for h in (*core, lowest)]},
-    index=[f"L{h.layer} H{h.head}" for h in (*core, lowest)],
+    index=[h.name for h in (*core, lowest)],
 ).round(3)
 
 # %% [markdown]

@@ -225,7 +225,7 @@ core, ranking = scores.top(top_fraction), scores.ranking()
 best, lowest = ranking[0], ranking[-1]
 pd.DataFrame(
     {"RAM": [given.ram[h] for h in (*core, lowest)]},
-    index=[f"L{h.layer} H{h.head}" for h in (*core, lowest)],
+    index=[h.name for h in (*core, lowest)],
 ).round(3)
 
 # %% [markdown]
@@ -338,7 +338,7 @@ def measured(one):
     top, bottom = ranked(one)
     made = encode_all(one, clips("box"), batch_size)
     r, right = measure_ram(one, made, "last"), evaluate(one, made)
-    found = {"head": f"L{top.layer} H{top.head}", "RAM": r.ram[top]}
+    found = {"head": top.name, "RAM": r.ram[top]}
     found |= {"lift": r.lift[top], "lowest head": r.ram[bottom]}
     return found | {
         "even attention": r.share.mean(),
@@ -402,12 +402,46 @@ explorer(loaded, [six], scores)
 # %% [markdown]
 # ## Exercises
 #
+# ```{exercise-start} More RAM, less lead
+# :label: ex-video-read
+# ```
+#
+# Difficulty: 1/5, 5 minutes. Read from {numref}`fig-video-policy`, to within 0.05, how far the best head stands to the right of even attention: on the box, on the frames under *any*, and
+# on the frames under *all*. `answer` is these three distances. On which target is RAM highest, and on which the distance?
+#
+# :::{dropdown} Hint 1
+# The upright strokes are even attention, the dots are the best head.
+# :::
+#
+# :::{dropdown} Hint 2
+# Read both on the axis, and subtract, line by line.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-video-read
+# :class: dropdown
+# ```
+
+# %%
+distance = policies.loc["best head"] - policies.loc["even attention"]
+answer = distance.tolist()
+distance.round(2)
+
+# %% [markdown]
+# A larger target gives every head more, a head that spreads its attention evenly, too. So the target with the highest RAM need not be the one that the head
+# tells from the rest: give what even attention scores beside each RAM, or two targets cannot be compared.
+#
+# ```{solution-end}
+# ```
+#
 # ```{exercise-start} All ranges of eight frames
 # :label: ex-video-ranges
 # ```
 #
 # Difficulty: 2/5, 10 minutes. Take a clip of eight frames (`load_samples("clips", "evaluation", 1, seed, frames=(8, 8))`) and every range of frames in it, 36 in all. For how many do
-# *any* and *all* give another target, and for how many does *all* take a token that shows a frame outside the range? `answer` is these two numbers.
+# *any* and *all* give different targets, and for how many does *all* take a token that shows a frame outside the range? `answer` is these two whole numbers.
 #
 # :::{dropdown} Hint 1
 # `combinations(range(9), 2)` gives all pairs of a start and an end.
@@ -455,7 +489,7 @@ answer
 # :::
 #
 # :::{dropdown} Hint 2
-# `mass(loaded, batch, masks, "last")` takes several masks at once, stacked, and gives (masks, samples, layers, heads).
+# `mass(loaded, batch, masks, "last")` from `corehead_lib.ram` takes several masks at once, stacked, and gives (masks, samples, layers, heads).
 # :::
 #
 # ```{exercise-end}
@@ -481,6 +515,108 @@ print("target {:.3f}, from first to last {:.3f}".format(*answer))
 # %% [markdown]
 # The additional tokens are text: time marks and signs, where a family writes them. This head hardly looks at them; heads that do would pass for heads
 # that look at frames.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} A frame too late
+# :label: ex-video-late
+# ```
+#
+# Difficulty: 3/5, 15 minutes. An annotator counts frames from one, and you from zero: every event of `clips("frames")` now begins and ends a frame too late, in the last
+# frame of its clip at the latest. Under *any*, what does the best head's RAM read at the last prompt token, and which share of the tokens that you take is wrong, in the mean over clips?
+# `answer` is these two numbers. Would RAM alone have told you?
+#
+# :::{dropdown} Hint 1
+# `events` and `lengths` are at hand. A range starts at `min(start + 1, length - 1)` and stops at `min(stop + 1, length)`; `replace` of `dataclasses` puts it into a sample.
+# :::
+#
+# :::{dropdown} Hint 2
+# `batch.targets()` of your batches and of `made["frames"]` mark the same tokens in the same order: wrong is what yours has and the other has not.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-video-late
+# :class: dropdown
+# ```
+
+# %%
+from dataclasses import replace
+
+late = [
+    replace(s, evidence=(Frames(min(e.start + 1, n - 1), min(e.stop + 1, n)),))
+    for s, e, n in zip(clips("frames"), events, lengths, strict=True)
+]
+moved = encode_all(loaded, late, batch_size)
+
+# %%
+wrong = []
+for old, new in zip(made["frames"], moved, strict=True):
+    taken = new.targets()
+    wrong += ((taken & ~old.targets()).sum(1) / taken.sum(1)).tolist()
+reads = measure_ram(loaded, moved, "last")
+answer = reads.ram[best], np.mean(wrong)
+print("RAM {:.2f}, wrong {:.2f}".format(*answer))
+print(f"right target: RAM {policies.loc['best head', 'frames, any']:.2f}")
+print(f"even attention on the wrong one: {reads.share.mean():.2f}")
+
+# %% [markdown]
+# Most events last several frames, so most of the target is still there, and RAM stays above even attention: without the right target beside it, nothing looks amiss. A high RAM
+# is no proof of an annotation. What could tell is a test that a slip must fail: events of a single frame, for instance, which it misses unless their pair saves them.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} A control in time
+# :label: ex-video-own
+# ```
+#
+# Difficulty: 4/5, 30 minutes. A clip has controls that no picture has. Choose for the clips of `made["box"]` a target that shares something with the evidence but is not it: its place at
+# another time, its time at another place, another shape. Say first what a head would give it that knows only this. `answer` is the best head's RAM on your target at the last prompt token, and what
+# even attention would give, both in the mean over the clips that have such a target. What does your control rule out, and what not?
+#
+# :::{dropdown} Hint 1
+# The cells of row i are `batch.cells[i]`; they have `position`, `box` and `frames`. `target_cells(batch.samples[i].evidence, cells)` marks those of the evidence.
+# :::
+#
+# :::{dropdown} Hint 2
+# `mass(loaded, batch, mask, "last")` from `corehead_lib.ram` measures any mask of the shape of `batch.visual`; even attention gives `mask.sum(1) / batch.visual.sum(1)`.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-video-own
+# :class: dropdown
+# ```
+#
+# For instance, the places of the shape at all times when it is not there:
+
+# %%
+def elsewhen(cells, sample):
+    own = target_cells(sample.evidence, cells)
+    same_place = (cells.box[:, None] == cells.box[own]).all(-1).any(1)
+    same_time = np.isin(cells.frames[:, 0], cells.frames[own, 0])
+    return cells.position[same_place & ~same_time]
+
+
+# %%
+seen = []
+for batch in made["box"]:
+    mask = torch.zeros_like(batch.visual)
+    for row, *what in zip(mask, batch.cells, batch.samples, strict=True):
+        row[elsewhen(*what)] = True
+    even = (mask.sum(1) / batch.visual.sum(1)).cpu().numpy()
+    by_clip = mass(loaded, batch, mask, "last")[:, best.layer, best.head]
+    seen += np.stack([by_clip, even], axis=1)[even > 0].tolist()
+answer = np.mean(seen, axis=0)
+print("RAM {:.3f}, even attention {:.3f}".format(*answer))
+
+# %% [markdown]
+# A head that knew only the place would look there at any time. If it gives this target less than even attention would, it does not: it looks where the shape is when it is there.
+# That it looks for *this* shape is not shown yet; for that, take another shape at the same time.
 #
 # ```{solution-end}
 # ```

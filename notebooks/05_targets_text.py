@@ -26,7 +26,7 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
-others: str = "tiny-qwen3-vl-seed1 tiny-internvl tiny-internvl-seed1 tiny-llava-onevision"  # to set beside {models, empty, quick tiny-qwen3-vl-seed1}
+others: str = "tiny-qwen3-vl-seed1 tiny-qwen3-vl-seed2 tiny-internvl tiny-internvl-seed1 tiny-llava-onevision tiny-llava-onevision-seed1"  # to set beside {models, empty, quick tiny-qwen3-vl-seed1}
 dataset: str = "haystacks"  # any with spans of text, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
 max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
@@ -150,7 +150,7 @@ needle, text = ranked["fact"].score, found["fact"]["last"].visual.mean(0)
 look["rest of the needle"] = needle - sum(look.values())
 look["other sentences"] = text - needle
 look["question and chat format"] = 1 - text
-names = [f"L{layer} H{head}" for layer, head in top]
+names = [head.name for head in top]
 looks = {name: [of[h] for h in top] for name, of in look.items()}
 looks = pd.DataFrame(looks, names)
 looks.loc["all of them"] = looks.mean()
@@ -359,11 +359,55 @@ keep("fig_controls", figure)
 #
 # ## Exercises
 #
+# ```{exercise-start} Worse than every control
+# :label: ex-text-read
+# ```
+#
+# Difficulty: 1/5, 5 minutes. Read from {numref}`fig-text-controls`, on texts: in how many models does the top by needle RAM stand to the left of the worst set from its own layers, the end of that bar? And
+# what is the least p that `draws` such sets allow in one model, however far to the left the top is? `answer` is both, a count and a p of three digits or more.
+#
+# :::{dropdown} Hint 1
+# The top is red, the sets from its layers are amber. A mark that hides the bar's end stands at it, and not to the left of it.
+# :::
+#
+# :::{dropdown} Hint 2
+# If the top were a random set, too, it would be one of `draws` + 1. How likely is it that just this one is the worst of them?
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-text-read
+# :class: dropdown
+# ```
+
+# %%
+of_text = long.xs("text", level="asked")[["median", "low"]].unstack()
+behind_all = of_text["median"]["needle"] < of_text["low"]["layer"]
+answer = int(behind_all.sum()), 1 / (1 + draws)
+print(f"{answer[0]} of {len(behind_all)} models, p = {answer[1]:.3f}")
+
+# %% [markdown]
+# One model with so few random sets cannot give a p below 0.05, and a top that is far worse gives the same p as one that is a little worse. That model after model says the
+# same is evidence of another kind, if they were trained apart. [](08_ablation) draws more sets.
+#
+# ```{solution-end}
+# ```
+#
 # ```{exercise-start} Layer 0, or these heads?
 # :label: ex-text-layer
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Are the lowest heads needed, or would any heads of their layers do as much damage?
+# Difficulty: 2/5, 10 minutes. Are the lowest heads needed, or would any heads of their layers do as much damage? Draw `draws` sets from the layers of the lowest heads by `ranked["fact"]`, with
+# `seed`, as the chapter does it for the top. `answer` is the accuracy on `evaluation` without the lowest heads, and the median of the accuracies without the sets from their layers.
+#
+# :::{dropdown} Hint 1
+# `ranked["fact"].bottom(top_fraction)` are the lowest, and `controls(lowest, ranked["fact"], draws, seed, kinds=("layer",))` the sets.
+# :::
+#
+# :::{dropdown} Hint 2
+# `by_task(judged_outcomes(loaded, evaluation, sets, **how))` makes the table, and `summarise` the medians; say of which set.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -371,8 +415,6 @@ keep("fig_controls", figure)
 # ```{solution-start} ex-text-layer
 # :class: dropdown
 # ```
-#
-# Draw controls for the bottom set, as we did for the top:
 
 # %%
 low = ranked["fact"].bottom(top_fraction)
@@ -380,10 +422,12 @@ drawn = controls(low, ranked["fact"], draws, seed, kinds=("layer",))
 sets = {"bottom": low, **drawn}
 table = by_task(judged_outcomes(loaded, evaluation, sets, **how))
 of_low = summarise(table, "bottom")
+answer = of_low.set_index("kind").loc[["bottom", "layer"], "median"].tolist()
 of_low[["kind", "sets", "median", "low", "high"]].round(2)
 
 # %% [markdown]
 # Both: any heads of these layers cost a good deal ({glue:text}`low_median:.2f` is left in the median, {glue:text}`low_least:.2f` at worst), these cost more.
+# So a part of what looked like a finding about low RAM is one about a layer, and only the rest is about these heads.
 #
 # ```{solution-end}
 # ```
@@ -392,15 +436,15 @@ of_low[["kind", "sets", "median", "low", "high"]].round(2)
 # :label: ex-text-depth
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Needle-in-a-haystack tests vary the depth of the needle: where it begins, as a share of the text. Cut the detection samples in thirds by depth. `answer` is the
-# mean RAM of the first head in each.
+# Difficulty: 2/5, 10 minutes. Needle-in-a-haystack tests vary the depth of the needle: where it begins, as a share of the text. Put each detection sample into the first third of depths, the second or
+# the last. `answer` is the mean RAM of the first head at the last prompt token in each. Is a difference between thirds large beside what single samples differ by?
 #
 # :::{dropdown} Hint 1
 # `sample.evidence[0].start` is where the needle begins in `sample.context`, in characters.
 # :::
 #
 # :::{dropdown} Hint 2
-# `found["fact"]["last"].target` has RAM of each sample, layer and head; `first` is the head.
+# `found["fact"]["last"].target` has RAM of each sample, layer and head; `first` is the head. `np.digitize(depth, [1 / 3, 2 / 3])` says the third.
 # :::
 #
 # ```{exercise-end}
@@ -414,12 +458,13 @@ of_low[["kind", "sets", "median", "low", "high"]].round(2)
 single = found["fact"]["last"].target[:, first.layer, first.head]
 depth = np.array([s.evidence[0].start / len(s.context) for s in detection])
 third = np.digitize(depth, [1 / 3, 2 / 3]) + 1
-by_depth = pd.Series(single).groupby(third).agg(["size", "mean"])
+by_depth = pd.Series(single).groupby(third).agg(["size", "mean", "std"])
 answer = by_depth["mean"].tolist()
 by_depth.rename_axis("third").round(2)
 
 # %% [markdown]
-# Hardly: the means of the thirds lie between {glue:text}`depth_low:.2f` and {glue:text}`depth_high:.2f`.
+# Hardly: the means of the thirds lie between {glue:text}`depth_low:.2f` and {glue:text}`depth_high:.2f`. `std` says how far single samples of a third lie apart; divided by the
+# root of their number, it says how far off a mean may be.
 #
 # ```{solution-end}
 # ```
@@ -460,6 +505,58 @@ print(f"found in {answer:.0%} of the prompts")
 
 # %% [markdown]
 # A word at the start of a text is one token and behind a space another. Ask the tokenizer for offsets instead.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Any full stop?
+# :label: ex-text-stops
+# ```
+#
+# Difficulty: 4/5, 25 minutes. Does the first head look at full stops, or at the full stop of the right sentence? Take the 24 texts of `load_samples("haystacks", "detection", 24, seed, part="separator")`.
+# `answer` is the mean of what `first` gives at the last prompt token to the full stop of the needle, and to all other full stops of the text together. Then design, in words, a text that tells
+# whether it looks there because the sentence ends, or because that token is the first to have seen key and digit.
+#
+# :::{dropdown} Hint 1
+# `batch.context[row, t]` is the start and the end of token t in `sample.context`; a full stop is a token whose characters hold one. `batch.targets()` marks the needle's.
+# :::
+#
+# :::{dropdown} Hint 2
+# `mass(loaded, batch, masks, "last")` takes both masks at once, stacked by `torch.stack`; the result is (masks, samples, layers, heads).
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-text-stops
+# :class: dropdown
+# ```
+
+# %%
+import torch
+
+stops = load_samples("haystacks", "detection", 24, seed, part="separator")
+asked_stops = encode(loaded, stops)
+its_own = asked_stops.targets()
+every_stop = torch.zeros_like(its_own)
+for row, (sample, spans) in enumerate(
+    zip(stops, asked_stops.context, strict=True)
+):
+    for token, (begin, end) in enumerate(spans):
+        every_stop[row, token] = "." in sample.context[begin:end]
+
+# %%
+masks = torch.stack([its_own, every_stop & ~its_own])
+on_stops = mass(loaded, asked_stops, masks, "last").mean(1)
+answer = on_stops[:, first.layer, first.head]
+each = (masks[1].sum(1)).float().mean()
+print("its own {:.3f}, all others {:.3f}".format(*answer))
+print(f"{each:.1f} others in the mean text")
+
+# %% [markdown]
+# A head that liked full stops would give the others as much *each* as the right one. This one tells them apart, by what they have gathered. A text that could tell why: let words follow
+# between the digit and the full stop ("holds 7 today."), or end the sentence without a sign. If the mass stays with the sign, it is the end that counts; if it moves to the word behind the digit,
+# it is the first token that knows. This tiny model never saw such sentences, so look at its answers, too.
 #
 # ```{solution-end}
 # ```

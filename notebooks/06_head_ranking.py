@@ -261,8 +261,7 @@ half = halves(groups)
 one = HeadScores(scores.target[half].mean(0))
 other = HeadScores(scores.target[~half].mean(0))
 agreed = agreement(one, other, len(core))
-print(f"{agreed.shared} of {len(core)} shared, {agreed.expected:.1f} by luck")
-print(f"Spearman {agreed.spearman:.2f} over all heads")
+pd.Series(agreed._asdict()).round(2)
 
 # %% [markdown]
 # The halves share {glue:text}`halves_shared` of the top {glue:text}`top_heads`; luck would give {glue:text}`halves_expected:.1f`.
@@ -291,8 +290,8 @@ axis.errorbar(
     color=plots.RED,
 )
 axis.axvline(scores.share.mean(), color="black", ls="--", lw=1)
-axis.set(xlim=(0, 1), xlabel="RAM, with 95 % interval", ylabel="layer.head")
-axis.set_yticks(rank, [f"{layer}.{head}" for layer, head in leading])
+axis.set(xlim=(0, 1), xlabel="RAM, with 95 % interval", ylabel="head")
+axis.set_yticks(rank, [head.name for head in leading])
 axis.invert_yaxis()
 axis.set_title("A slope, not a cliff")
 beside.barh(rank, [place[head] for head in leading], color=plots.BLUE)

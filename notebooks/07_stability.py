@@ -370,12 +370,48 @@ keep("fig_models", figure)
 #
 # ## Exercises
 #
+# ```{exercise-start} Below the ceiling?
+# :label: ex-stability-read
+# ```
+#
+# Difficulty: 1/5, 5 minutes. Look at {numref}`fig-stability-kinds`: how many of the pairs of different kinds (blue) stand to the left of *every* kind with itself (amber), by correlation, and by
+# shared top heads? `answer` is these two whole numbers. What may you say of other evidence, and what do the intervals say to it?
+#
+# :::{dropdown} Hint 1
+# Find the leftmost amber point of each panel, and count the blue ones that are further left.
+# :::
+#
+# :::{dropdown} Hint 2
+# A point right below or above it is not further left: shared heads are whole numbers, and many are equal.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-stability-read
+# :class: dropdown
+# ```
+
+# %%
+amber = between.index.str.contains("itself")
+measures = between[["spearman", "shared"]]
+below = measures[~amber] < measures[amber].min()
+answer = below.sum().tolist()
+below.join(between[["shared_low", "shared_high"]].round(1))
+
+# %% [markdown]
+# The two measures need not agree: over all heads other evidence makes a difference that the few top heads do not show. That is no proof that the top is the same. A count out of so few takes large steps,
+# and `shared_low` and `shared_high` say how many heads more or less other samples could have given.
+#
+# ```{solution-end}
+# ```
+#
 # ```{exercise-start} Lift instead of RAM
 # :label: ex-stability-lift
 # ```
 #
 # Difficulty: 2/5, 10 minutes. {term}`Lift <lift>` corrects for the size of the target. Do the kinds come closer together by lift? `answer` is the mean Spearman correlation over all pairs of
-# different kinds, by RAM and by lift.
+# different kinds, each kind with all of its samples, by RAM and by lift.
 #
 # :::{dropdown} Hint 1
 # `ram[kind].ram` and `ram[kind].lift` are arrays of layers and heads.
@@ -408,12 +444,52 @@ print("by RAM {:.2f}, by lift {:.2f}".format(*answer))
 # ```{solution-end}
 # ```
 #
+# ```{exercise-start} Two kinds of luck
+# :label: ex-stability-luck
+# ```
+#
+# Difficulty: 2/5, 10 minutes. How many top heads would the first two kinds share by luck? Compute it, without shuffling, for `one, other = cut[kinds[0]][0][0], cut[kinds[1]][1][0]`, the two halves that the
+# table compares: if the top of `other` were drawn from the whole model, and if only the heads of each layer changed places. `answer` is these two numbers. Which is the fairer luck?
+#
+# :::{dropdown} Hint 1
+# `HeadScores(one.mean(0)).ranking()[:top]` is a top. Each of its heads is in a random top with the same probability: how large is it, if any head of the model could be there?
+# :::
+#
+# :::{dropdown} Hint 2
+# Within layers, count the top heads of both in each layer. A head of `one` meets one of `other` with the share of its layer's heads that `other` holds.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-stability-luck
+# :class: dropdown
+# ```
+
+# %%
+sides = cut[kinds[0]][0][0], cut[kinds[1]][1][0]
+tops = [HeadScores(x.mean(0)).ranking()[:top] for x in sides]
+in_layer = [
+    np.bincount([h.layer for h in t], minlength=shape[0]) for t in tops
+]
+answer = top**2 / np.prod(shape), in_layer[0] @ in_layer[1] / shape[1]
+shuffled = between.loc[f"{kinds[0]}, {kinds[1]}", "shared_luck"]
+print("whole model {:.2f}, within layers {:.2f}".format(*answer))
+print(f"shuffled in the chapter: {shuffled:.2f}")
+
+# %% [markdown]
+# The second, which the chapter's shuffling meets. Two tops in the same few layers share more heads than two from anywhere, and that would pass for likeness of heads though it is
+# one of depth. A luck that is too weak makes everything significant.
+#
+# ```{solution-end}
+# ```
+#
 # ```{exercise-start} How many samples does the ceiling need?
 # :label: ex-stability-samples
 # ```
 #
 # Difficulty: 3/5, 10 minutes. How does a kind's likeness with itself grow with the samples in each half? Take the halves of the first kind, `cut[kinds[0]]`, and the first 2, 4, 8 and 16 samples
-# of each. `answer` is Spearman's correlation of the two means, for each number.
+# of each, as far as both halves have so many. `answer` is Spearman's correlation of the two means, for each number. What follows for the comparison of kinds with the ceiling?
 #
 # :::{dropdown} Hint 1
 # `cut[kind]` is a pair of halves, each with its values (samples, layers, heads) and its groups.
@@ -441,6 +517,63 @@ for number in (2, 4, 8, 16):
         print(f"{number:2d} in each half: Spearman {rho:.2f}, shared {shared}")
 
 # %% [markdown]
+# A ceiling belongs to a number of samples: with more of them it is higher. So two kinds may be compared with it only on as many samples, as the chapter does; all samples of
+# one kind against all of the other would have come nearer to a ceiling from halves than they are.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Something else that should not matter
+# :label: ex-stability-own
+# ```
+#
+# Difficulty: 4/5, 30 minutes. Change `scenes` in a way that leaves question, answer and evidence as true as they were, but that is not in this chapter: the light, a margin, the size. Say first how much
+# it should matter. `answer` is the Spearman correlation of RAM with that on the unchanged scenes, and the number of shared top heads. Does the model still answer (`evaluate`)?
+#
+# :::{dropdown} Hint 1
+# `replace(sample, media=(...,), evidence=(...,))`; where the picture moves or grows, each `Box` has to follow. A mirror is no good: it turns digits.
+# :::
+#
+# :::{dropdown} Hint 2
+# `usual` has RAM of the unchanged scenes, `scored(loaded, changed).target` that of yours, both by sample. Take means, and `agreement(..., ..., top)`.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-stability-own
+# :class: dropdown
+# ```
+#
+# For instance, a margin on the left and on top:
+
+# %%
+from PIL import ImageOps
+
+from corehead_lib.samples import Box
+
+
+def margin(sample, by=32):
+    wide = ImageOps.expand(sample.media[0], (by, by, 0, 0), "white")
+    boxes = [
+        Box(b.x0 + by, b.y0 + by, b.x1 + by, b.y1 + by)
+        for b in sample.evidence
+    ]
+    return replace(sample, media=(wide,), evidence=tuple(boxes))
+
+
+# %%
+inset = [margin(sample) for sample in scenes]
+moved = HeadScores(scored(loaded, inset).target.mean(0))
+answer = agreement(HeadScores(usual.mean(0)), moved, top)[:2]
+accuracy = evaluate(loaded, encode_all(loaded, inset, batch_size)).accuracy
+print("Spearman {:.2f}, shared {}".format(*answer))
+print(f"right in {accuracy:.0%}, {right[0]:.0%} without a margin")
+
+# %% [markdown]
+# The scenes are the same, so no part of the difference is one of samples; other scenes make one, too, and the ceiling says which. What falls below it matters more than that.
+# And a ranking that changes where the answers stay right is news about heads; one that changes where they fail may be news about the change alone.
+#
 # ```{solution-end}
 # ```
 #

@@ -153,7 +153,7 @@ np.exp(table.set_index("set").logprob).rename("probability").round(2)
 # {glue:text}`sets_model` of each other random kind.
 
 # %%
-from corehead_lib.study import controls
+from corehead_lib.study import controls, first_heads
 
 kinds = (draws, ("layer",)), (draws_wide, ("model", "norm", "bottom"))
 tops, sets = ["top", *(f"top by {r.split('-')[1]}" for r in by[1:])], {}
@@ -169,9 +169,9 @@ told = {}
 for share, top in core.items():
     for kind in (*tops, "bottom"):
         heads = sets[f"{share} {kind}"]
-        listed = " ".join(f"{h.layer}.{h.head}" for h in heads)
+        listed = " ".join(h.name for h in heads)
         told[f"{share} {kind}"] = len({*top} & {*heads}), listed
-columns = ["also in the top", "heads (layer.head)"]
+columns = ["also in the top", "heads"]
 pd.DataFrame.from_dict(told, orient="index", columns=columns)
 
 # %% [markdown]
@@ -271,6 +271,8 @@ instead.round(2)
 # %% [markdown]
 # Without the top 12 % {glue:text}`said_top_shown:.0%` of the answers are another digit of the picture, and {glue:text}`said_top_none:.0%` no digit; without
 # the lowest 12 % {glue:text}`said_bottom_shown:.0%` and {glue:text}`said_bottom_none:.0%`.
+# Both still write digits. Without the top the model names one that is nowhere in the picture more often than one that is, as guessing would; without the lowest nearly
+# all are in the picture, on the wrong shape: it sees, and has lost what was asked for.
 #
 # ## How many draws fall as far?
 #
@@ -293,10 +295,7 @@ against.assign(adjusted=holm(against.p.to_numpy())).round(4)
 # one, and we can look why: silence every head of the model alone.
 
 # %%
-from corehead_lib.heads import Head
-
-places = np.ndindex(scores.score.shape)
-every = {f"{layer}.{head}": [Head(layer, head)] for layer, head in places}
+every = {head.name: [head] for head in order}
 alone = judged_outcomes(loaded, retrieval[:24], every, **how)
 alone = alone.groupby("set")[["correct", "logprob"]].mean().drop("none")
 alone["place by RAM"] = [1 + order.index(every[n][0]) for n in alone.index]
@@ -413,7 +412,7 @@ rest = [head for head in order if head not in core[more]]
 orders = {"top": order, "bottom": order[::-1]}
 for n in range(3):
     orders[f"random {n}"] = [rest[i] for i in rng.permutation(len(rest))]
-growing = {f"{k}/{n}": o[:n] for k, o in orders.items() for n in sizes}
+growing = first_heads(orders, sizes)
 
 # %% tags=["hide-input"]
 for n in sizes:
@@ -490,7 +489,7 @@ def experiment(one):
     size, top = own.score.size, own.top(larger_fraction)
     shares = (0.01, 0.02, 0.03, top_fraction, 0.08, larger_fraction, 0.18, 0.25)
     steps = sorted({how_many(share, size) for share in shares})
-    sets = {f"first/{n}": own.ranking()[:n] for n in steps}
+    sets = first_heads({"first": own}, steps)
     sets |= controls(top, own, draws_each, seed, ("layer", "bottom"))
     return own, judged_outcomes(one, retrieval[:samples_each], sets, **how)
 
@@ -591,6 +590,41 @@ keep("fig_models", figure)
 #
 # ## Exercises
 #
+# ```{exercise-start} Three papers
+# :label: ex-ablation-read
+# ```
+#
+# Difficulty: 1/5, 3 minutes. Three papers rank heads by RAM and fix beforehand how many they silence: the first 4, 8, or 16. Read from {numref}`fig-ablation-curve`, to within 0.05, which accuracy each of them is
+# left with. `answer` is these three numbers. What would each of them claim?
+#
+# :::{dropdown} Hint 1
+# It is the left panel's curve from the top.
+# :::
+#
+# :::{dropdown} Hint 2
+# The axis is logarithmic: from one tick to the next the number of heads doubles.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ablation-read
+# :class: dropdown
+# ```
+
+# %%
+read_off = [n for n in (4, 8, 16) if n in sizes]
+by_number = curve.correct.unstack("kind", sort=False).loc[read_off]
+answer = by_number.top.tolist()
+by_number.drop(columns="none").round(2)
+
+# %% [markdown]
+# The first would write that these heads are spare, the last that the model cannot do without them, and each has fixed its number beforehand. A number that is fixed makes a test honest; it does not
+# make it about more than that number. The other columns are what the same number of other heads leaves.
+#
+# ```{solution-end}
+# ```
+#
 # ```{exercise-start} Two parts of a set
 # :label: ex-ablation-one
 # ```
@@ -632,8 +666,16 @@ parts.round(2)
 # :label: ex-ablation-logprob
 # ```
 #
-# Difficulty: 2/5, five minutes. Accuracy has a threshold in it. Repeat the comparison of sets with the {term}`gold log-probability`. Does
-# a continuous measure tell the same story?
+# Difficulty: 2/5, 8 minutes. What the top 5 % cost in accuracy cannot be told from nothing, the table of differences says. Accuracy has a threshold in it: can the {term}`gold log-probability` tell? `answer` is two p,
+# not adjusted, by the permutation test `paired_p` with the samples' groups: of the cost of the smaller top set in accuracy, and of its cost in `logprob`.
+#
+# :::{dropdown} Hint 1
+# `asked` has a row for each set and sample, the samples in one order; the sets are called `"none"` and `f"{few} top"`.
+# :::
+#
+# :::{dropdown} Hint 2
+# `paired_p(first, second, groups)` is in `corehead_lib.stats`; `group` is a column.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -643,10 +685,20 @@ parts.round(2)
 # ```
 
 # %%
+from corehead_lib.stats import paired_p
+
+compared = [asked[asked["set"] == name] for name in ("none", f"{few} top")]
+answer = [
+    paired_p(*(part[column] for part in compared), compared[0].group.tolist())
+    for column in ("correct", "logprob")
+]
+print("p in accuracy {:.4f}, in log-probability {:.4f}".format(*answer))
 logs.drop(columns="p").round(2)
 
 # %% [markdown]
-# It does, with less of a threshold. The top 5 %, which cost little accuracy, make the answer less likely, {glue:text}`logprob_top:.2f` nats against
+# It can: every question says how much less sure the model is, not only those that fall below the threshold. But two measures are two tests, and one that is chosen by its p proves nothing.
+#
+# The top 5 %, which cost little accuracy, make the answer less likely, {glue:text}`logprob_top:.2f` nats against
 # {glue:text}`logprob_none:.2f`. The lowest 12 % leave it less likely than the top 12 % do, {glue:text}`logprob_bottom_more:.2f` against
 # {glue:text}`logprob_more:.2f`, although more answers are right: the model is then wrong less often, but surer of what is wrong.
 #
@@ -684,6 +736,46 @@ answer
 
 # %% [markdown]
 # With R draws none of which falls as far, p = 1 / (R + 1), and Holm takes the least of four equal p four times: 4 / (R + 1) must stay below 0.01.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Others that are bad to lose
+# :label: ex-ablation-own
+# ```
+#
+# Difficulty: 4/5, 30 minutes. Is the smaller top set the worst of its size to lose? Find a rule that names as many heads, none of them in `core[more]`, without looking at the answers to `retrieval`. `answer` is
+# their list, of (layer, head). Then silence them: do they cost more than the top by RAM, and is it retrieval that they cost?
+#
+# :::{dropdown} Hint 1
+# `ranked["norm"]` ranks heads by how much they write; depth is a rule, too. `alone` has looked at answers, so a rule from it needs other questions.
+# :::
+#
+# :::{dropdown} Hint 2
+# `judged_outcomes(loaded, samples, sets, **how)` on `retrieval`, and on `control`, whose tasks fetch nothing from the picture.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-ablation-own
+# :class: dropdown
+# ```
+
+# %%
+loud = [h for h in ranked["norm"].ranking() if h not in core[more]]
+answer = loud[: len(core[few])]
+rivals, left = {"loudest": answer, "top": core[few]}, {}
+for task_kind, asked_so in {"retrieval": retrieval, "control": control}.items():
+    result = judged_outcomes(loaded, asked_so, rivals, **how)
+    left[task_kind] = result.groupby("set").correct.mean()
+print(*(h.name for h in answer))
+pd.DataFrame(left).round(2)
+
+# %% [markdown]
+# Those that write most are worse to lose than the top by RAM, so that RAM's is not *the* set that the model needs, even of this size. But the tasks that fetch nothing fall as far: what is lost is
+# not fetching alone. And all of these heads are in the first layer, so that it may be their place and not their loudness that counts; as many others of that layer would tell. A cost names heads, and what
+# they are for takes a control.
 #
 # ```{solution-end}
 # ```

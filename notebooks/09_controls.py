@@ -54,7 +54,7 @@ from corehead_lib.heads import Head, HeadScores, agreement, how_many
 from corehead_lib.models import load_model
 from corehead_lib.results import keep, publish
 from corehead_lib.stats import halves, holm, mean_interval, paired_p
-from corehead_lib.study import UNTOUCHED, difference, outcomes
+from corehead_lib.study import UNTOUCHED, difference, first_heads, outcomes
 
 plots.use_style()
 few = min(probe_samples, samples // 2)
@@ -94,8 +94,8 @@ scores = ranked[ranking]
 heads = scores.score.size
 k = how_many(top_fraction, heads)
 sizes = (k, 2 * k)
-tops = {f"{r}/{n}": s.ranking()[:n] for n in sizes for r, s in ranked.items()}
-" ".join(f"{h.layer}.{h.head}" for h in scores.ranking()[: 2 * k])
+tops = first_heads(ranked, sizes)
+" ".join(h.name for h in scores.ranking()[: 2 * k])
 
 # %% [markdown]
 # The share, 5 %, was fixed before anything was looked at. Twice as much is shown beside it: where heads stand in for each other, the first
@@ -336,7 +336,7 @@ orders = {name: ranked[name].ranking() for name in (ranking, "random")}
 chosen = best[2 * k].split("/")[0]
 orders.setdefault(chosen, ranked[chosen].ranking())
 steps = sorted({1, 2, 4, k, 2 * k, 4 * k, heads // 2, heads})
-grown = {f"{r}/{n}": o[:n] for r, o in orders.items() for n in steps}
+grown = first_heads(orders, steps)
 moved = patching(loaded, clean, picture, grown)
 moved["ranking"] = moved["set"].str.split("/").str[0]
 
@@ -412,7 +412,7 @@ under = {name: ram_under(asking) for name, asking in nulls.items()}
 top, calibrated, null_table = HeadScores(own.ram).ranking()[:k], {}, []
 for name, seen in under.items():
     fresh = HeadScores(own.ram - seen.ram)
-    calibrated |= {f"{name}/{n}": fresh.ranking()[:n] for n in sizes}
+    calibrated |= first_heads({name: fresh}, sizes)
     both = agreement(HeadScores(own.ram), fresh, k)
     means = [np.mean([x.ram[h] for h in top]) for x in (own, seen)]
     null_table.append((name, *means, both.shared, both.spearman))
@@ -462,7 +462,7 @@ kept[tuple(np.array(top).T)] = False
 sums = [x.target[:, kept].sum(1) for x in behind[:2]]  # (S,), over other heads
 rise = behind[1].ram - own.ram
 up = HeadScores(np.where(kept, rise, -1)).ranking()[:k]
-where = [f"{h.layer}.{h.head}" for h in up]
+where = [h.name for h in up]
 changed = {"before": own.ram, "without the top": behind[1].ram}
 changed = {n: [x[h] for h in up] for n, x in changed.items()}
 pd.DataFrame(changed, where).round(3)
@@ -482,7 +482,7 @@ pd.DataFrame(changed, where).round(3)
 
 # %%
 places = [Head(*map(int, at)) for at in np.ndindex(scores.score.shape)]
-single = {f"{h.layer}.{h.head}": [h] for h in places}
+single = {h.name: [h] for h in places}
 parts = retrieval[:few], retrieval[few:]
 choosing, fresh = (encode_all(loaded, x, batch_size) for x in parts)
 alone = outcomes(loaded, choosing, single)
@@ -627,58 +627,75 @@ print("adjusted p:", ", ".join(f"{x:.3f}" for x in tests))
 #
 # ## Exercises
 #
-# ```{exercise-start} A ranking of your own
-# :label: ex-controls-own
+# ```{exercise-start} Sharp heads
+# :label: ex-controls-read
 # ```
 #
-# Difficulty: 2/5, 10 minutes. `rank` takes any function from a survey to scores. Write one, RAM times what a head writes or a better idea, and see whether its top costs more than that of both.
-# `answer` is its scores, an array of layers x heads.
+# Difficulty: 1/5, 3 minutes. Read from the left panel of {numref}`fig-controls-verdicts`, to within 0.05: what do the heads that attend most sharply (`entropy`) cost in retrieval, and what in the control tasks?
+# `answer` is these two numbers (the first alone, if the figure has no rings). Are they better fetchers than those of `ram-last`?
 #
 # :::{dropdown} Hint 1
-# `survey.mean("target", "last")` is RAM at the last token, `survey.mean("norm")` what a head writes.
+# Filled points are retrieval, rings are controls.
 # :::
 #
 # :::{dropdown} Hint 2
-# `rank(loaded, shown, ["mine"], {"mine": function})["mine"]` has `score` and `ranking()`.
+# Compare how far a ranking's point and ring are apart with how far right they stand.
 # :::
 #
 # ```{exercise-end}
 # ```
 #
-# ```{solution-start} ex-controls-own
+# ```{solution-start} ex-controls-read
 # :class: dropdown
 # ```
 
-
 # %%
-def both_of(survey):
-    return survey.mean("target", "last") * survey.mean("norm")
-
-
-mine = rank(loaded, shown, ["mine"], {"mine": both_of})["mine"]
-answer = mine.score
-sets = {f"mine/{n}": mine.ranking()[:n] for n in sizes}
-result = outcomes(loaded, questions, sets)
-result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
+of_k = table[table.k == k].set_index("ranking")[["drop", "drop_control"]]
+answer = of_k.loc["entropy"].dropna().tolist()
+of_k.loc[["entropy", "ram-last"]].round(2)
 
 # %% [markdown]
-# Compare with the rows `ram-last` and `norm` of the table. Whatever comes out: you have now looked at these questions once more, and a ranking that you choose by them
-# must be tested on others.
+# They cost retrieval more than RAM's do, and the control tasks, too: what they do is not for fetching alone. The filled points by themselves would name them the best ranking; with the rings all one can
+# say is that they are important.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise} The missing ratio
+# ```{exercise-start} The missing ratio
 # :label: ex-controls-ratio
-#
-# Difficulty: 1/5, two minutes. Why is a ratio of drops a poor measure of how specific a set of heads is, and what would you report instead?
 # ```
 #
-# ```{solution} ex-controls-ratio
-# :class: dropdown
+# Difficulty: 1/5, 4 minutes. `ratio` divides the drop in retrieval by the drop in the controls, and is missing where they lose nothing. Suppose that the first `2 * k` heads cost retrieval what they do,
+# and that of all `len(rest)` control questions just one is lost without them, or two, or four. `answer` is the three ratios. What would you report instead?
 #
-# Its denominator is near zero exactly where a set is specific, so it jumps or is missing; and a set that costs nothing at all has a ratio, too. Report both drops
-# with their intervals, as the table does.
+# :::{dropdown} Hint 1
+# `asked` has a row for each set and question; the sets are called `"none"` and `twice`.
+# :::
+#
+# :::{dropdown} Hint 2
+# One question lost is a drop of `1 / len(rest)`.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-controls-ratio
+# :class: dropdown
+# ```
+
+# %%
+right_with = asked.groupby("set").correct.mean()
+lost_with = right_with["none"] - right_with[twice]
+other_lost = np.array([1, 2, 4]) / len(rest)
+answer = lost_with / other_lost
+shown_so = {"ratio": answer, "difference": lost_with - other_lost}
+pd.DataFrame(shown_so, [1, 2, 4]).round(2)
+
+# %% [markdown]
+# The more specific a set of heads is, the more its ratio hangs on single questions: the second question that is lost halves it, and without the first it is missing. The difference hardly moves. And a
+# set that costs next to nothing can have a large ratio, too. Report both drops with their intervals, as the table does.
+#
+# ```{solution-end}
 # ```
 #
 # ```{exercise-start} Same heads, other evidence
@@ -714,6 +731,86 @@ result.round(2)
 
 # %% [markdown]
 # The first row is the untouched model. Which heads are shared between kinds of evidence is the question of [](07_stability).
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} One task at a time
+# :label: ex-controls-tasks
+# ```
+#
+# Difficulty: 3/5, 10 minutes. Over all questions RAM and the gold log-probability correlate. That could come from the tasks: of two kinds of question one may be easier, and looked at more, though within each of them looking
+# tells nothing. Does it? `answer` is a dict: for each task of `many`, Spearman's correlation of `mass` and `judged.logprob` within that task.
+#
+# :::{dropdown} Hint 1
+# An array of the tasks' names, compared with one of them, picks entries of `mass` and of `judged.logprob`.
+# :::
+#
+# :::{dropdown} Hint 2
+# `spearmanr(one, other).statistic`
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-controls-tasks
+# :class: dropdown
+# ```
+
+# %%
+task_of, answer, means = np.array([s.task for s in many]), {}, {}
+for task in sorted({*task_of}):
+    only = task_of == task
+    within = spearmanr(mass[only], judged.logprob[only])
+    answer[task] = within.statistic
+    means[task] = mass[only].mean(), judged.correct[only].mean(), *within
+columns_so = ["mean RAM", "accuracy", "Spearman", "p"]
+pd.DataFrame(means, columns_so).T.round(4)
+
+# %% [markdown]
+# The doubt was a fair one: the tasks differ in RAM and in accuracy, and in the same direction. But the correlation is there within each of them, so the mix of tasks does not make it. That rules out one
+# common cause and no other, such as a crowded picture, in which things are hard to find and hard to name.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} A ranking of your own
+# :label: ex-controls-own
+# ```
+#
+# Difficulty: 4/5, 20 minutes. `rank` takes any function from a survey to scores. Write one, RAM times what a head writes or a better idea, and see whether its top costs more than that of both.
+# `answer` is its scores, an array of layers x heads, in another order than all rankings of this page.
+#
+# :::{dropdown} Hint 1
+# `survey.mean("target", "last")` is RAM at the last token, `survey.mean("norm")` what a head writes.
+# :::
+#
+# :::{dropdown} Hint 2
+# `rank(loaded, shown, ["mine"], {"mine": function})["mine"]` has `score` and `ranking()`.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-controls-own
+# :class: dropdown
+# ```
+
+
+# %%
+def both_of(survey):
+    return survey.mean("target", "last") * survey.mean("norm")
+
+
+mine = rank(loaded, shown, ["mine"], {"mine": both_of})["mine"]
+answer = mine.score
+sets = first_heads({"mine": mine}, sizes)
+result = outcomes(loaded, questions, sets)
+result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
+
+# %% [markdown]
+# Compare with the rows `ram-last` and `norm` of the table. Whatever comes out: you have now looked at these questions once more, and a ranking that you choose by them
+# must be tested on others.
 #
 # ```{solution-end}
 # ```
@@ -819,7 +916,7 @@ numbers |= {
     "quiet_cost": low_table["nats (others)"].iloc[0],
     "quiet_p": p[0],
     "quiet_ram": own.ram[quiet[0]],
-    "best_alone": cost["{}.{}".format(*scores.ranking()[0])].mean(),
+    "best_alone": cost[scores.ranking()[0].name].mean(),
     "quiet_control": (fell[UNTOUCHED] - fell["without it"]).max(),
     "edge_source": edges["source"]["last"],
     "edge_question": edges["question"]["last"],

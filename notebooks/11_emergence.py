@@ -164,6 +164,9 @@ shares = {
 pd.DataFrame(shares).round(0)
 
 # %% [markdown]
+# The two ways begin differently, looking at its first value, which is about what even attention gives, answering at chance, which a model reaches only
+# once it writes digits. So a curve of answers set beside itself in these two ways has a lag, too, and a small one says nothing.
+#
 # Order in time is no cause. That these heads are needed is shown by taking them away, in [](08_ablation).
 #
 # ## How many share the work?
@@ -247,9 +250,9 @@ settled = pd.DataFrame(
         "RAM then": [ram[(start[head], *head)] for head in final],
         "RAM at the end": [ram[(-1, *head)] for head in final],
     },
-    index=[f"{layer}.{head}" for layer, head in final],
+    index=[head.name for head in final],
 )
-settled.rename_axis("layer.head").round(2)
+settled.rename_axis("head").round(2)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2), sharex=True)
@@ -262,7 +265,7 @@ for place, head in enumerate(final[:6]):
         color=f"C{place}",
     )
 axes[0].set(ylabel=f"RAM on {kind}", title="each head")
-axes[0].legend(fontsize=8, title="layer.head", title_fontsize=8)
+axes[0].legend(fontsize=8, title="head", title_fontsize=8)
 shared = member[:, member[-1]].sum(1)
 axes[1].plot(steps, shared, color=plots.BLUE)
 axes[1].axhline(top * top / ram[0].size, color="black", lw=1, ls=":")
@@ -465,11 +468,54 @@ by_setting.agg(["min", "mean", "max"]).round(0)
 #
 # ## Exercises
 #
+# ```{exercise-start} Fewer heads, or fewer that look?
+# :label: ex-emergence-read
+# ```
+#
+# Difficulty: 1/5, 3 minutes. Read from the right panel of {numref}`fig-emergence-few`, to within six heads: by how much does the effective number of heads fall from the first snapshot to the last, for RAM, and
+# for the mass on all evidence? `answer` is these two numbers, negative where it rises. What would the first say without the second?
+#
+# :::{dropdown} Hint 1
+# Read each line at its left end and at its right end.
+# :::
+#
+# :::{dropdown} Hint 2
+# The axis ends at the number of all heads.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-emergence-read
+# :class: dropdown
+# ```
+
+# %%
+ends = held.xs("effective heads", axis=1, level=1).iloc[[0, -1]]
+answer = (ends.iloc[0] - ends.iloc[1]).tolist()
+ends.round(0)
+
+# %% [markdown]
+# RAM moves into fewer heads, the mass on all evidence hardly does. Without that control, one could not tell a model whose heads divide the work of *finding* from one in which
+# fewer heads look at pictures at all.
+#
+# ```{solution-end}
+# ```
+#
 # ```{exercise-start} Other rows
 # :label: ex-emergence-rows
 # ```
 #
-# Difficulty: 1/5, five minutes. The paper scores heads at the question's tokens. Is the lag the same when looking is measured there?
+# Difficulty: 2/5, 5 minutes. The paper scores heads at the question's tokens. Measure looking there, by the heads that end on top there. `answer` is the lag on `kind`, and the low and
+# high end of its interval. Can what these rows look at have made the first answers right?
+#
+# :::{dropdown} Hint 1
+# `s.mass(kind, "question")` of a snapshot `s` is RAM at the question's tokens; `looking` makes a curve of such masses.
+# :::
+#
+# :::{dropdown} Hint 2
+# `lag(steps, looks, right[kind], floor=guess[kind], **how)`, as above.
+# :::
 #
 # ```{exercise-end}
 # ```
@@ -484,41 +530,49 @@ for rows in QUERIES:
     mass = np.stack([s.mass(kind, rows) for s in past])
     aims = looking(mass)
     by_rows[rows] = lag(steps, aims, right[kind], floor=guess[kind], **how)
+answer = [by_rows["question"][key] for key in ("lag", "low", "high")]
 pd.DataFrame(by_rows).T.round(1)
 
 # %% [markdown]
-# Answers of one token are written from the last prompt token, so that on scenes two of the three rows are one. The question's tokens may look later
-# than the answer needs it, or never much: compare the intervals.
+# Answers of one token are written from the last prompt token, so that on scenes two of the three rows are one. At the question's tokens looking is half-way only after the answers are,
+# with an interval below zero: most of it came when the model could already do without. That speaks of order in this run; what is needed only taking away can show.
 #
 # ```{solution-end}
 # ```
 #
-# ```{exercise-start} All heads instead of the final ones
-# :label: ex-emergence-all
+# ```{exercise-start} As large as luck
+# :label: ex-emergence-luck
 # ```
 #
-# Difficulty: 2/5, five minutes. The final top heads were chosen with knowledge of the end. Measure looking without that: by the sum over all heads, and by the
-# best head of each snapshot.
+# Difficulty: 2/5, 10 minutes. Which of the changes in `half` are larger than what another seed does? `answer` is two numbers: the largest less the smallest `half` of the runs of the
+# setting `base`, and how many other settings changed `half` by more than that, up or down, in the mean over their twins. Round changes and spread to three digits before you compare them: a share moves in steps of one head.
+#
+# :::{dropdown} Hint 1
+# `grid` has a row for each run, `change` one for each run less its twin.
+# :::
+#
+# :::{dropdown} Hint 2
+# Take the mean of `change` over the runs of a setting first, then its size.
+# :::
 #
 # ```{exercise-end}
 # ```
 #
-# ```{solution-start} ex-emergence-all
+# ```{solution-start} ex-emergence-luck
 # :class: dropdown
 # ```
 
 # %%
-mass = masses(kind)
-best = mass.mean(1).reshape(len(mass), -1).argmax(1)
-flat = mass.reshape(*mass.shape[:2], -1)
-others = flat.sum(-1), flat[np.arange(len(flat)), :, best]
-risen = [
-    lag(steps, aims, right[kind], floor=guess[kind], **how) for aims in others
-]
-pd.DataFrame(risen, ["all heads", "best of each step"]).round(1)
+luck = np.ptp(grid.half[grid.setting == "base"]).round(3)
+moved = change.half.groupby("setting", sort=False).mean().drop("base")
+moved = moved.round(3)
+answer = luck, int((moved.abs() > luck).sum())
+print(f"between seeds of the base: {luck:.3f}")
+moved
 
 # %% [markdown]
-# The sum rises with every head that looks a little, the best head with the first one that looks much: the order of events depends on which of them one calls looking.
+# A change that is no larger than the difference of two runs of *one* setting shows nothing, however plausible its sign. And this bar is a low one: the spread of a few runs is less than
+# that of many, and of several settings one goes over it by luck.
 #
 # ```{solution-end}
 # ```
@@ -554,6 +608,46 @@ answer
 
 # %% [markdown]
 # A two-sided test at 5 % with a power of 90 % needs n = 2 (1.96 + 1.28)² σ²/d² runs a setting: the grid would take hours.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Any order you like
+# :label: ex-emergence-all
+# ```
+#
+# Difficulty: 4/5, 20 minutes. The final top heads were chosen with knowledge of the end. Measure looking in another way, from RAM along the run, such that it *is* half-way before the answers are, with an interval above zero.
+# `answer` is your curve, an array of snapshots x questions. What have you shown?
+#
+# :::{dropdown} Hint 1
+# `masses(kind)` is RAM of every snapshot, question, layer and head. A sum over all heads knows nothing of the end, nor does the best head of each snapshot.
+# :::
+#
+# :::{dropdown} Hint 2
+# `lag(steps, answer, right[kind], floor=guess[kind], **how)` has the lower end under `low`.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-emergence-all
+# :class: dropdown
+# ```
+
+# %%
+mass = masses(kind)
+best = mass.mean(1).reshape(len(mass), -1).argmax(1)
+flat = mass.reshape(*mass.shape[:2], -1)
+answer, best_of_each = flat.sum(-1), flat[np.arange(len(flat)), :, best]
+risen = [
+    lag(steps, aims, right[kind], floor=guess[kind], **how)
+    for aims in (answer, best_of_each)
+]
+pd.DataFrame(risen, ["all heads", "best of each step"]).round(1)
+
+# %% [markdown]
+# The sum rises with every head that looks a little, the best head with the first one that looks much: the order of events depends on which of them one calls looking. So an order that
+# was found by trying measures shows how free the choice was. Fix the measure before you look at the order, and report what the others say.
 #
 # ```{solution-end}
 # ```

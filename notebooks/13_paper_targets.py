@@ -243,8 +243,8 @@ table[["missed", "ram_best", "spearman", "top_shared"]].round(2)
 # :label: ex-paper-equal
 # ```
 #
-# Difficulty: 1/5, 5 minutes. Which kinds of evidence would let *uniform slices* pass in every family? `answer` is a dict: for each kind in `ways`, the largest share of wrong tokens of that way, over
-# the families.
+# Difficulty: 1/5, 5 minutes. Which kinds of evidence would let *uniform slices* pass in every family? `answer` is a dict: for each kind in `ways` that can be sliced, the largest share of wrong tokens of
+# that way over the families.
 #
 # :::{dropdown} Hint 1
 # `ways` has a row for each kind, way and family, with `wrong` and `missed`.
@@ -273,17 +273,175 @@ slices[["wrong", "missed"]].max().round(2)
 # ```{solution-end}
 # ```
 #
-# ```{exercise} Two needles
-# :label: ex-paper-two
-#
-# Difficulty: 2/5, five minutes. A question needs pages 2 and 5. What do boundary tags find, and how would you mend them without giving tags up?
+# ```{exercise-start} Slices on paper
+# :label: ex-paper-slices
 # ```
 #
-# ```{solution} ex-paper-two
-# :class: dropdown
+# Difficulty: 2/5, 10 minutes. A clip of five frames; nine tokens show frames 0 and 1, nine more frames 2 and 3, nine the last. The event is frames 1 to 3, and every token that shows one of them is right.
+# Which share of the tokens is wrong that *uniform slices* take for these three frames, and which share of the right ones do they miss? Use a pencil. `answer` is these two shares.
 #
-# Page 2 alone: the search returns the first start tag and the first end tag. A tag of its own for each page (`<GT_START_2>`) finds both; the prompt is then
-# longer still, and what stands behind each tag has moved further.
+# :::{dropdown} Hint 1
+# Write down the places from 0 to 26, and what each shows. A slice has 27 // 5 tokens.
+# :::
+#
+# :::{dropdown} Hint 2
+# The slices of frames 1, 2 and 3 lie behind one another: where does the first begin, and where does the last end?
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-paper-slices
+# :class: dropdown
+# ```
+
+# %%
+taken = set(uniform_slices(np.arange(27), 5, [1, 2, 3]).tolist())
+shows_event = set(range(18))  # the pairs 0-1 and 2-3
+answer = (
+    len(taken - shows_event) / len(taken),
+    len(shows_event - taken) / len(shows_event),
+)
+print("wrong {:.2f}, missed {:.2f}".format(*answer))
+
+# %% [markdown]
+# Each frame gets a slice of its own, though two share their tokens. So the first of the three begins in the middle of a pair, whose beginning is missed, and the last reaches into the next pair.
+# Look at both shares: a way that takes little is seldom wrong, and one that takes all misses nothing.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Two pages
+# :label: ex-paper-two
+# ```
+#
+# Difficulty: 2/5, 15 minutes. A question needs two pages of six, the second and the fifth. Take `load_samples("documents", "detection", 1, seed, pages=(6, 6), level="page")`, give it this evidence, write
+# the tags around both pages, and scan as above. `answer` is the share of the evidence's tokens that you miss, and by how many tokens the tags lengthen the prompt, in the first family. How
+# would you mend the tags without giving them up?
+#
+# :::{dropdown} Hint 1
+# `replace(sample, evidence=(Pages((1, 4)),))` is the evidence, and `tagged(sample, [1, 4])` from `corehead_lib.targets_paper` writes the tags.
+# :::
+#
+# :::{dropdown} Hint 2
+# `encode(loaded[0], [sample]).targets()` marks the evidence, in the tagged prompt, too. Compare its places with those that `boundary_tags` returns.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-paper-two
+# :class: dropdown
+# ```
+
+# %%
+from corehead_lib.targets_paper import tagged
+
+which = {"pages": (6, 6), "level": "page"}
+(six,) = load_samples("documents", "detection", 1, seed, **which)
+both_pages = replace(six, evidence=(Pages((1, 4)),))
+bare = encode(loaded[0], [both_pages])
+with_tags = encode(loaded[0], [tagged(both_pages, [1, 4])])
+ids = with_tags.inputs["input_ids"][0].cpu().numpy()
+needed = with_tags.targets()[0].cpu().numpy().nonzero()[0]
+
+# %%
+between = boundary_tags(ids, start, end)
+missed = np.setdiff1d(needed, between).size / needed.size
+answer = missed, len(ids) - bare.question.shape[1]
+print("missed {:.2f}, {} tokens more".format(*answer))
+
+# %% [markdown]
+# One page is found: the search returns the first start tag and the first end tag, and says nothing of the other. A tag of its own for each page (`<GT_START_2>`) finds both. The prompt is then
+# longer still, what stands behind each tag has moved further, and the model reads the tags.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Would you have noticed?
+# :label: ex-paper-notice
+# ```
+#
+# Difficulty: 3/5, 10 minutes. A colleague says that the target must be right since the ranking of heads comes out as it should. Call a row of `ways` *faulty* if more than 0.1 of its tokens are wrong or more
+# than 0.1 of the evidence is missed. `answer` is how many rows are faulty, and how many of these have a Spearman correlation above 0.9 with the exact ranking.
+#
+# :::{dropdown} Hint 1
+# The columns are `wrong`, `missed` and `spearman`, one row for each family, kind and way; the rows of the exact cells are never faulty.
+# :::
+#
+# :::{dropdown} Hint 2
+# `(ways["wrong"] > 0.1) | (ways["missed"] > 0.1)` are the faulty ones.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-paper-notice
+# :class: dropdown
+# ```
+
+# %%
+faulty = ways[(ways["wrong"] > 0.1) | (ways["missed"] > 0.1)]
+unseen = faulty[faulty["spearman"] > 0.9]
+answer = len(faulty), len(unseen)
+shown_as = ["family", "kind", "way", "wrong", "missed", "spearman"]
+unseen[shown_as].round(2)
+
+# %% [markdown]
+# The heads that look at a page look at the part of it that a wrong slice still holds, so they lead both rankings. A ranking as expected is therefore no test of a target. What
+# tells are the tokens: which pixels, or which words, does each of them show?
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Break it
+# :label: ex-paper-break
+# ```
+#
+# Difficulty: 4/5, 20 minutes. Find sizes of three pages for which at least half of what *uniform slices* take for the **second** page is wrong, in one of `families` or in more. `answer` is three pairs of
+# width and height in pixels, all from 16 to 512. Do they break *cumulative offsets*, too?
+#
+# :::{dropdown} Hint 1
+# A slice has a third of all tokens, the second page has its own. How can you make the one much longer, but not the other?
+# :::
+#
+# :::{dropdown} Hint 2
+# `Image.new("RGB", size)` makes a page, any text a question. `paper_targets(one, batch)` from `corehead_lib.targets_compare` takes the slices; `batch.targets()` are the right ones.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-paper-break
+# :class: dropdown
+# ```
+
+# %%
+from PIL import Image
+
+from corehead_lib.samples import Sample
+from corehead_lib.targets_compare import paper_targets
+
+answer = [(384, 96), (96, 96), (96, 96)]
+blank = tuple(Image.new("RGB", size) for size in answer)
+middle_page = (Pages((1,)),)
+asked = Sample("three", "break", "Which digit?", "1", blank, middle_page)
+
+# %%
+off = {}
+for name, one in families.items():
+    batch = encode(one, [asked])
+    for way, mask in paper_targets(one, batch).items():
+        share = (mask & ~batch.targets()).sum() / mask.sum()
+        off.setdefault(name, {})[way] = float(share)
+pd.DataFrame(off).round(2)
+
+# %% [markdown]
+# One page that is much larger than the others stretches every slice, whether it stands before the second page or behind it. Pages that take turns, as in this chapter, stretch them too, but
+# the errors partly cancel. Where each page is padded to the same square, no size does harm. Offsets that count the blocks of each page are not stretched. So test with the extreme, not with what is
+# typical, and in each family.
+#
+# ```{solution-end}
 # ```
 #
 # ## Limits

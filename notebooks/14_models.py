@@ -154,9 +154,10 @@ figure, axes = plt.subplots(
 shares = [0, *(int(c.split()[1].rstrip("%")) for c in silenced)]
 for kind, axis in zip(kinds, axes.flat, strict=False):
     part = table.xs(kind, level="evidence")
-    for number, (name, values) in enumerate(part.iterrows()):
+    free = [name for name in part.index if name not in priced]
+    for name, values in part.iterrows():
         paid = name in priced
-        look = {"color": plots.BLACK if paid else f"C{number % 7}"}
+        look = {"color": plots.BLACK if paid else f"C{free.index(name) % 7}"}
         axis.plot(
             shares,
             values[["accuracy", *silenced]],
@@ -314,31 +315,145 @@ gaps.round(3)
 #
 # ## Exercises
 #
-# ```{exercise} Your line
+# ```{exercise-start} Two papers
+# :label: ex-models-read
+# ```
+#
+# Difficulty: 1/5, 3 minutes. Two papers look at one natural model each, at the first kind of evidence in {numref}`fig-models-curves`, and silence the 6 % of heads that
+# RAM ranks highest. Which accuracies are left at least and at most, depending on the model? `answer` is these two numbers, the lower one first, to within 0.05.
+#
+# :::{dropdown} Hint 1
+# The treated model's line is dashed: leave it out.
+# :::
+#
+# :::{dropdown} Hint 2
+# Six stands on the axis between 3 and 12; the ticks at 5 are other sets of heads.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-models-read
+# :class: dropdown
+# ```
+
+# %%
+left = natural.xs(kinds[0], level="evidence")["without 6%"].astype(float)
+answer = left.min(), left.max()
+left.sort_values().round(2)
+
+# %% [markdown]
+# One paper would write that the heads are needed, the other that they are not, and neither could know what the other would find: what differs is the model, and
+# with one model there is no telling.
+#
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} Your line
 # :label: ex-models-line
-#
-# Difficulty: 2/5, 10 minutes. A claim of ablation is counted as true if half is lost. In how many cases does a top of 3 % do it, of 6 %?
-# What does that say about "5 %"?
 # ```
 #
-# ```{solution} ex-models-line
+# Difficulty: 2/5, 5 minutes. A claim of ablation is counted as true if half of what a model has beyond chance is lost. In how many cases of natural models do 3 %, 5 %, 6 % and 12 % of the heads do it?
+# `answer` is four whole numbers. What does that say about "5 %"?
+#
+# :::{dropdown} Hint 1
+# `kept("without 6%")` is what is left beyond chance without these heads, as a share of what there was, for each case of a natural model.
+# :::
+#
+# :::{dropdown} Hint 2
+# The table of claims counts two of the four.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-models-line
 # :class: dropdown
+# ```
+
+# %%
+percents = (3, 5, 6, 12)
+answer = [int((kept(f"without {n}%") <= 0.5).sum()) for n in percents]
+pd.Series(answer, [f"{n} %" for n in percents])
+
+# %% [markdown]
+# The steep part of most curves lies near 5 %, so that the verdict there is a matter of one or two heads, and nearly any count can be had by a share that sounds no less round. The
+# curve says more than any share.
 #
-# `(kept("without 6%") <= 0.5).sum()` and the same with 3 %. The steep part of the curves lies near 5 %, so that the verdict there is a matter of one or
-# two heads; the curve says more than any share.
+# ```{solution-end}
 # ```
 #
-# ```{exercise} One model more
-# :label: ex-models-more
-#
-# Difficulty: 3/5. Run the page for one model and other samples: `corehead run notebooks/14_models.py -p models tiny-internvl -p seed 1`.
-# Which numbers move by more than 0.1?
+# ```{exercise-start} Cases are not models
+# :label: ex-models-cases
 # ```
 #
-# ```{solution} ex-models-more
+# Difficulty: 3/5, 10 minutes. The table counts cases as if each stood by itself. How sure is the share of cases in which the top 12 % take half, over other cases? Give its 95 % interval twice:
+# with every case for itself, and with the cases of one model as one piece of evidence. `answer` is four numbers: low and high of the first, low and high of the second.
+#
+# :::{dropdown} Hint 1
+# `holds` has a column of truths for each claim, and its index says of which model each of them is.
+# :::
+#
+# :::{dropdown} Hint 2
+# `proportion_interval(truths)` and `mean_interval(truths, groups=models)` are in `corehead_lib.stats`.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-models-cases
 # :class: dropdown
+# ```
+
+# %%
+from corehead_lib.stats import mean_interval, proportion_interval
+
+broken = holds["top 12 %: half is lost"].to_numpy()
+of_model = natural.index.get_level_values("model").tolist()
+each = proportion_interval(broken)
+answer = [*each, *mean_interval(broken, groups=of_model)]
+pd.DataFrame([answer[:2], answer[2:]], ["cases", "models"]).round(2)
+
+# %% [markdown]
+# A model does alike on all four kinds of evidence, so that four cases of one model say little more than one. By model the interval is one that
+# always holds, as it has to be with so few, and it is wide. And not even the models are independent, since some differ in nothing but a seed.
 #
-# `corehead compare` shows the differences of two runs. Accuracies in the middle of a fall move most: there one head decides.
+# ```{solution-end}
+# ```
+#
+# ```{exercise-start} A claim without a line
+# :label: ex-models-own
+# ```
+#
+# Difficulty: 4/5, 30 minutes. Half, 3 %, 5 %: lines that somebody drew. Write down a claim about heads that this page has not counted, one that needs no line or says where its line comes
+# from, and your guess in how many cases it holds. Only then count. `answer` is an array of truths, one for each row of `natural`. Then test it where you did not look, for instance on other samples:
+# `corehead run notebooks/14_models.py --out mine -p models tiny-internvl -p seed 1`.
+#
+# :::{dropdown} Hint 1
+# Two measurements of one case can be compared with each other instead of with a line.
+# :::
+#
+# :::{dropdown} Hint 2
+# `natural.columns` has all that was measured, `matched low` and `visual half in` among it, which are controls.
+# :::
+#
+# ```{exercise-end}
+# ```
+#
+# ```{solution-start} ex-models-own
+# :class: dropdown
+# ```
+
+# %%
+answer = (natural["without 5%"] < natural["matched low"]).to_numpy()
+as_table = pd.Series(answer, natural.index).unstack("evidence")
+as_table.map({True: "yes", False: "no"}.get)
+
+# %% [markdown]
+# Does the top 5 % cost more than the worst of the layer-matched sets? That needs no line, only as many draws as one can afford; where it fails, some other set of these layers is as bad
+# to lose. Yet it is a claim about order: it holds as well where both cost next to nothing.
+#
+# ```{solution-end}
 # ```
 
 # %% tags=["hide-input"]

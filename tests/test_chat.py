@@ -75,6 +75,42 @@ def test_a_thought_in_another_form_is_refused(tiny: LoadedModel, end: str) -> No
         prompt(with_template(tiny, tiny.processor.chat_template + end))
 
 
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "◁think▷",
+        "<|START_THINKING|>",
+        "<|channel>thought\n",
+        "<|channel|>analysis<|message|>",
+        "<longcat_think>\n",
+        "Let me think.\n",
+        "<answer>",
+    ],
+)
+def test_an_answer_that_the_template_begins_in_any_form_is_refused(family: LoadedModel, begun: str) -> None:
+    end = "{% if add_generation_prompt %}" + begun + "{% endif %}"
+    with pytest.raises(
+        CoreheadError, match=r"^a: the chat template begins the answer with .*instruct checkpoint"
+    ):
+        prompt(with_template(family, family.processor.chat_template + end))
+
+
+@pytest.mark.parametrize(
+    "closed", ["<think></think>", "<think>\n\n</think>\n\n", "<|channel>thought\n<channel|>"]
+)
+def test_a_thought_that_the_template_closes_stays(family: LoadedModel, closed: str) -> None:
+    end = "{% if add_generation_prompt %}" + closed + "{% endif %}"
+    assert prompt(with_template(family, family.processor.chat_template + end)) == prompt(family) + closed
+
+
+@pytest.mark.parametrize("place", ["question", "context", "answer"])
+@pytest.mark.parametrize("value", [7, None, ["a"]])
+def test_what_is_no_text_is_refused(tiny: LoadedModel, place: str, value: object) -> None:
+    changes: dict[str, Any] = {place: value}
+    with pytest.raises(CoreheadError, match=f"^a: its {place} is no text but"):
+        encode(tiny, [replace(SAMPLES[0], **changes)])
+
+
 def test_a_thought_in_the_text_is_text(tiny: LoadedModel) -> None:
     sample = replace(SAMPLES[0], question="What does <think> mean?", context="He wrote <think>")
     ids = encode(tiny, [sample]).inputs["input_ids"][0]

@@ -46,7 +46,8 @@ def labels(stem: str) -> list[str]:
     return [c.metadata.nbgrader.grade_id for c in tagged(written(stem, False), "exercise")]
 
 
-FINISHED = ("01", "02", "03", "06")  # chapters whose exercises say what `answer` is to hold, with hints
+# chapters whose exercises say what `answer` is to hold, with hints
+FINISHED = ("01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "11", "13", "14")
 CHECKED = [stem for stem in KNOWN if stem[:2] in FINISHED]
 each = pytest.mark.parametrize("stem", CHECKED)
 LONG = () if os.environ.get("COREHEAD_ALL_CHECKS") else ("08", "09", "10")  # minutes each

@@ -81,6 +81,22 @@ def test_qwen2_5_counts_pixels_of_the_resized_picture(tiny: LoadedModel) -> None
         assert boxes._shown(processor, (width, height)) == (columns, rows)
 
 
+@pytest.mark.parametrize("max_pixels", [0, 20_000, 200_000])
+def test_pixels_are_those_of_the_picture_after_the_budget(
+    tiny: LoadedModel, max_pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The grid that the model is handed says how many pixels it is shown."""
+    monkeypatch.setitem(boxes.CONVENTIONS, "qwen3_vl", boxes.PIXELS)
+    sample = Sample("refcocog/1", "refer", "Where is it?", "x", (noise(640, 427),), (Box(64, 0, 320, 427),))
+    own, how = in_its_units(tiny, sample, max_pixels)
+    _, rows, columns = (
+        encode_all(tiny, [own], 1, max_pixels=max_pixels)[0].inputs["image_grid_thw"][0].tolist()
+    )
+    patch = tiny.processor.image_processor.patch_size
+    assert how.shown == (columns * patch, rows * patch)
+    assert own.answer == how.write((64, 0, 320, 427))
+
+
 def test_each_family_is_asked_in_its_own_units(family: LoadedModel) -> None:
     sample = Sample(
         "refcocog/1", "refer", "Where is it? Answer with its box [x0, y0, x1, y1] in pixels.", "[10, 20, 40, 60]",

@@ -8,17 +8,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from corehead_lib.encode import encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head
 from corehead_lib.interventions import ZeroAblation
+from corehead_lib.lab.easel import SIDE, UNIT, layers
 from corehead_lib.lab.export import write_lab
 from corehead_lib.lab.gallery import KINDS, gallery
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.ram import mass
-from corehead_lib.samples import Sample
+from corehead_lib.samples import Box, Sample
+from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, SHAPES, sprite
 
 MODEL = "tiny-qwen3-vl"
 EACH = 7
@@ -152,6 +155,80 @@ def test_every_answer_is_that_of_pytorch(
                 ram = mass(loaded, batch, batch.source, "last")
             np.testing.assert_allclose([chances for chances, _ in said], wanted, atol=TOLERANCE)
             np.testing.assert_allclose([looks for _, looks in said], ram, atol=TOLERANCE)
+
+
+def test_sprites_are_the_sum_of_their_layers() -> None:
+    parts, many = layers() / UNIT, len(SHAPES)
+    wrong, pixels = 0, 0
+    for number, shape in enumerate(SHAPES):
+        for digit, (name, colour) in enumerate(COLOURS.items()):
+            ground = list(BACKGROUNDS.values())[number % 3]
+            wanted = Image.new("RGB", (SIDE, SIDE), ground)
+            wanted.paste(drawing := sprite(shape, name, str(digit), SIDE), (0, 0), drawing)
+            alpha, paint, badge = (parts[i][..., None] for i in (number, many + number, 2 * many + digit))
+            ink = (np.array(colour) * paint + 255 * badge).clip(0, 255)
+            off = np.abs(np.array(ground) * (1 - alpha) + ink - np.asarray(wanted)).max(-1)
+            wrong, pixels = wrong + (off > 4).sum(), pixels + off.size
+    assert wrong < 0.005 * pixels
+
+
+OWN = """async () => {
+    const { engine, Easel, data } = coreheadLab, easel = await Easel.from(data.easel);
+    easel.background = "grey";
+    easel.things.set(15, { shape: "bow", colour: "yellow", digit: "5" });
+    const picture = easel.picture(), said = [];
+    for (const question of picture.questions) {
+        const { probabilities } = engine.model.run(await engine.prompt(picture, question));
+        said.push([question.text, question.answer, question.boxes, question.targets, [...probabilities]]);
+    }
+    return [[...picture.frames[0]], said];
+}"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", [1280], indirect=True)
+def test_a_scene_of_ones_own_is_answered_as_by_pytorch(page: Page, loaded: LoadedModel) -> None:
+    start(page)
+    pixels, said = page.evaluate(OWN)
+    image = Image.fromarray(np.array(pixels, np.uint8).reshape(4 * SIDE, 4 * SIDE, 3))
+    things = {"star": "4", "moon": "7", "circle": "2", "bow": "5"}
+    right = {f"Which digit is on the {shape}?": digit for shape, digit in things.items()}
+    assert right.items() <= {text: answer for text, answer, *_ in said}.items()
+    assert "Which digit is on the red shape?" not in [text for text, *_ in said]  # there are two
+    drawing = sprite("star", "red", "4", SIDE)
+    wanted = Image.new("RGB", (SIDE, SIDE), BACKGROUNDS["grey"])
+    wanted.paste(drawing, (0, 0), drawing)
+    star = np.asarray(image.crop((SIDE, 0, 2 * SIDE, SIDE)), int)
+    assert (np.abs(star - np.asarray(wanted)).max(-1) > 4).mean() < 0.005
+    for text, answer, boxes, targets, chances in said:
+        evidence = tuple(Box(*box[1:]) for box in boxes)
+        sample = Sample("", "", text, answer, (image,), evidence, (answer,))
+        np.testing.assert_allclose(chances, probabilities(loaded, sample, []), atol=TOLERANCE)
+        found = encode(loaded, [sample]).targets()[0].nonzero().flatten().tolist() if evidence else []
+        assert targets == found
+
+
+@pytest.mark.browser
+def test_drawing_takes_a_keyboard_and_a_finger(page: Page) -> None:
+    start(page)
+    page.get_by_role("radio", name="Your own", exact=True).check()
+    page.get_by_label("shape", exact=True).select_option("heart")
+    page.get_by_role("button", name="row 4, column 4: empty").focus()
+    page.keyboard.press("Enter")
+    assert page.get_by_role("button", name="row 4, column 4: green heart with a 9").count() == 1
+    page.locator(".question select").select_option("Which digit is on the heart?")
+    page.wait_for_function("document.querySelectorAll('.media svg').length === 1")
+    assert ANSWER.search(page.locator(".answer").inner_text())
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]  # type: ignore[index]
+    for place in range(16):
+        if page.locator(".places button").nth(place).get_attribute("aria-label").endswith("empty"):  # type: ignore[union-attr]
+            page.locator(".places button").nth(place).click()
+    assert page.locator(".places button:not([aria-label$=empty])").count() == 8
+    assert "8 shapes are the most" in page.locator(".easel .hint").inner_text()
+    page.get_by_role("button", name="clear").click()
+    assert page.locator(".question option").all_inner_texts() == ["Which colour is the background?"]
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    assert axe.run(page, options={"preload": False}).response["violations"] == []
 
 
 @pytest.mark.browser

@@ -1,7 +1,7 @@
 """CONTRIBUTING.md's steps to add a family, walked with models that the package does not train.
 
 LLaVA 1.5 stands for a family that the package does not know at all: one layout function and one line in the
-registry make everything else work. Qwen2-VL and Qwen2.5-VL are registered, with Qwen3-VL's layout.
+registry make everything else work. Qwen2-VL, Qwen2.5-VL and GLM are registered, with Qwen3-VL's layout.
 """
 
 from pathlib import Path
@@ -14,6 +14,13 @@ from coded import blinded, check, coded, coded_clip, prompt
 from tiny import PLAIN_TEXT, eager_attention, noise
 from transformers import (
     CLIPImageProcessor,
+    Glm4vConfig,
+    Glm4vForConditionalGeneration,
+    Glm46VConfig,
+    Glm46VForConditionalGeneration,
+    Glm46VImageProcessor,
+    Glm46VProcessor,
+    Glm46VVideoProcessor,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
@@ -197,3 +204,79 @@ def test_older_qwens_share_the_layout_of_qwen3_vl(older: LoadedModel, frames: in
     check(blind, prompt(coded(60, 90), coded_clip(96, 64, frames), coded(64, 64)))
     real = encode(older, [prompt(noise(96, 64), coded_clip(96, 64, frames), evidence=(Pages((1,)),))])
     assert measure_ram(older, [real], progress=False).target.max() > 0
+
+
+@pytest.fixture(scope="module", params=["glm4v", "glm46v"])
+def glm(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    """A tiny GLM-4.1V, and a tiny GLM-4.6V; both have the newer processor."""
+    folder: Path = tmp_path_factory.mktemp(request.param)
+    tokenizer = build_tokenizer(corpus(), 400)
+    names = {
+        "image_start": "<|begin_of_image|>",
+        "image": "<|image|>",
+        "image_end": "<|end_of_image|>",
+        "video_start": "<|begin_of_video|>",
+        "video": "<|video|>",
+        "video_end": "<|end_of_video|>",
+    }
+    tokenizer.add_tokens([*names.values()], special_tokens=True)
+    make_config, make_model = {
+        "glm4v": (Glm4vConfig, Glm4vForConditionalGeneration),
+        "glm46v": (Glm46VConfig, Glm46VForConditionalGeneration),
+    }[request.param]
+    rope = {
+        "rope_type": "default",
+        "rope_theta": 10000.0,
+        "mrope_section": [2, 1, 1],
+        "partial_rotary_factor": 1.0,
+    }
+    config = make_config(
+        text_config={
+            **{k: v for k, v in PLAIN_TEXT.items() if k != "head_dim"},
+            "rope_parameters": rope,
+            "vocab_size": len(tokenizer),
+        },
+        vision_config={
+            "depth": 1,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "patch_size": 8,
+            "image_size": 64,
+            "out_hidden_size": 48,
+        },
+        **{f"{name}_token_id": tokenizer.convert_tokens_to_ids(token) for name, token in names.items()},
+    )
+    torch.manual_seed(0)
+    make_model(config).save_pretrained(folder)
+    shared = {**PIXELS, "patch_size": 8, "size": {"shortest_edge": 4096, "longest_edge": 1048576}}
+    Glm46VProcessor(
+        image_processor=Glm46VImageProcessor(**shared),
+        tokenizer=tokenizer,
+        video_processor=Glm46VVideoProcessor(**shared),
+        chat_template=chat_template(
+            "<|begin_of_image|><|image|><|end_of_image|>", "<|begin_of_video|><|video|><|end_of_video|>"
+        ),
+    ).save_pretrained(folder)
+    return load_model(str(folder))
+
+
+def test_the_cells_of_glm_see_the_pixels_of_their_boxes(glm: LoadedModel) -> None:
+    blind = blinded(glm)
+    check(blind, prompt(*[coded(*size) for size in SIZES]))
+    for frames in (1, 2, 5):
+        check(blind, prompt(coded_clip(96, 64, frames), coded_clip(64, 64, frames)))
+    for item in (noise(96, 64), coded_clip(96, 64, 4)):
+        sample = prompt(item, evidence=(Pages((0,)),))
+        batch = encode(glm, [sample])
+        reference = eager_attention(glm, batch)[:, 0][..., -1, :][..., batch.targets()[0].numpy()].sum(-1)
+        found = measure_ram(glm, [batch], queries="last", progress=False).target[0]
+        np.testing.assert_allclose(found, reference, atol=2e-5)
+
+
+def test_glm_takes_images_or_clips(glm: LoadedModel) -> None:
+    """Its placeholder is the same for both, and transformers counts the one for the other."""
+    with pytest.raises(CoreheadError, match="images or clips, not both"):
+        encode(glm, [prompt(noise(64, 64), coded_clip(96, 64, 4))])
+    with pytest.raises(CoreheadError, match="images or clips, not both"):
+        encode(glm, [prompt(noise(64, 64)), prompt(coded_clip(96, 64, 4))])

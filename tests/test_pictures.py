@@ -1,5 +1,7 @@
 """Pictures of every mode, against what a person would call the same picture."""
 
+import struct
+import zlib
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -40,6 +42,63 @@ def test_grey_of_sixteen_bits_is_scaled(kind: str, order: str) -> None:
 def test_opaque_modes_are_as_before(mode: str) -> None:
     image = noise(40, 30).convert(mode)
     assert rgb(image).tobytes() == image.convert("RGB").tobytes()
+
+
+def tiff(values: np.ndarray, bits: int, white_is_zero: bool) -> Image.Image:
+    """A TIFF of grey of 16 or 12 bits, as scanners and microscopes write it, Pillow does not."""
+    high, wide = values.shape
+    content = values.astype("<u2").tobytes()
+    if bits == 12:
+        digits = "".join(f"{value:03x}" for value in values.ravel())
+        content = bytes.fromhex(digits)
+    tags = {256: wide, 257: high, 258: bits, 259: 1, 262: int(not white_is_zero), 273: 122, 277: 1, 278: high}
+    tags |= {279: len(content)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + struct.pack("<I", 0)
+    assert len(head) == tags[273]
+    return Image.open(BytesIO(head + content))
+
+
+@pytest.mark.parametrize(("bits", "white_is_zero"), [(12, False), (16, False), (16, True)])
+def test_grey_of_a_tiff_is_scaled_from_its_black_to_its_white(bits: int, white_is_zero: bool) -> None:
+    values = np.rint(RAMP / 65535 * (2**bits - 1)).astype(int)
+    image = tiff(values, bits, white_is_zero)
+    assert image.mode == "I;16"
+    expected = np.rint(values / (2**bits - 1) * 255).astype(np.uint8)
+    for _ in range(2):  # also when its pixels are read already
+        shown = np.asarray(rgb(image))[..., 0]
+        np.testing.assert_array_equal(shown, 255 - expected if white_is_zero else expected)
+
+
+def png(depth: int, kind: int, row: bytes, transparent: bytes) -> Image.Image:
+    """A PNG of 16 x 8 pixels with a transparent colour."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        )
+
+    header = struct.pack(">IIBBBBB", 16, 8, depth, kind, 0, 0, 0)
+    body = (
+        chunk(b"tRNS", transparent) + chunk(b"IDAT", zlib.compress((b"\0" + row) * 8)) + chunk(b"IEND", b"")
+    )
+    return Image.open(BytesIO(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body))
+
+
+@pytest.mark.parametrize(("depth", "row"), [(2, b"\xaa\xaa\0\0"), (4, b"\x88" * 4 + b"\0" * 4)])
+def test_a_transparent_grey_of_few_bits_lies_on_white(depth: int, row: bytes) -> None:
+    image = png(depth, 0, row, struct.pack(">H", row[0] & (2**depth - 1)))
+    for _ in range(2):
+        shown = np.asarray(rgb(image))
+        assert (shown[:, :8] == 255).all()
+        assert (shown[:, 8:] == 0).all()
+
+
+def test_a_transparent_colour_of_sixteen_bits_is_refused() -> None:
+    """Its neighbours have the same eight bits, and would turn white with it."""
+    image = png(16, 2, struct.pack(">HHH", 0x1234, 0, 0) * 16, struct.pack(">HHH", 0x0012, 0, 0))
+    with pytest.raises(CoreheadError, match="16 bits is transparent"):
+        rgb(image)
 
 
 def on_white(pixels: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Figures that could go wrong without a sound."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 
 from corehead_lib import plots
 
@@ -20,6 +21,6 @@ def test_every_strip_is_drawn_whatever_their_number() -> None:
     groups = {f"kind {n}": [n / 10, n / 10 + 0.02] for n in range(9)}
     plots.control_strips(axis, groups, 0.9, 0.1)
     drawn = [line.get_ydata() for line in axis.lines if line.get_marker() == "o"]
-    assert [list(values) for values in drawn] == list(groups.values())
+    assert [np.asarray(values).tolist() for values in drawn] == list(groups.values())
     assert [label.get_text() for label in axis.get_xticklabels()] == list(groups)
     plt.close(figure)

@@ -258,6 +258,16 @@ def test_mmlongbench_needles_are_found_or_the_record_is_refused(tmp_path: Path) 
         assert sample.context.count(MEDIA) == len(sample.media)
 
 
+@pytest.mark.parametrize("answer", [-1, 2, 0.5, "-1"])
+def test_mmlongbench_answers_that_are_no_option_are_refused(
+    answer: object, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setitem(mmlongbench.NIAH_IMAGE[0], "answer", answer)
+    report = load("mmlongbench", tmp_path, tasks=TASKS).report
+    reason = dict(report.refused)["mmlongbench/retrieval-image/0"]
+    assert reason.startswith(("no such option", "bad number"))
+
+
 def test_mmlongbench_shots_and_summaries_have_no_evidence(tmp_path: Path) -> None:
     samples = by_id(load("mmlongbench", tmp_path, tasks=("icl", "summ", "unanswerable")))
     assert len(samples) == 3

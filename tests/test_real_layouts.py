@@ -1,5 +1,7 @@
 """Datasets as people have them: spelled, numbered, cut and linked in other ways. The right page, frame and box, or none."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mini import BUILDERS, mlvu, mmdocir, mmlongbench, mmlongbench_doc, refcocog, vidstg
-from mini.paint import film, red_box, time_of
+from mini.paint import film, painted, red_box, save, time_of
+from PIL import Image
 from test_real_data import assert_on_red, by_id
 
 from corehead_lib.datasets import parquet, real, video, vidor
@@ -35,6 +38,38 @@ def assert_red_pages(sample: Sample) -> None:
 
 
 # --- MMDocIR: names
+
+
+def test_documents_whose_names_differ_in_case_alone_are_not_taken_for_one_another(tmp_path: Path) -> None:
+    """Files are joined in any case, so that page 1 of A.pdf would be shown for a.pdf, which has none."""
+    question = mmdocir.QUESTIONS["alpha.pdf"][0]
+    lines = [
+        {"doc_name": name, "page_indices": [0, 2], "questions": [question]}
+        for name in ("A.pdf", "a.pdf", "b.pdf")
+    ]
+    (tmp_path / "MMDocIR_annotations.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    for name in "Ab":
+        for number in range(3):
+            save(painted(mmdocir.PIXELS), tmp_path / "page_images" / f"{name}_{number}.jpg")
+    report = load("mmdocir", tmp_path).report
+    assert {id: reason.split(":")[0] for id, reason in report.refused} == {
+        "mmdocir/A.pdf/0": "missing picture",
+        "mmdocir/a.pdf/0": "missing picture",
+    }
+    assert match(["a", "a.pdf"], ["a"]) == {"a": "a"}
+
+
+def test_boxes_of_a_page_that_was_turned_are_refused(tmp_path: Path) -> None:
+    mmdocir.build_files(tmp_path)
+    for path in (tmp_path / "page_images").glob("alpha_*"):
+        with Image.open(path) as image:
+            image.transpose(Image.Transpose.ROTATE_90).save(path)
+    report = load("mmdocir-layouts", tmp_path).report
+    assert [id for id, reason in report.refused if reason.startswith("turned page")] == [
+        "mmdocir/alpha.pdf/0",
+        "mmdocir/alpha.pdf/1",
+    ]
+    assert report.kept == 1  # of the other document
 
 
 @pytest.mark.parametrize(
@@ -221,6 +256,24 @@ def test_a_video_is_looked_at_once_and_its_trajectories_are_parsed_once(
     assert len(parsed) == len(set(parsed)) == 2
 
 
+@pytest.mark.parametrize("frames", [48, 24])
+def test_vidstg_without_a_count_of_frames_cannot_bear_another_rate(
+    frames: int, tmp_path: Path, monkeypatch
+) -> None:
+    record = {k: v for k, v in vidstg.record(vidstg.VIDEO, (0, 23), (10, 20)).items() if k != "frame_count"}
+    monkeypatch.setattr(vidstg, "RECORDS", [record, vidstg.record(vidstg.WIDE, (0, 47), (10, 20))])
+    vidstg.build(tmp_path)
+    film(tmp_path / "vidor" / "video" / "0000" / f"{vidstg.VIDEO}.mp4", frames, vidstg.SIZE, fps=12)
+    report = load("vidstg", tmp_path).report
+    assert dict(report.reasons()) == {"other frames": 2}
+
+
+@pytest.mark.parametrize("options", [{"subset": "*"}, {"subset": "../test"}, {"frames": 0}, {"frames": "8"}])
+def test_vidstg_refuses_options_that_mean_nothing(options: dict, tmp_path: Path) -> None:
+    with pytest.raises(CoreheadError, match="vidstg has train, val and test"):
+        load("vidstg", vidstg.build(tmp_path), **options)
+
+
 # --- RefCOCOg as the refer repository has it
 
 
@@ -245,6 +298,31 @@ def test_refcocog_never_takes_the_files_of_a_neighbour(other: str, tmp_path: Pat
     refcocog.build(tmp_path / "b")
     with pytest.raises(CoreheadError, match="lies in several folders"):
         load("refcocog", tmp_path)
+
+
+@pytest.mark.parametrize("root", ["refcoco", "RefCOCO+", "datasets--lmms-lab--RefCOCO/snapshots/1a2b"])
+def test_refcocog_is_not_looked_for_in_the_folder_of_a_neighbour(root: str, tmp_path: Path) -> None:
+    refcocog.build(tmp_path / root)
+    with pytest.raises(CoreheadError, match="refcocog is not among them"):
+        load("refcocog", tmp_path / root)
+    other = "datasets--lmms-lab--RefCOCOg/snapshots/1a2b"
+    refcocog.build_lmms(tmp_path / other)
+    samples = by_id(load("refcocog", tmp_path / other, subsets="val"))  # one name for a list of one
+    assert set(samples) == {"val-00000-of-00001/0", "val-00000-of-00001/1"}
+
+
+def test_photographs_that_were_shrunk_keep_their_boxes_and_cut_ones_are_refused(tmp_path: Path) -> None:
+    refcocog.build(tmp_path)
+    for number, (width, height) in ((431, (80, 60)), (582, (160, 90))):
+        path = tmp_path / "train2014" / refcocog.name(number)
+        with Image.open(path) as photograph:
+            photograph.resize((width, height), Image.Resampling.BOX).save(path, quality=95, subsampling=0)
+    loaded = load("refcocog", tmp_path)
+    (sample,) = loaded.samples
+    assert_on_red(sample, sample.evidence[0])  # type: ignore[arg-type]
+    assert sample.answer == "[20, 15, 45, 25]"
+    assert any("boxes scaled" in note for note in loaded.report.notes)
+    assert loaded.report.reasons()["bad size"] == 1
 
 
 def test_a_box_sample_carries_its_box_in_pixels_of_the_source(tmp_path: Path) -> None:
@@ -279,6 +357,52 @@ def test_linked_videos_below_an_unlinked_folder_are_seen(tmp_path: Path) -> None
     for name in ("annotations/test_annotations.json", "vidor"):
         (tmp_path / "set" / name).symlink_to(tmp_path / "store" / name)
     assert load("vidstg", tmp_path / "set").report.kept == 7
+
+
+def test_a_folder_that_is_linked_to_from_where_it_belongs_is_seen_there(tmp_path: Path) -> None:
+    """Videos of MLVU are told apart by their folder's name, which the link has and its target has not."""
+    mlvu.build(tmp_path)
+    (tmp_path / "downloads").mkdir()
+    (tmp_path / "video" / "2_needle").rename(tmp_path / "downloads" / "x")
+    (tmp_path / "video" / "2_needle").symlink_to("../downloads/x")
+    assert {s.id for s in load("mlvu", tmp_path).samples} == {"mlvu/2_needle/0", "mlvu/4_count/0"}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "victim"),
+    [
+        ("mmlongbench-doc", "documents"),
+        ("mmlongbench-doc", "samples.json"),
+        ("mmdocir", "MMDocIR_annotations.jsonl"),
+        ("mmdocir", "MMDocIR_pages.parquet"),
+        ("mmlongbench", "mmlb_image"),
+        ("refcocog", "instances.json"),
+        ("refcocog", "refs(umd).p"),
+        ("vidstg", "annotations/test_annotations.json"),
+        ("mlvu", "video"),
+    ],
+)
+def test_a_folder_in_the_place_of_a_file_is_refused(dataset: str, victim: str, tmp_path: Path) -> None:
+    BUILDERS[dataset](tmp_path)
+    path = tmp_path / victim
+    if path.is_dir():
+        shutil.rmtree(path)
+        path.write_text("version https://git-lfs.github.com/spec/v1")
+    else:
+        path.unlink()
+        path.mkdir()
+    with pytest.raises(CoreheadError, match=r"No sample is left|refused pickle|not JSON"):
+        load(dataset, tmp_path)
+
+
+def test_one_annotation_file_that_cannot_be_read_costs_its_own_records_only(tmp_path: Path) -> None:
+    mmlongbench.build(tmp_path)
+    path = tmp_path / "mmlb_data" / "documentQA" / "mmlongdoc_K8.jsonl"
+    path.unlink()
+    path.mkdir()
+    loaded = load("mmlongbench", tmp_path)
+    assert [s.id for s in loaded.samples] == ["mmlongbench/slidevqa/0"]
+    assert loaded.report.files == [path.name]
 
 
 # --- splits
@@ -371,6 +495,8 @@ def test_an_erratum_holds_for_the_list_of_pages_that_it_was_found_for(
         (["", "yes", "no", ""], "yes", "A", "AB", "a wrong one, left out"),
         (["2", "", "5"], "", "B", "ABC", "the right one, kept"),
         (["", "", "5"], "", "A", "AB", "the right option stands twice"),
+        (["c", " a", "a", "b"], "a", "B", "ABC", "the right option stands twice"),
+        (["a", "b  c", "b c "], "a", "A", "AB", "a wrong option stands twice"),
     ],
 )
 def test_mlvu_has_one_right_letter(
@@ -387,7 +513,9 @@ def test_mlvu_has_one_right_letter(
     assert any(note in noted for noted in loaded.report.notes)
 
 
-@pytest.mark.parametrize("candidates", [[], ["a"], ["a", "a"], ["", "a"], [None, "a"], "a"])
+@pytest.mark.parametrize(
+    "candidates", [[], ["a"], ["a", "a"], ["a", "a "], ["", "a"], [None, "a"], "a", [*"abcdefghi"]]
+)
 def test_mlvu_without_a_choice_is_refused(candidates: object, tmp_path: Path, monkeypatch) -> None:
     records = [mlvu.record("needle_1.mp4", "a", candidates=candidates), mlvu.record("needle_1.mp4", "a cat")]
     monkeypatch.setattr(mlvu, "TASKS", {"2_needle": records})

@@ -14,7 +14,7 @@ from corehead_lib.datasets.page_choice import choose_pages
 from corehead_lib.datasets.records import SHARES, Record, collect, split_of
 from corehead_lib.datasets.report import Report
 from corehead_lib.errors import CoreheadError
-from corehead_lib.samples import MEDIA, Sample
+from corehead_lib.samples import MEDIA, Clip, Sample
 
 
 def records(count: int, per_group: int = 3) -> Iterator[Record]:
@@ -86,6 +86,16 @@ def test_samples_that_no_prompt_can_be_made_of_are_refused(fields: dict, reason:
     with pytest.raises(CoreheadError, match="No sample is left"):
         collect([Record("a", "g", "t", build)], report)
     assert report.reasons() == {reason: 1}
+
+
+def test_a_clip_whose_frames_change_in_size_is_refused_before_a_run() -> None:
+    frames = [Image.new("RGB", size) for size in ((8, 8), (8, 8), (16, 8))]
+
+    def record(id: str, shown: list[Image.Image]) -> Record:
+        return Record(id, id, "t", lambda: Sample(id, "t", "q", "a", (Clip(shown),)))
+
+    report = collect([record("good", frames[:2]), record("bad", frames)], Report("set")).report
+    assert [(id, reason.split(":")[0]) for id, reason in report.refused] == [("bad", "changing size")]
 
 
 def test_limit_and_tasks_account_for_the_rest() -> None:

@@ -5,13 +5,17 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from corehead_lib.cli import main
 from corehead_lib.data import load_samples
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
@@ -95,6 +99,28 @@ def test_two_processes_as_a_launcher_starts_them(
     same(whole, tmp_path)
 
 
+IN_A_GROUP = """import sys, torch.distributed as group
+from corehead_lib.cli import main
+group.init_process_group("gloo")
+main(sys.argv[1:], standalone_mode=False)
+group.barrier()
+group.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_torchrun_with_two_gloo_processes(job: Job, whole: Path, tmp_path: Path) -> None:
+    script, out = tmp_path / "score.py", tmp_path / "out"
+    script.write_text(IN_A_GROUP)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    options = ["--samples", "9", "--shard", "2", "--batch-size", "2"]
+    command = [*launcher, str(script), "score", job.model, job.dataset, "--out", str(out), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "9 scored, 0 failed" in done.stdout
+    same(whole, out)
+
+
 def test_killed_at_random_moments_and_resumed(
     job: Job, whole: Path, tmp_path: Path, processes: multiprocessing.context.ForkServerContext
 ) -> None:
@@ -168,6 +194,52 @@ def test_another_run_in_the_same_folder_is_refused(job: Job, whole: Path, tmp_pa
         score(job, whole, part=(2, 2), say=quiet)
     with pytest.raises(CoreheadError, match="no complete run"):
         read_scores(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dtype": "foo"}, "Unknown dtype 'foo'"),
+        ({"options": {"seed": 3}}, "seed: no option of the dataset"),
+        ({"options": {"nonsense": 3}}, "scenes cannot take {'nonsense': 3}"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused_before_a_folder_is_claimed(
+    job: Job, change: dict, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CoreheadError, match=message):
+        score(replace(job, **change), tmp_path / "out", say=quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_device_or_a_folder_that_is_not_there_is_refused(job: Job, tmp_path: Path) -> None:
+    with pytest.raises(CoreheadError, match="device='xpu'"):
+        score(job, tmp_path / "out", device="xpu", say=quiet)
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(CoreheadError, match="device='xpu'"):
+        estimate(job, [], 0, device="xpu")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CoreheadError, match="cannot be written to"):
+        score(job, tmp_path / "file" / "out", say=quiet)
+
+
+def test_an_option_that_is_given_twice_is_refused(tmp_path: Path) -> None:
+    given = [
+        "score",
+        "tiny-qwen3-vl",
+        "documents",
+        "--out",
+        str(tmp_path),
+        "-o",
+        "pages",
+        "2",
+        "-o",
+        "pages",
+        "5",
+    ]
+    found = CliRunner().invoke(main, given)
+    assert found.exit_code == 2
+    assert "-o pages is given twice" in found.output
 
 
 def test_a_complete_run_loads_no_model(job: Job, whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from corehead_lib.evaluate import evaluate
 from corehead_lib.heads import Head, HeadScores, random_heads
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
-from corehead_lib.study import ablate, difference, outcomes, summarise, until_half
+from corehead_lib.study import ablate, difference, first_heads, outcomes, summarise, until_half
 from corehead_lib.study.controls import controls, norm_matched_heads
 from corehead_lib.study.replay import PerBlock
 
@@ -188,6 +188,13 @@ def test_controls_that_cannot_be_drawn() -> None:
         controls([], ranked)
     with pytest.raises(CoreheadError, match="too few"):
         norm_matched_heads([Head(0, 0), Head(0, 1), Head(0, 2)], np.zeros((1, 4)), np.random.default_rng(0))
+
+
+def test_first_heads_of_every_ranking_in_every_size() -> None:
+    order = [Head(0, 1), Head(1, 0), Head(0, 0)]
+    made = first_heads({"lot": order, "ram": HeadScores(np.array([[1.0, 3.0], [2.0, 0.0]]))}, (1, 2))
+    assert made == {"lot/1": order[:1], "lot/2": order[:2], "ram/1": order[:1], "ram/2": order[:2]}
+    assert [head.name for head in made["ram/2"]] == ["L0H1", "L1H0"]
 
 
 def test_summary_of_a_table_made_by_hand() -> None:

@@ -13,7 +13,7 @@ from tiny import KINDS, SAMPLES, clip, noise
 from corehead_lib.encode import Batch, encode, encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
-from corehead_lib.samples import Box
+from corehead_lib.samples import Box, Sample
 from corehead_lib.tokens import count_tokens, fitting
 
 LARGE = replace(SAMPLES[0], id="large", media=(noise(400, 300),), evidence=(Box(100, 50, 250, 200),))
@@ -25,7 +25,8 @@ def tokens(batch: Batch) -> int:
 
 @pytest.mark.parametrize("max_pixels", [0, 4096, 20000])
 def test_the_estimate_is_what_is_encoded(family: LoadedModel, max_pixels: int) -> None:
-    for sample in (*SAMPLES, *KINDS, LARGE):
+    alone = Sample("one", "when", "When?", "12", (clip(frames=1),))  # of one frame
+    for sample in (*SAMPLES, *KINDS, LARGE, alone):
         found = tokens(encode(family, [sample], max_pixels))
         frames = sum(len(item.frames) for item in sample.media if not isinstance(item, Image.Image))
         assert abs(count_tokens(family, sample, max_pixels) - found) <= 2 * frames

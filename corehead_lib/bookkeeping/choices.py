@@ -46,9 +46,9 @@ def _folder(name: str) -> None:
 
 
 def _device(name: str) -> None:
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", name, re.ASCII):
-        raise CoreheadError(f"There is no device {shown(name)}: it is cpu, cuda or, say, cuda:1.")
-    if name != "cpu":
+    if not re.fullmatch(r"cpu|auto|cuda(:\d+)?", name, re.ASCII):
+        raise CoreheadError(f"There is no device {shown(name)}: it is cpu, auto, cuda or, say, cuda:1.")
+    if name.startswith("cuda"):
         import torch
 
         number = int(name.partition(":")[2] or 0)
@@ -62,7 +62,7 @@ KINDS: dict[str, tuple[Callable[[str], Any], str]] = {
     "model": (find_model, "a model: one that ships, one that was fetched, a folder, or a hub id"),
     "dataset": (_dataset, "a dataset (corehead data list)"),
     "folder": (_folder, "a folder"),
-    "device": (_device, "cpu or cuda"),
+    "device": (_device, "cpu, cuda or auto"),
 }
 
 

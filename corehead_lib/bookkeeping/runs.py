@@ -19,6 +19,7 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.progress import SHOWN
 from corehead_lib.provenance import LIBRARY, library_sha256, other_library, versions
 from corehead_lib.results import Results, Source, published
+from corehead_lib.whole import whole
 
 BANNER = "other-parameters"
 QUIET = ["--IPKernelApp.log_level=ERROR"]
@@ -90,7 +91,8 @@ def run(planned: Plan, out: Path) -> Results:
     target = out / f"{planned.name}.ipynb"
     executed = _execute(planned, target)
     results = Results(**published(executed).model_dump(), **planned.provenance())
-    (out / "results.json").write_text(results.to_json(), encoding="utf-8")
+    with whole(out / "results.json") as draft:
+        draft.write_text(results.to_json(), encoding="utf-8")
     return results
 
 
@@ -146,7 +148,8 @@ def _execute(planned: Plan, target: Path) -> NotebookNode:
                 os.environ[name] = value
     if planned.overrides:
         executed.cells.insert(1, _banner(planned.overrides))
-    notebooks.write(executed, target)
+    with whole(target) as draft:
+        notebooks.write(executed, draft)
     return executed
 
 

@@ -42,7 +42,7 @@ def _value(text: str) -> object:
     "--shard", default=32, show_default=True, help="Samples a file; a kill loses one of them at most."
 )
 @click.option("--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16.")
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ...")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ..., or auto: split it.")
 @click.option("--part", default="", metavar="K/N", help="Be process K (from 0) of N, without a launcher.")
 @click.option(
     "--estimate", "only_estimate", is_flag=True, help="Say how much memory and time it takes, and stop."
@@ -69,6 +69,10 @@ def score(
     from corehead_lib.scoring.score import ABOUT, forget_failures, place
     from corehead_lib.scoring.score import score as run
 
+    names = [name for name, _ in options]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise click.UsageError(f"-o {twice[0]} is given twice: give it once.")
     job = Job(options={name: _value(value) for name, value in options}, **given)  # type: ignore[arg-type]
     try:
         mine = tuple(map(int, part.split("/"))) if part else place()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from corehead_lib.cells import internvl, llava_onevision, qwen3_vl
+from corehead_lib.cells import glm, internvl, llava_onevision, qwen3_vl
 from corehead_lib.cells.table import Cells, Layout, Shown, layout
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
@@ -18,6 +18,8 @@ FAMILIES: dict[str, Callable[[LoadedModel, Shown], Layout]] = {
     "qwen3_vl_moe": qwen3_vl.item_layout,
     "qwen2_5_vl": qwen3_vl.item_layout,
     "qwen2_vl": qwen3_vl.item_layout,
+    "glm4v": glm.item_layout,
+    "glm46v": glm.item_layout,
     "internvl": internvl.item_layout,
     "llava_onevision": llava_onevision.item_layout,
 }

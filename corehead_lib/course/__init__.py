@@ -131,6 +131,11 @@ def same(one: Any, other: Any, tolerance: float) -> bool:
     return bool(np.all(np.abs(np.asarray(one, float) - np.asarray(other, float)) <= tolerance))
 
 
+def unlike(value: Any, mistakes: Mapping[str, Any], tolerance: float = 0.01) -> dict[str, Any]:
+    """Return the mistakes that can be told from ``value``: by luck one may give what is right, or NaN, for a model and its samples."""
+    return {s: m for s, m in mistakes.items() if same(m, m, 0) and not same(m, value, tolerance)}
+
+
 def shape(answer: Any) -> str:
     """Say in words what kind of thing an answer is."""
     if isinstance(answer, str):

@@ -1,8 +1,72 @@
 """Checks of chapter 11."""
 
+import numpy as np
 from scipy.stats import norm
 
-from corehead_lib.course import Expected, exercise
+from corehead_lib.answers import QUERIES
+from corehead_lib.course import Expected, exercise, unlike
+from corehead_lib.heads import HeadScores, how_many
+from corehead_lib.study.lag import lag
+
+
+@exercise("ex-emergence-read", "answer = ...  # two numbers: fall for RAM, fall for all evidence")
+def read(past, kind, queries) -> Expected:
+    row, ends = QUERIES.index(queries), (past[0], past[-1])
+    scores = [
+        [end.looks[kind][row].astype(float).mean(0) for end in ends],
+        [end.source[kind][row].astype(float) for end in ends],
+    ]
+    number = np.array([[s.sum() ** 2 / (s**2).sum() for s in score] for score in scores])
+    right = number[:, 0] - number[:, 1]
+    mistakes = {
+        "Those are the numbers at the end; how far did they fall?": number[:, 1],
+        "Those are the numbers at the beginning; how far did they fall?": number[:, 0],
+        "A fall counts as positive here, a rise as negative.": -right,
+        "Those are factors; give the difference.": number[:, 0] / number[:, 1],
+    }
+    return Expected(
+        right, "Only the second tells what is special about the first.", unlike(right, mistakes, 6), 6
+    )
+
+
+@exercise("ex-emergence-rows", "answer = ...  # three numbers of steps: lag, low, high")
+def rows(past, kind, steps, right, guess, how, top_fraction) -> Expected:
+    def found(rows, first="lag"):
+        mass = np.stack([s.mass(kind, rows) for s in past])  # (N, S, L, H)
+        end = mass[-1].mean(0)
+        chosen = [*zip(*HeadScores(end).ranking()[: how_many(top_fraction, end.size)], strict=True)]
+        looks = mass[:, :, chosen[0], chosen[1]].mean(-1)
+        got = lag(steps, looks, right[kind], floor=guess[kind], **how)
+        return [got[key] for key in (first, "low", "high")]
+
+    value = found("question")
+    mistakes = {
+        "Those are the rows of the last prompt token.": found("last"),
+        "That is answering less looking; you have looking less answering.": [-value[0], -value[2], -value[1]],
+        "The first is the step at which looking is half-way; give the lag.": found("question", "first"),
+    }
+    why = "Where one looks decides what seems to come first."
+    return Expected(value, why, unlike(value, mistakes, 0.5), 0.5)
+
+
+@exercise("ex-emergence-luck", "answer = ...  # two numbers: spread between seeds, settings beyond it")
+def luck(grid) -> Expected:
+    half = grid.set_index(["setting", "seed"]).half
+    base = half["base"]
+    spread = round(float(base.max() - base.min()), 3)
+    others = {s: half[s] - base.reindex(half[s].index) for s in dict.fromkeys(grid.setting) if s != "base"}
+    mean = np.array([other.mean() for other in others.values()]).round(3)
+    most = grid.groupby("setting").half.agg(lambda x: x.max() - x.min()).max()
+    value = spread, int((abs(mean) > spread).sum())
+    mistakes = {
+        "The second counts settings that are *no* further from the base.": (spread, len(mean) - value[1]),
+        "A change may go down as well: take its size.": (spread, int((mean > spread).sum())),
+        "That is the largest spread of any setting; take the base's.": (most, value[1]),
+        "That is a standard deviation; take the largest less the smallest.": (base.std(), value[1]),
+        "The second counts settings, not shares.": (spread, value[1] / len(mean)),
+    }
+    why = "What stays below is no larger than luck."
+    return Expected(value, why, unlike(value, mistakes, 0.001), 0.001)
 
 
 @exercise("ex-emergence-power", "answer = ...  # one whole number of seeds")
@@ -17,3 +81,26 @@ def power(share=0.9, level=0.05) -> Expected:
         "That is for both settings together; give the seeds of each.": 2 * number,
     }
     return Expected(number, "Small effects in noisy runs are dear.", mistakes, 2)
+
+
+@exercise("ex-emergence-all", "answer = ...  # an array, snapshots x questions")
+def free(past, kind, queries, steps, right, guess, how, looks) -> Expected:
+    def low(curve):
+        return lag(steps, curve, right[kind], floor=guess[kind], **how)["low"]
+
+    def fine(answer):
+        curve = np.asarray(answer, float)
+        return bool(np.isfinite(curve).all() and (curve != right[kind]).any() and low(curve) > 0)
+
+    mass = np.stack([s.mass(kind, queries) for s in past])
+    mistakes = {
+        "That is this page's curve, of the heads that end on top.": looks[kind],
+        "Those are the answers themselves; measure looking.": right[kind].astype(float),
+        "That is a curve of means; keep a column for each question.": mass.sum((2, 3)).mean(1),
+        "There are dimensions too many: make one number of all heads.": mass,
+        "That curve does not rise.": np.zeros(right[kind].shape),
+    }
+    alike = {s for s, m in mistakes.items() if np.shape(m) == right[kind].shape and fine(m)}
+    why = "Somebody else finds a measure that comes last. Which one had you fixed beforehand?"
+    kept = {s: m for s, m in mistakes.items() if s not in alike}
+    return Expected(mass.sum((2, 3)), why, kept, 1e-9, fine)

@@ -1,9 +1,60 @@
 """Checks of chapter 05."""
 
 import numpy as np
+import torch
 
-from corehead_lib.course import Expected, exercise
+from corehead_lib.course import Expected, exercise, unlike
+from corehead_lib.data import load_samples
+from corehead_lib.datasets.judged import judged_outcomes
 from corehead_lib.encode import encode
+from corehead_lib.heads import Head
+from corehead_lib.ram import mass
+from corehead_lib.study import controls
+
+
+@exercise("ex-text-read", "answer = ...  # two numbers: models whose top is behind every set, the least p")
+def read(long, by_aim, draws) -> Expected:
+    def behind(kind, asked):
+        at = [long.xs((model, asked), level=("model", "asked")) for model in by_aim]
+        return sum(bool(t.loc[kind, "median"] < t.loc["layer", "low"]) for t in at if "layer" in t.index)
+
+    number, least = behind("needle", "text"), 1 / (1 + draws)
+    mistakes = {
+        "The count is that of the right panel, the scenes; texts are on the left.": (
+            behind("needle", "scenes"),
+            least,
+        ),
+        "The count is that of the blue triangles; the top is red.": (behind("bottom", "text"), least),
+        "The least p is not 0: the top itself is one of the sets that chance could have drawn.": (number, 0),
+        "The least p counts the top, too: one of `draws` + 1 sets is the worst.": (number, 1 / draws),
+        "0.05 is a line that is often drawn; which p can so few sets reach at best?": (number, 0.05),
+    }
+    why = "The count says how often, the p how sure one model can make you."
+    return Expected((number, least), why, unlike((number, least), mistakes, 0.002), 0.002)
+
+
+@exercise(
+    "ex-text-layer",
+    "answer = ...  # two accuracies: without the lowest heads, without others of their layers (median)",
+)
+def layer(loaded, ranked, evaluation, how, top_fraction, draws, seed, tables) -> Expected:
+    order = ranked["fact"].ranking()[::-1]
+    lowest = order[: len(ranked["fact"].top(top_fraction))]
+    drawn = controls(lowest, ranked["fact"], draws, seed, kinds=("layer",))
+    table = judged_outcomes(loaded, evaluation, {"lowest": lowest, **drawn}, **how)
+    left = table.groupby("set").correct.mean()
+    without, others = float(left["lowest"]), left[[*drawn]].to_numpy(float)
+    right = without, float(np.median(others))
+    top = tables[loaded.name, "text"]["median"]
+    mistakes = {
+        "Those are losses; give the accuracies that are left.": tuple(left["none"] - np.array(right)),
+        "The second is the worst of the sets; take their median.": (without, others.min()),
+        "The second is the mean of the sets; take their median.": (without, others.mean()),
+        "Those are the top and the sets from *its* layers.": (top["needle"], top.get("layer", 1)),
+        "The first is the untouched model.": (float(left["none"]), without),
+    }
+    why = "Beside the untouched model the first says what they cost, beside the second what only they cost."
+    return Expected(right, why, unlike(right, mistakes, 0.004), 0.004)
 
 
 @exercise(
@@ -41,3 +92,25 @@ def search(loaded, detection) -> Expected:
         "The text is found always. Search for its *tokens* among the prompt's.": 2.0 if share == 1 else 1.0,
     }
     return Expected(share, "Tokens of a piece are not a piece of the tokens.", mistakes, 0.02)
+
+
+@exercise("ex-text-stops", "answer = ...  # two numbers: mass on the needle's full stop, on all others")
+def stops(loaded, seed, first) -> Expected:
+    head, found = Head(*first), []
+    for sample in load_samples("haystacks", "detection", 24, seed, part="separator"):
+        batch = encode(loaded, [sample])
+        signs = [place for place, sign in enumerate(sample.context) if sign == "."]
+        holds = (batch.context[0, :, :1] <= signs) & (signs < batch.context[0, :, 1:])
+        own = batch.targets()
+        other = torch.from_numpy(holds.any(1)).to(own.device)[None] & ~own
+        both = mass(loaded, batch, torch.stack([own, other]), ("last", "question"))[:, :, 0, *head]
+        number = max(int(other.sum()), 1)
+        found.append([*both[0], both[0][1] / number, *both[1]])
+    own, other, each, own_asked, other_asked = np.mean(found, axis=0).tolist()
+    mistakes = {
+        "The second is what one other full stop gets; give what all of them get together.": (own, each),
+        "The second holds the needle's own full stop, too; leave it out.": (own, own + other),
+        "Those are the rows of the question; take the last prompt token.": (own_asked, other_asked),
+    }
+    why = "Divide the second by how many they are before you compare."
+    return Expected((own, other), why, unlike((own, other), mistakes, 0.003), 0.003)

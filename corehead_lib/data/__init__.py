@@ -47,7 +47,12 @@ def load_samples(
             f"data_dir={str(data_dir)!r}, but {dataset} is drawn from a seed and reads no folder: leave data_dir empty, "
             f"or choose a dataset that lies in one: {', '.join(real.DATASETS)}."
         )
-    return DATASETS[dataset](split, samples, seed, *given, **options)
+    try:
+        return DATASETS[dataset](split, samples, seed, *given, **options)
+    except (TypeError, KeyError) as error:
+        if not options:
+            raise
+        raise CoreheadError(f"{dataset} cannot take {options}: {error}.") from error
 
 
 def usual_tasks(dataset: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from typing import Any
 from PIL import Image
 
 from corehead_lib.errors import CoreheadError
+from corehead_lib.media import budget
 from corehead_lib.models import LoadedModel
 
 Corners = tuple[float, float, float, float]  # x0, y0, x1, y1
@@ -70,8 +71,11 @@ class Convention:
         return f"[{', '.join(format(part, digits) for part in parts)}]"
 
 
-def convention(loaded: LoadedModel, size: tuple[int, int]) -> Convention:
-    """How this model writes boxes in a picture of ``size``; CoreheadError for a family whose way is not known."""
+def convention(loaded: LoadedModel, size: tuple[int, int], max_pixels: int = 0) -> Convention:
+    """How this model writes boxes in a picture of ``size``; CoreheadError for a family whose way is not known.
+
+    max_pixels: to which the picture is shrunk before the processor sees it, as in ``encode``.
+    """
     family = loaded.model.config.model_type
     if family not in CONVENTIONS:
         raise CoreheadError(
@@ -79,7 +83,9 @@ def convention(loaded: LoadedModel, size: tuple[int, int]) -> Convention:
             f"{', '.join(CONVENTIONS)}."
         )
     kind = CONVENTIONS[family]
-    return Convention(kind, size, _shown(loaded.processor.image_processor, size) if kind == PIXELS else size)
+    if kind != PIXELS:
+        return Convention(kind, size, size)
+    return Convention(kind, size, _shown(loaded.processor.image_processor, budget(size, max_pixels)))
 
 
 @lru_cache(maxsize=4096)

@@ -3,7 +3,8 @@
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +16,15 @@ from corehead_lib.errors import CoreheadError
 def find(folder: Path, patterns: Sequence[str]) -> list[Path]:
     """What the first matching one of ``patterns`` finds in ``folder``, sorted; nothing if none matches.
 
-    Unlike ``Path.glob``, ``**`` goes into linked folders, once each, and passes over hidden files (the "._name" of macOS,
-    the caches of downloaders).
+    Unlike ``Path.glob``, ``**`` goes into linked folders, and passes over hidden files (the "._name" of macOS, the caches of
+    downloaders). Of a folder that can be reached in several ways, what the pattern fits is found once.
     """
     everything: list[Path] | None = None
     for pattern in patterns:
         if "**" in pattern:
             everything = list(_tree(folder)) if everything is None else everything
             fits = re.compile(_regex(pattern)).fullmatch
-            found = [path for path in everything if fits(path.relative_to(folder).as_posix())]
+            found = _once(path for path in everything if fits(path.relative_to(folder).as_posix()))
         else:
             found = list(folder.glob(pattern))
         found = sorted(path for path in found if path.exists())
@@ -32,19 +33,22 @@ def find(folder: Path, patterns: Sequence[str]) -> list[Path]:
     return []
 
 
-def _tree(folder: Path) -> Iterator[Path]:
-    """Files and folders below ``folder``; a folder that is linked into itself is entered once."""
-    met = set()
-    for root, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(root)
-        if real in met:
-            folders.clear()
-            continue
-        met.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in (*folders, *files):
-            if not name.startswith("."):
-                yield Path(root, name)
+def _tree(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Files and folders below ``folder``; one that is linked into itself is not entered again."""
+    real = os.path.realpath(folder)
+    if real in above or not os.access(folder, os.R_OK | os.X_OK):
+        return
+    for path in sorted(folder.iterdir()):
+        if not path.name.startswith("."):
+            yield path
+            if path.is_dir():
+                yield from _tree(path, above | {real})
+
+
+def _once(paths: Iterable[Path]) -> list[Path]:
+    """The paths, without those that are a name in the same folder, met by another link."""
+    real = lru_cache(maxsize=None)(os.path.realpath)
+    return list({(real(path.parent), path.name): path for path in reversed(list(paths))}.values())
 
 
 def _regex(pattern: str) -> str:
@@ -81,14 +85,14 @@ def parse(path: Path) -> Any:
     """Parse a JSON file. Raises CoreheadError if it is none."""
     try:
         return json.loads(path.read_bytes())
-    except (ValueError, RecursionError) as error:  # a million of brackets recurses
+    except (OSError, ValueError, RecursionError) as error:  # a million of brackets recurses
         raise CoreheadError(f"not JSON: {path}: {error}") from error
 
 
 def read_lines(path: Path, report: Report) -> Iterator[tuple[int, dict]]:
     """Yield (byte offset, object) for each line of a JSON lines file; broken lines are refused as "name:line"."""
     offset = 0
-    with path.open("rb") as file:
+    with report.guard_file(path.name), path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 try:

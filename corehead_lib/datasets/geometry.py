@@ -36,6 +36,19 @@ def box(
     return Box(*clipped, item=item, frame=frame)
 
 
+def scale_to(shown: tuple[int, int], annotated: tuple[int, int], name: str) -> tuple[float, float]:
+    """By what boxes are to be scaled, in x and y, that were drawn in a picture of another size than is shown.
+
+    Raises CoreheadError if the shapes differ by more than 2 %: such a picture was turned, cut or padded.
+    """
+    if min(annotated) < 1:
+        raise CoreheadError(f"bad size: {name} has {annotated} pixels, says the annotation")
+    scale = (shown[0] / annotated[0], shown[1] / annotated[1])
+    if abs(scale[0] / scale[1] - 1) > 0.02:
+        raise CoreheadError(f"bad size: {name} is {shown}, the annotation says {annotated}")
+    return scale
+
+
 def whole(value: Any) -> int:
     """A whole number that is written as one: 3, 3.0 or "3". Raises CoreheadError for anything else."""
     if type(value) is int or (type(value) is float and value.is_integer()):

@@ -90,7 +90,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows).assign(f1=lambda t: np.where(t.rule == "document", f1, np.nan))
 
 
-def in_its_units(loaded: LoadedModel, sample: Sample) -> tuple[Sample, Convention]:
+def in_its_units(loaded: LoadedModel, sample: Sample, max_pixels: int = 0) -> tuple[Sample, Convention]:
     """Ask for a box, and give the gold box, in the units that this model's family writes boxes in.
 
     The convention that is returned reads such answers back. Raises CoreheadError for a sample without one box in a
@@ -103,7 +103,7 @@ def in_its_units(loaded: LoadedModel, sample: Sample) -> tuple[Sample, Conventio
         )
     picture = sample.media[box.item]
     assert not isinstance(picture, Clip)
-    how = convention(loaded, picture.size)
+    how = convention(loaded, picture.size, max_pixels)
     question = sample.question.strip().rstrip(".").removesuffix(" in pixels")
     gold = how.write((box.x0, box.y0, box.x1, box.y1))
     return replace(sample, question=f"{question}, {ASKED[how.kind]}.", answer=gold), how
@@ -128,7 +128,8 @@ def judge_batch(
         rows.append(row)
         try:
             row["rule"] = score or score_of(sample)
-            own, how = in_its_units(loaded, sample) if row["rule"] == "box" else (sample, None)
+            box = row["rule"] == "box"
+            own, how = in_its_units(loaded, sample, max_pixels) if box else (sample, None)
             row["gold"] = own.answer
             asked.append((len(rows) - 1, own, how))
         except CoreheadError as error:

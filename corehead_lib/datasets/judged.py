@@ -46,7 +46,8 @@ def judged_outcomes(
     """
     rules = [score_of(sample) for sample in samples]
     asked = [
-        in_its_units(loaded, s)[0] if rule == "box" else s for s, rule in zip(samples, rules, strict=True)
+        in_its_units(loaded, s, max_pixels)[0] if rule == "box" else s
+        for s, rule in zip(samples, rules, strict=True)
     ]
     order = np.argsort([count_tokens(loaded, s, max_pixels) for s in asked], kind="stable")
     batches = encode_all(loaded, [asked[n] for n in order], batch_size, max_pixels=max_pixels)
@@ -87,10 +88,10 @@ class OwnScore:
 
     def chance(self, loaded: LoadedModel, samples: Sequence[Sample]) -> Chance:
         """What is scored without looking (``own_chance``)."""
-        return own_chance(loaded, samples)
+        return own_chance(loaded, samples, self.max_pixels)
 
 
-def own_chance(loaded: LoadedModel, samples: Sequence[Sample]) -> Chance:
+def own_chance(loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int = 0) -> Chance:
     """Both lines of ``chance``, the constant answer scored as the samples' dataset scores it, boxes in the model's units.
 
     The constant is the best of the gold answers, such as one box or one range of seconds that is said of every picture or clip (of
@@ -102,7 +103,7 @@ def own_chance(loaded: LoadedModel, samples: Sequence[Sample]) -> Chance:
     if set(rules) == {"exact"}:
         return line
     asked = [
-        (SCORES[rule], *(in_its_units(loaded, sample) if rule == "box" else (sample, None)))
+        (SCORES[rule], *(in_its_units(loaded, sample, max_pixels) if rule == "box" else (sample, None)))
         for rule, sample in zip(rules, samples, strict=True)
     ]
     answers = Counter(sample.answer for _, sample, _ in asked).most_common(CONSTANTS)

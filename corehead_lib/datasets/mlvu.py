@@ -63,9 +63,12 @@ def _record(
         raise CoreheadError(f"no such option: the answer {answer!r} is none of {given}")
     if not question:
         raise CoreheadError("bad question: it is empty")
-    options = [o for o in dict.fromkeys(given) if o.strip() or o == answer]
-    if len(options) < 2:
-        raise CoreheadError(f"no choice: the options are {given}")
+    spelled = {
+        " ".join(option.split()): option for option in [*reversed(given), answer]
+    }  # the answer as it is
+    options = [o for o in dict.fromkeys(given) if o in spelled.values() and (o.strip() or o == answer)]
+    if not 2 <= len(options) <= len(LETTERS):
+        raise CoreheadError(f"no choice: {len(options)} different options, {given}"[:300])
     letters = tuple(LETTERS[: len(options)])
     lines = "".join(f"\n({letter}) {option}" for letter, option in zip(letters, options, strict=True))
     text = f"{question}{lines}\nAnswer with the letter of the right option."
@@ -77,8 +80,9 @@ def _record(
         )  # some copies drop the number
         if path is None:
             raise CoreheadError(f"missing video: video/{task}/{name}")
-        if len(set(given)) < len(given):
-            twice = "the right option" if given.count(answer) > 1 else "a wrong option"
+        if len(spelled) < len(given):
+            doubles = [option for option in given if option.split() == answer.split()]
+            twice = "the right option" if len(doubles) > 1 else "a wrong option"
             report.notes[f"questions in which {twice} stands twice, shown once"] += 1
         if not all(option.strip() for option in given):
             what = "the right one, kept" if not answer.strip() else "a wrong one, left out"

@@ -22,6 +22,7 @@ from corehead_lib.samples import Box, Sample
 
 TASKS = ("text", "multimodal", "meta", "untyped")  # what the evidence is made of
 WORDS = ("text", "multimodal", "figure", "table", "chart", "image")  # that types are made of
+TURNED = 1.5  # times the shape of the page that boxes were drawn in: such a picture was turned or cut
 ANNOTATIONS = ("MMDocIR_annotations.jsonl", "*/MMDocIR_annotations.jsonl")
 
 
@@ -92,6 +93,11 @@ def _record(
                 made.append(box(layout["bbox"], size, report, scale=scale, item=whole(layout["page"])))
             except (CoreheadError, ZeroDivisionError):
                 report.notes["boxes dropped: not finite, or without area"] += 1
+            else:
+                if not 1 / TURNED < scale[0] / scale[1] < TURNED:
+                    raise CoreheadError(
+                        f"turned page: its picture is {size}, its boxes are of {layout['page_size']}"
+                    )
         if not made:
             raise CoreheadError(f"bad box: none of {len(layouts)} layouts can be used")
         return tuple(made)

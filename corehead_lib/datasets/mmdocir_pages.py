@@ -5,6 +5,7 @@ PDFs themselves often begin with 1. The wrong page would go unnoticed, so the nu
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from math import prod
 from pathlib import Path
@@ -84,7 +85,7 @@ def _shelves(folder: Path, totals: Mapping[str, int], report: Report) -> Iterato
                 name, number = str(values["doc_name"]), int(values["passage_id"])
                 rows.setdefault(name, {})[number] = _row(path, row, f"{name}, page {number}")
     yield "parquet", rows
-    known = {stem(name) for name in totals}
+    known = {name for name, count in Counter(map(stem, totals)).items() if count == 1}
     for root in find(folder, ("**/page_images",)):
         files: Shelf = {}
         for path in find(root, ("**/*",)):
@@ -96,7 +97,7 @@ def _shelves(folder: Path, totals: Mapping[str, int], report: Report) -> Iterato
 def page_of(path: Path, known: Collection[str]) -> tuple[str, int] | None:
     """Document and number of a page image, as "a_3.jpg", "a.pdf_3.jpg", "a/3.jpg" or "a/page_03.jpg"; None if it is none.
 
-    known: stems of the documents there are; they decide where a name could be read in several ways.
+    known: stems of the documents there are, each of one alone; they decide where a name could be read in several ways.
     """
     number = re.search(r"(\d+)$", path.stem)
     if not number:

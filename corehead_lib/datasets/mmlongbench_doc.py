@@ -49,7 +49,7 @@ def records(folder: Path, report: Report, pages: int = PAGES) -> Iterator[Record
         if source[0].suffix == ".json"
         else [pair for path in source for pair in parquet.rows(path, FIELDS, report)]
     )
-    files = {path.name: path for place in places for path in sorted(place.iterdir()) if path.is_file()}
+    files = {p.name: p for place in places if place.is_dir() for p in sorted(place.iterdir()) if p.is_file()}
     wanted = {str(e["doc_id"]) for _, e in entries if isinstance(e, dict) and "doc_id" in e}
     documents = {name: files[there] for name, there in match(wanted, files).items()}
     for i, entry in entries:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from math import ceil, floor
 from typing import Any
 
+from corehead_lib.datasets.geometry import whole
 from corehead_lib.datasets.mmlongbench_tasks import Parts, plain, wordings
 from corehead_lib.datasets.report import Report
 from corehead_lib.errors import CoreheadError
@@ -58,7 +59,10 @@ def needle_in_images(entry: dict, report: Report) -> Parts:
     letters = tuple("ABCDEFGHIJ"[: len(choices)])
     context += "\n\nOptions:" + "".join(f"\n{letter}. {MEDIA}" for letter in letters)
     question = f"{entry['question']}\nAnswer with the letter of the right option."
-    answer = letters[int(entry["answer"])]
+    right = whole(entry["answer"])
+    if not 0 <= right < len(letters):
+        raise CoreheadError(f"no such option: the answer is {right} (from 0) of {len(letters)}")
+    answer = letters[right]
     return Parts(question, answer, images + choices, context, (_pages(entry, images),), letters)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from corehead_lib.datasets.geometry import whole
 from corehead_lib.datasets.report import Report
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Evidence, Pages, TextSpan
@@ -44,7 +45,7 @@ def document(entry: dict, report: Report) -> Parts:
     wanted: set = set(entry.get("ans_page_path_list") or ())  # some versions of the files name them
     numbers: list = pages
     if not wanted:
-        wanted = {int(number) for number in entry["ans_page_list"]}
+        wanted = {whole(number) for number in entry["ans_page_list"]}
         numbers = [page_number(page, name) for page in pages]
     found = tuple(i for i, number in enumerate(numbers) if number in wanted)
     if not found:

@@ -19,14 +19,16 @@ def match(wanted: Iterable[str], present: Iterable[str]) -> dict[str, str]:
     A name that could mean two, or that two could mean, is left out: nothing is guessed.
     """
     there = set(present)
-    open_names, found = dict.fromkeys(wanted), {}
-    for name in [*open_names]:
+    open_names = list(dict.fromkeys(wanted))
+    found = {name: name for name in open_names if name in there}
+    left = there - set(found)
+    for name in [name for name in open_names if name not in found]:
         bare = name.removesuffix(".pdf")
-        exact = next((form for form in (name, bare, f"{bare}.pdf") if form in there), None)
-        if exact is not None:
-            found[name] = exact
-            del open_names[name]
-    left = there - set(found.values())
+        form = f"{bare}.pdf" if name == bare else bare
+        if form in left:
+            found[name] = form
+    left -= set(found.values())
+    open_names = [name for name in open_names if name not in found]
     asked, stems = Counter(map(stem, open_names)), Counter(map(stem, left))
     by_stem = {stem(name): name for name in left}
     for name in open_names:

@@ -88,9 +88,12 @@ def load(
         records = module.records(folder, report, **{**source.options, **options})
     except TypeError as error:
         raise CoreheadError(f"{dataset} has no such option: {error}.") from error
-    return collect(
-        records, report, split=split, seed=seed, limit=limit, tasks=chosen, check_pixels=check_pixels
-    )
+    try:
+        return collect(
+            records, report, split=split, seed=seed, limit=limit, tasks=chosen, check_pixels=check_pixels
+        )
+    except OSError as error:  # a folder in the place of a file, or one that may not be read
+        raise CoreheadError(f"{dataset} cannot be read from {folder}: {error}.") from error
 
 
 def _samples(

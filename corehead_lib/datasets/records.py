@@ -146,7 +146,8 @@ def _complete(sample: Sample) -> None:
 def _decode(sample: Sample) -> None:
     for media in sample.media:
         if isinstance(media, Clip):
-            for _ in media.frames:
-                pass
+            sizes = {frame.size for frame in media.frames}
+            if len(sizes) > 1:
+                raise CoreheadError(f"changing size: the frames of its clip have {sorted(sizes)} pixels")
         else:
             media.convert("RGB")

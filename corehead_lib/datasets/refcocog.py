@@ -13,7 +13,7 @@ from typing import Any
 from corehead_lib.data.images import LazyImage, picture
 from corehead_lib.datasets import parquet
 from corehead_lib.datasets.files import parse, require
-from corehead_lib.datasets.geometry import box
+from corehead_lib.datasets.geometry import box, scale_to, whole
 from corehead_lib.datasets.pickles import read_pickle
 from corehead_lib.datasets.records import Record
 from corehead_lib.datasets.report import Report
@@ -22,9 +22,11 @@ from corehead_lib.samples import Sample
 
 TASKS = ("refer",)
 FORMS = ("**/refs(umd).p", "**/refs(google).p", "**/*.parquet")
-NAMED = re.compile(
-    r"ref(coco(g|\+|[-_]?plus)?|clef)"
-)  # folders of the datasets that lie side by side in refer
+NAMED = (
+    re.compile(  # folders of the datasets that lie side by side in refer, or of mirrors in the hub's cache
+        r"(?:.*--)?(ref(?:coco(?:g|\+|[-_]?plus)?|clef))"
+    )
+)
 PHOTOGRAPHS = (
     "train2014",
     "images/mscoco/images/train2014",
@@ -47,6 +49,7 @@ def records(folder: Path, report: Report, subsets: tuple[str, ...] = ("test",)) 
 
     Raises CoreheadError if ``folder`` holds none of the three forms, or several of them.
     """
+    subsets = (subsets,) if isinstance(subsets, str) else subsets
     found = _ours(require("refcocog", folder, FORMS), folder)
     if found[0].suffix == ".p":
         yield from _original(found[0], folder, report, subsets)
@@ -68,19 +71,19 @@ def _original(path: Path, folder: Path, report: Report, subsets: tuple[str, ...]
         raise CoreheadError(
             f"{path} or {instances} is not what RefCOCOg's files look like: a list, and an object."
         )
-    boxes, names = _indexed(coco, "annotations", "bbox"), _indexed(coco, "images", "file_name")
+    boxes, images = _indexed(coco, "annotations", "bbox"), _indexed(coco, "images", "file_name")
     places = _photograph_folders(folder, path.parent)
     for i, ref in enumerate(refs):
         with report.guard(f"ref {ref.get('ref_id', i)}" if isinstance(ref, dict) else f"ref {i}"):
             if ref["split"] not in subsets:
                 report.aside["other subsets"] += 1
                 continue
-            if ref["ann_id"] not in boxes or ref["image_id"] not in names:
+            if ref["ann_id"] not in boxes or ref["image_id"] not in images:
                 raise CoreheadError("missing annotation: instances.json lacks it")
-            read = partial(_photograph, places, names[ref["image_id"]])
-            yield _record(
-                f"refcocog/{ref['ref_id']}", ref["image_id"], _first(ref), boxes[ref["ann_id"]], read, report
-            )
+            image, corners = images[ref["image_id"]], boxes[ref["ann_id"]]["bbox"]
+            read = partial(_photograph, places, image["file_name"])
+            id = f"refcocog/{ref['ref_id']}"
+            yield _record(id, ref["image_id"], _first(ref), corners, read, report, _size(image))
 
 
 def _without_pixels(path: Path, folder: Path, report: Report) -> Iterator[Record]:
@@ -93,9 +96,10 @@ def _without_pixels(path: Path, folder: Path, report: Report) -> Iterator[Record
             readings = (corners, [x, y, x + width, y + height])
             if not any(_close(ref["bbox"], reading) for reading in readings):
                 raise CoreheadError(f"bad box: bbox {ref['bbox']} is neither reading of raw_anns {corners}")
-            name = json.loads(ref["raw_image_info"]).get("file_name") or ref["file_name"]
-            read = partial(_photograph, places, name)
-            yield _record(f"refcocog/{ref['ref_id']}", ref["image_id"], _first(ref), corners, read, report)
+            image = json.loads(ref["raw_image_info"])
+            read = partial(_photograph, places, image.get("file_name") or ref["file_name"])
+            id = f"refcocog/{ref['ref_id']}"
+            yield _record(id, ref["image_id"], _first(ref), corners, read, report, _size(image))
 
 
 def _with_pixels(path: Path, report: Report) -> Iterator[Record]:
@@ -113,7 +117,20 @@ def _with_pixels(path: Path, report: Report) -> Iterator[Record]:
             yield _record(f"refcocog/{path.stem}/{row}", number, expression, ref["bbox"], read, report)
 
 
-def _record(id: str, image: int, expression: str, xywh: Any, read: Any, report: Report) -> Record:
+def _size(image: dict) -> tuple[int, int] | None:
+    """Width and height of the photograph that was annotated, where COCO's entry says so."""
+    return (whole(image["width"]), whole(image["height"])) if {"width", "height"} <= set(image) else None
+
+
+def _record(
+    id: str,
+    image: int,
+    expression: str,
+    xywh: Any,
+    read: Any,
+    report: Report,
+    annotated: tuple[int, int] | None = None,
+) -> Record:
     if not expression:
         raise CoreheadError("no expression: all its sentences are empty")
     if len(xywh) != 4 or not all(type(value) in (int, float) for value in xywh):
@@ -122,7 +139,10 @@ def _record(id: str, image: int, expression: str, xywh: Any, read: Any, report: 
     def build() -> Sample:
         photograph = read()
         x, y, width, height = (float(value) for value in xywh)
-        target = box((x, y, x + width, y + height), photograph.size, report)
+        scale = scale_to(photograph.size, annotated or photograph.size, "the photograph")
+        target = box((x, y, x + width, y + height), photograph.size, report, scale=scale)
+        if scale != (1, 1):
+            report.notes["photographs of another size than the annotated ones, boxes scaled"] += 1
         corners = ", ".join(str(round(c)) for c in (target.x0, target.y0, target.x1, target.y1))
         question = f"Where is {expression.strip().rstrip('.')}? Answer with its box [x0, y0, x1, y1]."
         return Sample(id, "refer", question, f"[{corners}]", (photograph,), (target,))
@@ -141,10 +161,12 @@ def _close(a: Any, b: Any) -> bool:
 def _ours(paths: list[Path], folder: Path) -> list[Path]:
     """Those that do not lie in the folder of another dataset. Raises CoreheadError if none or several folders are left."""
 
+    here = folder.absolute()
+    above = [*(part for part in here.parts if "--" in part), here.name]
+
     def dataset(path: Path) -> str:
-        named = [
-            part.lower() for part in path.relative_to(folder).parts[:-1] if NAMED.fullmatch(part.lower())
-        ]
+        parts = (*above, *path.relative_to(folder).parts[:-1])
+        named = [match[1] for part in parts if (match := NAMED.fullmatch(part.lower()))]
         return named[-1] if named else ""
 
     ours = [path for path in paths if dataset(path) == "refcocog"] or [p for p in paths if not dataset(p)]
@@ -160,11 +182,11 @@ def _ours(paths: list[Path], folder: Path) -> list[Path]:
     return ours
 
 
-def _indexed(coco: dict, kind: str, field: str) -> dict[int, Any]:
-    """Number -> ``field`` of COCO's entries; entries of another shape are as good as missing."""
+def _indexed(coco: dict, kind: str, field: str) -> dict[int, dict]:
+    """Number -> COCO's entry that has ``field``; entries of another shape are as good as missing."""
     entries = coco.get(kind)
     return {
-        entry["id"]: entry[field]
+        entry["id"]: entry
         for entry in (entries if isinstance(entries, list) else ())
         if isinstance(entry, dict) and isinstance(entry.get("id"), int) and field in entry
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from corehead_lib.datasets.files import find, read_list, require
-from corehead_lib.datasets.geometry import box, whole
+from corehead_lib.datasets.geometry import box, scale_to, whole
 from corehead_lib.datasets.records import Record
 from corehead_lib.datasets.report import Report
 from corehead_lib.datasets.video import VideoFrames, VideoInfo, probe, spread
@@ -40,6 +40,10 @@ def records(
     """
     if evidence not in ("frames", "tube"):
         raise CoreheadError(f"vidstg has frames or a tube as evidence, not {evidence!r}.")
+    if subset not in ("train", "val", "test") or type(frames) is not int or frames < 1:
+        raise CoreheadError(
+            f"subset={subset!r}, frames={frames}: vidstg has train, val and test; one frame at least."
+        )
     source = require("vidstg", folder, (f"**/{subset}_annotations.json",))[0]
     require("vidstg", folder, ("**/*.mp4",))
     videos = {path.stem: path for path in find(folder, ("**/*.mp4",))}
@@ -111,11 +115,11 @@ def rate(entry: dict) -> float:
 
 
 def _same_video(vid: str, entry: dict, fps: float, info: VideoInfo) -> None:
-    """Raise CoreheadError if the file was encoded anew at another rate, so that its frames have other numbers."""
-    count = entry.get("frame_count", info.frames)
+    """Raise CoreheadError if the file was encoded anew at another rate, so that its frames may have other numbers."""
+    count = whole(entry["frame_count"]) if "frame_count" in entry else 0
     if abs(info.fps / fps - 1) > 0.02 and abs(info.frames / max(count, 1) - 1) > 0.02:
         raise CoreheadError(
-            f"other frames: {vid} has {info.frames} frames at {info.fps:.2f} per second, the annotation is of {count} at {fps:.2f}"
+            f"other frames: {vid} has {info.frames} frames at {info.fps:.2f} per second, the annotation is of {count or 'an unknown number'} at {fps:.2f}"
         )
 
 
@@ -156,10 +160,7 @@ def _tube(
 ) -> tuple[Box, ...]:
     if vid not in tubes:
         raise CoreheadError(f"missing annotation: {vid}.json of VidOR")
-    width, height = whole(entry["width"]), whole(entry["height"])
-    scale = (info.size[0] / width, info.size[1] / height)
-    if abs(scale[0] / scale[1] - 1) > 0.02:
-        raise CoreheadError(f"bad size: {vid} is {info.size}, the annotation says {(width, height)}")
+    scale = scale_to(info.size, (whole(entry["width"]), whole(entry["height"])), vid)
     made = []
     for place in inside:
         corners = box_at(tubes[vid], target, index[place])

@@ -83,10 +83,11 @@ class Knockout(Intervention):
                 f"The forward pass holds {len(call.query)} x {keys} tokens, the batch {tuple(self.cut_keys.shape)}: "
                 "call .on with the batch that is run."
             )
-        seen = self.cut_keys.new_full((len(self.cut_keys), keys), self.keys == "everything")
-        seen[:, : self.prompt] = self.cut_keys
-        asking = self.cut_rows.new_ones(len(self.cut_rows), keys)
-        asking[:, : self.prompt] = self.cut_rows
+        cut_keys, cut_rows = (x.to(call.key.device) for x in (self.cut_keys, self.cut_rows))
+        seen = cut_keys.new_full((len(cut_keys), keys), self.keys == "everything")
+        seen[:, : self.prompt] = cut_keys
+        asking = cut_rows.new_ones(len(cut_rows), keys)
+        asking[:, : self.prompt] = cut_rows
         places = self.places(call)
         cut = (asking[:, places] & self.rows(call))[:, :, None] & seen[:, None]
         return cut & (places[:, None] != torch.arange(keys, device=places.device))

@@ -89,5 +89,5 @@ class MeanAblation(Replacement):
             raise CoreheadError(f"{len(call.query)} rows are run, the batch has {len(self.classes)}.")
         kind = torch.full((len(call.query), len(places)), CLASSES.index("answer"), device=places.device)
         inside = places < self.prompt
-        kind[:, inside] = self.classes[:, places[inside]]
+        kind[:, inside] = self.classes.to(places.device)[:, places[inside]]
         return self.means.mean[call.layer].to(call.query.device)[kind][:, :, heads].nan_to_num()

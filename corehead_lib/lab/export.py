@@ -13,6 +13,7 @@ from corehead_lib.data import load_samples
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores, how_many
+from corehead_lib.lab.easel import easel
 from corehead_lib.lab.gallery import entry, gallery
 from corehead_lib.model_names import find_model
 from corehead_lib.models import ZOO, LoadedModel, load_model, weights_checksum
@@ -26,6 +27,7 @@ PAGE = (
     "engine.js",
     "look.js",
     "map.js",
+    "easel.js",
     "view.js",
     "lab.js",
     "lab.css",
@@ -67,7 +69,7 @@ def write_lab(model: str, out: Path, each: int = 7, samples: int = 24, if_change
 
 
 def lab_data(loaded: LoadedModel, each: int, samples: int) -> dict[str, Any]:
-    """What data.js holds: name, config, weights, the mean RAM of each head, shares of heads in per cent with their numbers, the gallery."""
+    """What data.js holds: name, config, weights, the mean RAM of each head, shares of heads in per cent with their numbers, the gallery, the easel."""
     scores = ranking(loaded, samples)
     state = loaded.model.state_dict()
     if loaded.model.config.tie_word_embeddings:
@@ -80,6 +82,7 @@ def lab_data(loaded: LoadedModel, each: int, samples: int) -> dict[str, Any]:
         "ranking": [list(head) for head in scores.ranking()],
         "ranked_on": samples * len(DATASETS),
         "shares": [[round(100 * share), how_many(share, scores.score.size)] for share in SHARES],
+        "easel": easel(loaded),
         "pictures": [entry(loaded, *picture) for picture in gallery(each)],
         "weights": b64encode(save({name: part.half().contiguous() for name, part in state.items()})).decode(),
     }

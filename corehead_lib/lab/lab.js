@@ -5,7 +5,7 @@
 (() => {
   const lab = (globalThis.coreheadLab ??= {});
   const HOME = new URL(".", document.currentScript.src);
-  const PARTS = ["tensor.js", "tower.js", "model.js", "engine.js", "look.js", "map.js", "view.js", "data.js"];
+  const PARTS = ["tensor.js", "tower.js", "model.js", "engine.js", "look.js", "map.js", "easel.js", "view.js", "data.js"];
 
   const load = (name) =>
     new Promise((done, failed) => {

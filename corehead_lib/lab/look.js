@@ -27,7 +27,7 @@
     return canvas.toDataURL();
   };
 
-  const NAMES = { scene: () => "scene", document: (n) => `page ${n + 1}`, clip: (n) => `frame ${n + 1}`,
+  const NAMES = { scene: () => "scene", own: () => "your scene", document: (n) => `page ${n + 1}`, clip: (n) => `frame ${n + 1}`,
     text: (n) => `picture ${n + 1}` };
 
   class Look {

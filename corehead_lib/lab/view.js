@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const lab = (globalThis.coreheadLab ??= {});
-  const KINDS = { scene: "Scenes", document: "Documents", clip: "Clips", text: "Texts" };
+  const KINDS = { scene: "Scenes", document: "Documents", clip: "Clips", text: "Texts", own: "Your own" };
   const two = (x) => x.toFixed(2);
 
   const shuffled = (list) => {
@@ -63,8 +63,9 @@
       });
     }
 
-    // The pictures of one kind.
-    offer(kind) {
+    // The pictures of one kind, or an easel for one's own.
+    async offer(kind) {
+      if (kind === "own") return this.draw();
       const mine = this.engine.data.pictures.filter((picture) => picture.kind === kind);
       const thumbnail = (picture, i) => (label) => {
         const fullest = picture.frames.map((f) => f.reduce((n, v, i) => n + (v !== f[i % 3]), 0)); // clips have empty frames
@@ -81,9 +82,19 @@
       return this.take(mine[0]);
     }
 
+    async draw() {
+      this.easel ??= await lab.Easel.from(this.engine.data.easel);
+      this.shelf.replaceChildren();
+      const root = lab.add(this.shelf, "div");
+      new lab.EaselView(root, this.easel, (picture) => this.take(picture));
+    }
+
+    // A question that is asked already is asked of the new picture, too, if it has it.
     take(picture) {
+      const before = this.question.selectedOptions[0]?.text;
       this.picture = picture;
       this.question.replaceChildren(...picture.questions.map((q, i) => new Option(q.text, i)));
+      this.question.selectedIndex = Math.max(0, picture.questions.findIndex((q) => q.text === before));
       return this.ask();
     }
 

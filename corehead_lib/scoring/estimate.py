@@ -8,6 +8,7 @@ import psutil
 import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
+from corehead_lib.checkpoint import AUTO, check_device
 from corehead_lib.errors import CoreheadError
 from corehead_lib.model_names import find_model
 from corehead_lib.models import Backbone, LoadedModel, geometry
@@ -49,6 +50,7 @@ def estimate(job: Job, samples: Sequence[Sample], todo: int, device: str = "cpu"
     Time is the model's arithmetic on the median prompt, at a share of the speed that a matrix product reaches on
     ``device`` now; reading and preparing pictures comes on top.
     """
+    check_device(device)
     source = find_model(job.model)
     config = AutoConfig.from_pretrained(source)
     with torch.device("meta"):
@@ -93,6 +95,8 @@ def _working(backbone: Backbone, hidden: int, inner: int, rows: int, tokens: int
 
 def _speed(device: str, dtype: torch.dtype) -> float:
     """Operations a second of a matrix product on ``device``, the best of a few."""
+    if device == AUTO:
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     side = 8192 if device.startswith("cuda") else 768
     one = torch.ones(side, side, device=device, dtype=dtype)
     best = float("inf")
@@ -104,6 +108,8 @@ def _speed(device: str, dtype: torch.dtype) -> float:
 
 
 def _room(device: str) -> float:
+    if device == AUTO and torch.cuda.is_available():
+        return sum(torch.cuda.mem_get_info(n)[0] for n in range(torch.cuda.device_count()))
     if device.startswith("cuda"):
         return torch.cuda.mem_get_info(torch.device(device))[0]
     return psutil.virtual_memory().available

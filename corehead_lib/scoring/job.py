@@ -1,20 +1,19 @@
 """What is to be scored: a model, a dataset and how, fixed once and for all in the folder of the run."""
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from corehead_lib.checkpoint import check_dtype
 from corehead_lib.data import load_samples
 from corehead_lib.datasets import real
 from corehead_lib.errors import CoreheadError
 from corehead_lib.model_names import find_model
 from corehead_lib.models import weights_checksum
 from corehead_lib.samples import Sample
+from corehead_lib.whole import whole
 
 JOB = "job.json"
 
@@ -44,6 +43,14 @@ class Job:
         if min(self.samples, self.batch_size, self.shard) < 1:
             raise CoreheadError(
                 f"samples={self.samples}, batch_size={self.batch_size}, shard={self.shard}: one at least of each."
+            )
+        check_dtype(self.dtype)
+        taken = sorted(
+            set(self.options) & {"split", "samples", "limit", "seed", "tasks", "data_dir", "check_pixels"}
+        )
+        if taken:
+            raise CoreheadError(
+                f"{', '.join(taken)}: no option of the dataset, but a setting of the job itself."
             )
 
     def load(self) -> tuple[list[Sample], list[tuple[str, str]]]:
@@ -81,9 +88,12 @@ def claim(out: Path, settings: dict[str, Any]) -> None:
             p.name not in (JOB, "shards") and ".part" not in p.name for p in out.iterdir()
         ):
             raise CoreheadError(f"{out} holds other things and no {JOB}: choose an empty folder.")
-        (out / "shards").mkdir(parents=True, exist_ok=True)
-        with whole(path) as draft:
-            draft.write_text(json.dumps(settings, indent=1))
+        try:
+            (out / "shards").mkdir(parents=True, exist_ok=True)
+            with whole(path) as draft:
+                draft.write_text(json.dumps(settings, indent=1))
+        except OSError as error:
+            raise CoreheadError(f"{out} cannot be written to: {error}; choose another folder.") from error
     try:
         there = json.loads(path.read_text())
     except ValueError as error:
@@ -95,16 +105,3 @@ def claim(out: Path, settings: dict[str, Any]) -> None:
     ]
     if changed:
         raise CoreheadError(f"{out} holds another run ({'; '.join(changed)}): choose another folder.")
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A draft beside ``path`` that takes its place when the block ends: at ``path`` there is never half a file."""
-    draft = path.with_name(f"{path.name}.{os.uname().nodename}.{os.getpid()}.part")
-    try:
-        yield draft
-        with draft.open("rb") as file:
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)

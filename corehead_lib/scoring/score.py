@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from corehead_lib.answers import QUERIES
+from corehead_lib.checkpoint import check_device
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import load_model
@@ -20,8 +21,9 @@ from corehead_lib.provenance import versions
 from corehead_lib.ram import RamScores
 from corehead_lib.scoring.estimate import estimate
 from corehead_lib.scoring.head_files import HeadFile
-from corehead_lib.scoring.job import Job, claim, whole
+from corehead_lib.scoring.job import Job, claim
 from corehead_lib.scoring.shards import Shard, measure
+from corehead_lib.whole import whole
 
 SCORES, ABOUT, HEADS = "scores.safetensors", "scores.json", "heads.json"
 
@@ -48,6 +50,8 @@ def score(
     rank, world = part or place()
     if not 0 <= rank < world:
         raise CoreheadError(f"Part {rank} of {world}: parts count from 0.")
+    device = own_device(device)
+    check_device(device)
     samples, refused = job.load()
     settings = job.settings(samples)
     claim(out, settings)
@@ -55,7 +59,6 @@ def score(
     paths = [out / "shards" / f"{number:05d}.safetensors" for number in range(len(pieces))]
     mine = [n for n in range(rank, len(pieces), world) if not paths[n].exists()]
     if mine:
-        device = own_device(device)
         todo = sum(len(pieces[n]) for n in mine)
         say(f"{job.model} on {todo} of {len(samples)} samples: {estimate(job, samples, todo, device)}")
         loaded = load_model(job.model, device, job.dtype)

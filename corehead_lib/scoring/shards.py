@@ -17,7 +17,7 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import mass
 from corehead_lib.samples import Sample
-from corehead_lib.scoring.job import whole
+from corehead_lib.whole import whole
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,16 @@ from corehead_lib.study.likeness import likeness
 from corehead_lib.study.patching import other_picture, other_question, patching, with_partners
 from corehead_lib.study.portrait import portrait
 from corehead_lib.study.said import said
-from corehead_lib.study.sets import UNTOUCHED, Intervention, Sets, ablate, by_task, outcomes, until_half
+from corehead_lib.study.sets import (
+    UNTOUCHED,
+    Intervention,
+    Sets,
+    ablate,
+    by_task,
+    first_heads,
+    outcomes,
+    until_half,
+)
 from corehead_lib.study.shifted import shifted_targets
 from corehead_lib.study.summary import Difference, difference, summarise
 
@@ -20,6 +29,7 @@ __all__ = [
     "by_task",
     "controls",
     "difference",
+    "first_heads",
     "likeness",
     "other_picture",
     "other_question",

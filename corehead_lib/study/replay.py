@@ -8,6 +8,8 @@ intervention changes is the same for all, so it is computed once.
 import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from types import MethodType
 from typing import Any
 
 import numpy as np
@@ -84,6 +86,10 @@ def view(module: nn.Module, **children: nn.Module) -> Any:
     """A module with the same weights, buffers and settings, and other ``children``; the original stays as it is."""
     other = copy.copy(module)
     other.__dict__["_modules"] = {**module._modules, **children}
+    hooked = module.__dict__.get("forward")
+    if isinstance(hooked, partial):  # accelerate's, which moves what goes in to where the weights are
+        other.__dict__["forward"] = partial(hooked.func, other)
+        other.__dict__["_old_forward"] = MethodType(type(other).forward, other)
     return other
 
 

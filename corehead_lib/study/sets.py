@@ -1,6 +1,6 @@
 """What does the model still know without a set of heads? Many sets at once, as tidy tables."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from corehead_lib.attention import Operator
 from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import Evaluation, evaluate
-from corehead_lib.heads import Head
+from corehead_lib.heads import Head, HeadScores
 from corehead_lib.interventions import ZeroAblation, check_heads
 from corehead_lib.models import LoadedModel
 from corehead_lib.progress import watched
@@ -79,6 +79,15 @@ def ablate(
     Errors as in ``outcomes``.
     """
     return by_task(outcomes(loaded, batches, sets, intervention, progress))
+
+
+def first_heads(
+    orders: Mapping[str, HeadScores | Sequence[Head]], sizes: Iterable[int]
+) -> dict[str, list[Head]]:
+    """The first heads of every ranking, in every size, as sets named RANKING/SIZE."""
+    ranked = {k: o.ranking() if isinstance(o, HeadScores) else list(o) for k, o in orders.items()}
+    sizes = list(sizes)
+    return {f"{name}/{n}": heads[:n] for name, heads in ranked.items() for n in sizes}
 
 
 def by_task(table: pd.DataFrame) -> pd.DataFrame:
