@@ -199,7 +199,7 @@ def spreads(column):
     return pd.concat(found).drop_duplicates("kind").set_index("kind")
 
 
-guess = own_chance(loaded, retrieval)
+guess = own_chance(loaded, retrieval, max_pixels)
 spread, logs = spreads("accuracy"), spreads("logprob")
 spread.drop(columns="p").round(2)
 
@@ -373,7 +373,7 @@ tasks = by_task(both).groupby(["task", "kind"], sort=False).accuracy.median()
 tasks = tasks.unstack(sort=False)
 for task, part in both[both["set"] == "none"].groupby("task"):
     alike = [s for s in [*retrieval, *control] if s.task == task]
-    line = own_chance(loaded, alike).line
+    line = own_chance(loaded, alike, max_pixels).line
     tasks.loc[task, ["chance", "counts"]] = line, is_control(part.correct, line)
 
 # %% tags=["hide-input"]
@@ -502,7 +502,8 @@ names = [model] + [
     name for name in (models.split() or zoo_names()) if name != model
 ]
 repeated = []
-line_each = own_chance(loaded, retrieval[:samples_each]).line
+first = retrieval[:samples_each]
+line_each = own_chance(loaded, first, max_pixels).line
 for name in watched(names, "models"):
     one = loaded if name == model else load_model(name, device, dtype)
     own, result = experiment(one)
