@@ -126,6 +126,7 @@ def test_the_shipped_table_is_of_this_grid() -> None:
     for one in runs:
         wanted = asdict(replace(grid.GRID[one["setting"]], seed=one["seed"]))
         assert {name: one[name] for name in wanted} == wanted
+        assert one["origin"] == grid.origin(grid.GRID[one["setting"]])
         ram, end = np.array(one["ram"]["last"]), one["history"][-1]
         assert end["step"] == one["steps"]
         assert end["half"] == pytest.approx(mass_concentration(ram), abs=0.02)
