@@ -375,7 +375,7 @@ pd.Series(small_lag).round(1)
 # equal seed and lessons, is the base.
 
 # %%
-from corehead_lib.zoo.training.grid import read_grid
+from corehead_lib.zoo.training.grid import SAMPLES, read_grid
 
 grid = read_grid()
 grid["all heads"] = grid["layers"] * grid["heads"]
@@ -428,8 +428,7 @@ keep("fig_grid", figure)
 #
 # The table rests on {glue:text}`grid_runs:.0f` runs of {glue:text}`grid_settings:.0f` settings, {glue:text}`grid_seeds_least:.0f` to
 # {glue:text}`grid_seeds_most:.0f` seeds each: enough to see what is large, too few for a test.
-# Seeds of one setting differ by up to {glue:text}`seed_spread:.2f` in `half`, where there is more than one seed; with one, the spread is unknown, not zero, and
-# a small difference to the base shows nothing.
+# Seeds of one setting differ by up to {glue:text}`seed_spread:.2f` in `half`, so that a small difference to the base shows nothing.
 #
 # So twins are compared: the run with the change less the base of the same seed and lessons, and then the mean.
 
@@ -443,6 +442,29 @@ change.groupby("setting", sort=False).mean().drop("base").round(2)
 # %% [markdown]
 # The treatment changes `half` by {glue:text}`half_price:+.2f` and the heads that are effective by {glue:text}`effective_price:+.1f`, at an accuracy of
 # {glue:text}`accuracy_price:.2f` where the base has {glue:text}`accuracy_base:.2f`.
+#
+# ## Is the order the same in every run?
+#
+# Each run of the grid was looked at every {glue:text}`grid_every:.0f` steps. Its lag is that of above: when half of the accuracy beyond chance is there, less when half of
+# the way of the RAM of its own final top 5 % is.
+
+
+# %%
+def run_lag(run):
+    past = pd.DataFrame(run.history)
+    at = past.step.to_numpy()
+    looks, right = past.looking.to_numpy(), past.accuracy.to_numpy()
+    return half_way(at, right, floor=guessed) - half_way(at, looks)
+
+
+guessed = chance(questions(SAMPLES)).line
+grid["lag"] = grid.apply(run_lag, axis=1)
+by_setting = grid.groupby("setting", sort=False).lag
+by_setting.agg(["min", "mean", "max"]).round(0)
+
+# %% [markdown]
+# Looking is half-way there first in {glue:text}`lag_first:.0f` of {glue:text}`lag_runs:.0f` runs; the lags lie between {glue:text}`lag_least:+.0f` and
+# {glue:text}`lag_most:+.0f` steps. Runs of one seed have the same lessons, so that they are fewer pieces of evidence than runs.
 #
 # ## Exercises
 #
@@ -632,7 +654,8 @@ pd.DataFrame(risen, ["all heads", "best of each step"]).round(1)
 #
 # ## Limits
 #
-# One run was kept. Its interval is about questions; that other runs have the same order is not shown by it, and the small runs are of another size.
+# One run was kept. Its interval is about questions; that other runs have the same order is not shown by it, and the small runs, where the order can be
+# compared, are of another size.
 #
 # The grid changes one thing at a time, so that it cannot see what two things do together. "Twice as long" also stretches the learning rate, and more heads are more
 # weights, since each head keeps its width.
@@ -660,6 +683,14 @@ numbers |= {
     "grid_seeds_most": runs.max(),
     "seed_spread": spread.max(),
     "price": grid.price.max(),
+}
+of_runs, past_grid = grid.lag.dropna(), grid.history[0]
+numbers |= {
+    "lag_runs": len(of_runs),
+    "lag_first": (of_runs > 0).sum(),
+    "lag_least": of_runs.min(),
+    "lag_most": of_runs.max(),
+    "grid_every": past_grid[1]["step"] - past_grid[0]["step"],
 }
 main, spacing = lags.loc[kind], int(np.median(np.diff(steps)))
 numbers |= {

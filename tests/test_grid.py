@@ -111,6 +111,13 @@ def test_one_run_of_the_grid_says_what_it_was(monkeypatch: pytest.MonkeyPatch) -
     assert {k: found[k] for k in asdict(TOY)} == asdict(TOY)
     assert [moment["step"] for moment in found["history"]] == [0, 2]
     assert np.shape(found["ram"]["question"]) == (2, 2)
+    best = [
+        max(map(max, found["ram"]["last"])),
+        found["history"][-1]["best"],
+        found["history"][-1]["looking"],
+    ]
+    assert best == pytest.approx([best[0]] * 3, abs=2e-4)  # of four heads one is on top
+    assert found["history"][0]["looking"] <= found["history"][0]["best"]
     json.dumps(found)
 
 
@@ -119,6 +126,7 @@ def test_the_shipped_table_is_of_this_grid() -> None:
     for one in runs:
         wanted = asdict(replace(grid.GRID[one["setting"]], seed=one["seed"]))
         assert {name: one[name] for name in wanted} == wanted
+        assert one["origin"] == grid.origin(grid.GRID[one["setting"]])
         ram, end = np.array(one["ram"]["last"]), one["history"][-1]
         assert end["step"] == one["steps"]
         assert end["half"] == pytest.approx(mass_concentration(ram), abs=0.02)

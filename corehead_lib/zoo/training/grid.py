@@ -36,14 +36,22 @@ GRID = {  # the order in which they are trained
 TABLE = Path(__file__).parents[1] / "grid.json"
 EVERY = 30  # steps between two looks
 SAMPLES = 96  # held-out questions
+TOP = 0.05  # share of heads whose RAM is followed, the final top
 
 
 def run(small: Small) -> dict[str, Any]:
-    """Train one small model; return its settings, CPU seconds, history, final RAM by rows, and heads until half is lost."""
-    started, past = time.process_time(), []
+    """Train one small model; return its settings, CPU seconds, history, final RAM by rows, and heads until half is lost.
+
+    The history is what ``moment`` returns, and ``looking``, the mean RAM of the heads that end on top.
+    """
+    started, past, rams = time.process_time(), [], []
     at = {*range(0, small.steps, EVERY), small.steps}
     for loaded, snapshot in grow(small, at, SAMPLES):  # noqa: B007 (the last one is used)
         past.append(moment(snapshot))
+        rams.append(snapshot.ram["scenes"])
+    top = HeadScores(rams[-1]).top(TOP)
+    for one, ram in zip(past, rams, strict=True):
+        one["looking"] = round(float(np.mean([ram[head] for head in top])), 4)
     apart = QUERIES[:2]  # answers are one token long, so that the third set of rows is the second
     final = {rows: snapshot.mass("scenes", rows).mean(0) for rows in apart}
     return {
@@ -113,7 +121,7 @@ def grow_grid(path: Path = TABLE, seeds: Sequence[int] = (0, 1, 2)) -> pd.DataFr
 
 def read_grid(path: Path = TABLE) -> pd.DataFrame:
     """One row a run, in the grid's order: ``setting``, the fields of Small, ``half_lost`` (NaN if never), ``seconds``,
-    ``history`` (a list of what ``moment`` returns), ``ram`` (by rows, lists of (layers, heads)), and the columns of the last moment.
+    ``history`` (a list of what ``moment`` returns, and ``looking``), ``ram`` (by rows, lists of (layers, heads)), and the columns of the last moment.
     """
     runs = json.loads(path.read_text())
     last = pd.DataFrame([one["history"][-1] for one in runs]).drop(columns="step")
