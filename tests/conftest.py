@@ -29,6 +29,7 @@ QUIET_CHROMIUM = [
 ]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep all tests of the rendered book in one process, so that it is rendered once."""
     for item in items:
