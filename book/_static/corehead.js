@@ -38,6 +38,8 @@
     for (const icon of document.querySelectorAll(".theme-switch-button :is(i, svg)")) {
       icon.removeAttribute("title");
       for (const title of icon.querySelectorAll("title")) title.remove();
+      icon.removeAttribute("aria-labelledby"); // of the title that is gone
+      icon.setAttribute("aria-hidden", "true"); // its button has a name
     }
     for (const list of document.querySelectorAll(".citation-list[role=list]")) list.removeAttribute("role"); // of no list items
   };
