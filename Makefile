@@ -95,7 +95,7 @@ lint: env
 	$(BIN)/python tests/prose.py
 
 unit: env
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(TOGETHER) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests $(TOGETHER)
 
 pairs: env  # every notebook again, compared with its committed outputs; one notebook stays in one process
 	$(if $(NOTEBOOKS),OMP_NUM_THREADS=1 $(BIN)/python -m pytest --nbval --nbval-current-env $(NOTEBOOKS:%=notebooks/%.ipynb) $(TOGETHER) --dist loadfile)

@@ -29,17 +29,9 @@ QUIET_CHROMIUM = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep all tests of the rendered book in one process, so that it is rendered once."""
-    for item in items:
-        if {"html", "browser"} & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group("book"))
-
-
 @pytest.fixture(scope="session")
 def html(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The book of the committed outputs, rendered with the options of `make html` into a folder of its own."""
+    """The book of the committed outputs, rendered with the options of `make html` into a folder of its own, by each worker."""
     out = tmp_path_factory.mktemp("book")
     jupyter_book = Path(sys.executable).parent / "jupyter-book"
     command = [
