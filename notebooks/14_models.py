@@ -112,7 +112,7 @@ table[["accuracy", *silenced, "until half"]].round(2)
 # does not show.
 #
 # The family is not the reason. `tiny-llava-onevision-seed1`, whose training went on until it could copy, falls like the others, and even earlier. That points to copying, which is
-# retrieval within words, as what makes such heads; but it is one pair of runs, and they differ in the seed as well.
+# retrieval within words, as what makes such heads; but it is one pair of runs, and they differ in seed and length of training as well.
 #
 # ## How sparse, and is it enough?
 

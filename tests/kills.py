@@ -1,7 +1,7 @@
 """Kill a run at random moments with SIGKILL, resume it, and compare with one that was left alone; by hand, not by pytest.
 
-python tests/kills.py score --kills 20 --out /tmp/kills
-python tests/kills.py sweep --kills 20 --out /tmp/kills      (needs Snakemake)
+python tests/kills.py score --kills 20 --out kills
+python tests/kills.py sweep --kills 20 --out kills      (needs Snakemake)
 """
 
 import os

@@ -1,5 +1,6 @@
 """`corehead sweep`: check the grid, say in runs.json what it means, then become Snakemake."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -70,8 +71,6 @@ def _engine() -> str:
 
 def _lock(out: Path) -> None:
     """Keep other sweeps out of ``out`` until this process ends, whatever it becomes: Snakemake's own lock outlives a kill."""
-    import fcntl  # no such module on Windows, where all other commands run
-
     lock = os.open(out / ".lock", os.O_CREAT | os.O_RDWR)
     os.set_inheritable(lock, True)
     try:
