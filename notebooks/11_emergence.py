@@ -607,7 +607,7 @@ moved
 from scipy.stats import norm
 
 needed = 2 * (norm.ppf(0.975) + norm.ppf(0.9)) ** 2 / (4 / np.pi)
-answer = np.ceil(needed)
+answer = int(np.ceil(needed))
 answer
 
 # %% [markdown]
@@ -739,10 +739,10 @@ publish(
     rows=lags.rename_axis("kind").reset_index().to_dict("records"),
     numbers=numbers,
     inputs={
-        "run": {"name": trained, "sha256": scores},
+        "run": {"name": trained, "checksum": scores},
         "grid": {
             "name": "grid.json",
-            "sha256": sha256(TABLE.read_bytes()).hexdigest(),
+            "file_sha256": sha256(TABLE.read_bytes()).hexdigest(),
         },
     },
 )

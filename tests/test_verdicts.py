@@ -11,6 +11,7 @@ from conftest import ROOT
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
+from corehead_lib.models import zoo_names
 from corehead_lib.results import MIME
 
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -105,6 +106,19 @@ def test_each_chapter_says_first_what_came_out(chapter: Chapter) -> None:
     assert chapter.title
     assert chapter.claim
     assert GLUED.search(chapter.opening)
+
+
+def test_each_chapter_says_in_a_line_what_it_is_about_and_on_which_models_it_rests() -> None:
+    for chapter in chapters(ROOT).values():
+        assert "\n" not in chapter.claim
+        models, data = chapter.inputs
+        assert models, chapter.stem
+        said = rests_on(chapter)
+        assert said.startswith(f"{len(models)} model")
+        assert ("samples" in said) == bool(data)
+    rests = {stem[:2]: rests_on(chapter) for stem, chapter in chapters(ROOT).items()}
+    assert rests["11"] == "1 model"  # no samples but those that its snapshots were asked about
+    assert rests["14"] == f"{len(zoo_names())} models"
 
 
 def test_readme_has_the_verdicts_as_they_are() -> None:

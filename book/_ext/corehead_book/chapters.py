@@ -9,6 +9,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from corehead_lib.models import zoo_names
 from corehead_lib.results import Findings, published
 
 OPENING = "**What came out.**"
@@ -52,7 +53,8 @@ class Chapter:
 
     @property
     def claim(self) -> str:
-        return self.first[1]
+        """The paragraph below the title, on one line: it goes into tables."""
+        return " ".join(self.first[1].split())
 
     @property
     def opening(self) -> str:
@@ -70,8 +72,8 @@ class Chapter:
     def inputs(self) -> tuple[set[str], set[str]]:
         """Names of the models that it looked at, and checksums of its sets of samples."""
         said = self.found.inputs.values()
-        models = {str(i["name"]) for i in said if "checksum" in i}
-        return models, {str(i["sha256"]) for i in said if "sha256" in i and "checksum" not in i}
+        models = {str(i["name"]) for i in said if "checksum" in i or i.get("name") in zoo_names()}
+        return models, {str(i["sha256"]) for i in said if "sha256" in i and i.get("name") not in models}
 
 
 def chapters(root: Path) -> dict[str, Chapter]:

@@ -27,7 +27,8 @@ def verdicts(known: Mapping[str, Chapter], path: Path, show: str = LINKED) -> li
 def rests_on(chapter: Chapter) -> str:
     """Say on how many models and sets of samples a chapter rests, by its record of inputs."""
     models, data = map(len, chapter.inputs)
-    return f"{models} model{'s' * (models != 1)}, {data} set{'s' * (data != 1)} of samples"
+    parts = [f"{models} model{'s' * (models != 1)}", f"{data} set{'s' * (data != 1)} of samples"]
+    return ", ".join(part for part in parts if not part.startswith("0 "))
 
 
 def verdict_table(known: Mapping[str, Chapter], path: Path) -> str:
