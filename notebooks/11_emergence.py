@@ -54,7 +54,7 @@ from corehead_lib.zoo.snapshots import asked, history
 from corehead_lib.zoo.training.card import read_curve
 
 plots.use_style()
-curve = read_curve(ZOO / trained / "curve.jsonl")
+curve = read_curve(ZOO / trained / "curve.jsonl.gz")
 edges = curve.step[curve.stage.diff() > 0]  # where a new stage begins
 
 # %% [markdown]

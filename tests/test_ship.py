@@ -74,7 +74,7 @@ def test_what_is_shipped_is_half_the_size_and_what_was_judged(
     sizes = [(folder / "model.safetensors").stat().st_size for folder in (run, target)]
     assert sizes[1] < 0.6 * sizes[0]
     names = {path.name for path in target.iterdir()}
-    assert {"README.md", "curve.png", "curve.jsonl", "config.json", "tokenizer.json"} <= names
+    assert {"README.md", "curve.png", "curve.jsonl.gz", "config.json", "tokenizer.json"} <= names
     assert "summary.json" not in names
     written = (target / "README.md").read_text()
     assert entry.sha256 in written

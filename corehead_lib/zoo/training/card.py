@@ -1,11 +1,12 @@
 """The card of a shipped model: what it learned from, how, and what it can do, written from recipe and curve."""
 
-import json
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from PIL import Image
 
 from corehead_lib.models import LoadedModel
 from corehead_lib.plots import AMBER, BLACK, BLUE, GREEN, PINK, RED, SKY
@@ -63,7 +64,7 @@ For each kind of data, the accuracy of the worst needle task; a run counts as a 
 
 ## Training curve
 
-`curve.jsonl` holds every step. ![Loss and accuracy during training](curve.png)
+`curve.jsonl.gz` holds every step. ![Loss and accuracy during training](curve.png)
 """
 
 
@@ -148,13 +149,15 @@ def draw_curve(curve: pd.DataFrame, picture: Path) -> None:
             axis.axvline(start, color="black", lw=0.8, ls=":")
     figure.align_ylabels()
     (panels or [top])[-1].set_xlabel("step")
-    figure.savefig(picture, dpi=90)
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=90)
     plt.close(figure)
+    Image.open(drawn).convert("RGB").quantize(64).save(picture, optimize=True)  # half the size
 
 
 def read_curve(path: Path) -> pd.DataFrame:
-    """One row a step: step, stage, loss, and accuracy by "modality/task" where it was asked."""
-    return pd.DataFrame(json.loads(line) for line in path.read_text().splitlines())
+    """One row a step: step, stage, loss, and accuracy by "modality/task" where it was asked; compressed or not."""
+    return pd.read_json(path, lines=True)
 
 
 def _stages(stages: list[dict[str, Any]], curve: pd.DataFrame) -> list[dict[str, str]]:
