@@ -1,4 +1,4 @@
-# Two commands do everything on a machine that has Python 3.11-3.13 and make:
+# Two commands do everything on a machine that has Python 3.11-3.14 and make:
 #
 #   make book    makes the environment, executes the notebooks, renders the book
 #   make test    checks the code, the notebooks and the rendered book
@@ -8,8 +8,8 @@ SHELL  := /bin/bash
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
-SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
             $$p -c '$(SUPPORTED)' 2>/dev/null && { echo $$p; break; }; done)
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -38,7 +38,7 @@ help:  ## show this list
 env: $(STAMP)  ## make the environment in .venv (VENV=... puts it elsewhere)
 
 $(STAMP):
-	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 found: install one, or say which with 'make env PYTHON=/path/to/python'."; exit 1; }
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.14 found: install one, or say which with 'make env PYTHON=/path/to/python'."; exit 1; }
 	@echo "Making $(VENV) with $$($(PYTHON) --version): a few GB, most of it PyTorch, some minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
