@@ -47,15 +47,22 @@ def check_device(device: str) -> None:
         ) from error
 
 
-def check_config(name: str, config: PretrainedConfig) -> None:
+def quantisation(config: PretrainedConfig) -> str:
+    """How a checkpoint's weights are quantised, "" if they are not."""
+    text = config.get_text_config()
+    found = getattr(config, "quantization_config", None) or getattr(text, "quantization_config", None)
+    method = found.get("quant_method") if isinstance(found, dict) else getattr(found, "quant_method", "")
+    return str(getattr(method, "value", method))
+
+
+def check_config(name: str, config: PretrainedConfig, quantised: bool = False) -> None:
     """Refuse what would load, but is not what scores are made for; reads no weights."""
     text = config.get_text_config()
-    quantised = getattr(config, "quantization_config", None) or getattr(text, "quantization_config", None)
-    if quantised:
-        method = quantised.get("quant_method") if isinstance(quantised, dict) else quantised
+    if (method := quantisation(config)) and not quantised:
         raise CoreheadError(
             f"{name!r} is a quantised checkpoint ({method}): its heads are not those of the model that was trained; "
-            "load the full weights, with dtype='bfloat16' to save memory."
+            "load the full weights, with dtype='bfloat16' to save memory. If it is the quantised heads that you want, "
+            "say so: quantised=True, or `corehead score --quantised`."
         )
     for field, most in LARGEST.items():
         value = getattr(text, field, None)

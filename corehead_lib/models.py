@@ -23,6 +23,7 @@ from corehead_lib.checkpoint import (
     check_numbers,
     check_processor,
     check_weights,
+    quantisation,
 )
 from corehead_lib.errors import CoreheadError
 from corehead_lib.known import Known, known_model
@@ -70,8 +71,10 @@ class LoadedModel:
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Name, checksum and dtype, as results.json keeps them."""
-        return {"name": self.name, "checksum": self.checksum, "dtype": str(self.model.dtype)}
+        """Name, checksum and dtype, and how the weights are quantised if they are, as results.json keeps them."""
+        facts = {"name": self.name, "checksum": self.checksum, "dtype": str(self.model.dtype)}
+        method = quantisation(self.model.config)
+        return {**facts, "quantised": method} if method else facts
 
 
 def zoo_names() -> list[str]:
@@ -90,7 +93,7 @@ def weights_checksum(folder: Path) -> str:
 
 
 def load_model(
-    name: str, device: str = "cpu", dtype: str = "float32", known: Known | None = None
+    name: str, device: str = "cpu", dtype: str = "float32", known: Known | None = None, quantised: bool = False
 ) -> LoadedModel:
     """Load ``name``: a zoo model, one that was fetched, a folder with a checkpoint, or a hub id (see ``find_model``).
 
@@ -100,9 +103,10 @@ def load_model(
     tower use transformers' sdpa attention.
 
     known: what weights and config must be; data_manifests/ says so by default.
+    quantised: load a quantised checkpoint, too (with the library of its method); results then say how it is quantised.
 
-    Raises CoreheadError if there is no such model, if its weights are missing, damaged, quantised, to be changed by
-    an adapter, or differ from what is ``known``, if some layers have no attention heads, or if ``device`` or
+    Raises CoreheadError if there is no such model, if its weights are missing, damaged, quantised unasked, to be
+    changed by an adapter, or differ from what is ``known``, if some layers have no attention heads, or if ``device`` or
     ``dtype`` is not to be had.
     """
     check_dtype(dtype)
@@ -119,12 +123,14 @@ def load_model(
     bars = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        check_config(name, AutoConfig.from_pretrained(source))
+        config = AutoConfig.from_pretrained(source)
+        check_config(name, config, quantised)
         if (local and any(folder.glob("adapter_*"))) or find_adapter_config_file(str(source)):
             raise CoreheadError(
                 f"{name!r} holds a LoRA adapter (adapter_config.json), which would not be used: merge it into the weights "
                 "(peft's merge_and_unload), or take it away."
             )
+        placed = device if device == AUTO or quantisation(config) else None  # quantised weights must not move later
         processor = AutoProcessor.from_pretrained(source)
         model, report = AutoModelForImageTextToText.from_pretrained(
             source,
@@ -132,9 +138,9 @@ def load_model(
             attn_implementation="sdpa",
             use_safetensors=True,
             output_loading_info=True,
-            device_map="auto" if device == AUTO else None,
+            device_map=placed,
         )
-        model = model.eval() if device == AUTO else model.eval().to(device)
+        model = model.eval() if placed else model.eval().to(device)
     except (CoreheadError, MemoryError):
         raise
     except Exception as error:  # every library that is used here has kinds of its own

@@ -42,6 +42,7 @@ def _value(text: str) -> object:
     "--shard", default=32, show_default=True, help="Samples a file; a kill loses one of them at most."
 )
 @click.option("--dtype", default="float32", show_default=True, help="float32, bfloat16 or float16.")
+@click.option("--quantised", is_flag=True, help="Take a quantised checkpoint: its heads are what is scored.")
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, ..., or auto: split it.")
 @click.option("--part", default="", metavar="K/N", help="Be process K (from 0) of N, without a launcher.")
 @click.option(

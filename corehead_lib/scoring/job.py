@@ -37,6 +37,7 @@ class Job:
     batch_size: int = 1
     shard: int = 32
     dtype: str = "float32"
+    quantised: bool = False
     data_dir: str = ""
 
     def __post_init__(self) -> None:

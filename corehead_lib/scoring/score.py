@@ -61,7 +61,7 @@ def score(
     if mine:
         todo = sum(len(pieces[n]) for n in mine)
         say(f"{job.model} on {todo} of {len(samples)} samples: {estimate(job, samples, todo, device)}")
-        loaded = load_model(job.model, device, job.dtype)
+        loaded = load_model(job.model, device, job.dtype, quantised=job.quantised)
         for number in watched(mine, "shards"):
             measure(loaded, pieces[number], job.batch_size, job.max_pixels).save(paths[number])
     elif (out / ABOUT).exists():

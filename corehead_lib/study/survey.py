@@ -91,6 +91,10 @@ def _output_projection(call: Call) -> torch.Tensor:
     module: Any = call.module
     if not hasattr(module, "o_proj"):
         raise CoreheadError(f"{type(module).__name__} has no o_proj, so what its heads write is not known.")
+    if type(module.o_proj) is not torch.nn.Linear:
+        raise CoreheadError(
+            f"o_proj is a {type(module.o_proj).__name__}: what heads write is read off full weights, not quantised ones."
+        )
     return module.o_proj.weight.detach().float().T.unflatten(0, (call.query.shape[1], -1))
 
 
