@@ -93,7 +93,11 @@ def weights_checksum(folder: Path) -> str:
 
 
 def load_model(
-    name: str, device: str = "cpu", dtype: str = "float32", known: Known | None = None, quantised: bool = False
+    name: str,
+    device: str = "cpu",
+    dtype: str = "float32",
+    known: Known | None = None,
+    quantised: bool = False,
 ) -> LoadedModel:
     """Load ``name``: a zoo model, one that was fetched, a folder with a checkpoint, or a hub id (see ``find_model``).
 
@@ -130,7 +134,8 @@ def load_model(
                 f"{name!r} holds a LoRA adapter (adapter_config.json), which would not be used: merge it into the weights "
                 "(peft's merge_and_unload), or take it away."
             )
-        placed = device if device == AUTO or quantisation(config) else None  # quantised weights must not move later
+        # quantised weights must not move later
+        placed = device if device == AUTO or quantisation(config) else None
         processor = AutoProcessor.from_pretrained(source)
         model, report = AutoModelForImageTextToText.from_pretrained(
             source,

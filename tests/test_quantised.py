@@ -35,9 +35,7 @@ def folder(tmp_path: Path) -> Path:
 def test_its_own_heads_are_scored(folder: Path, tmp_path: Path) -> None:
     samples = load_samples("scenes", "detection", 6, 0)
     full = load_model("tiny-qwen3-vl")
-    assert score(
-        Job(str(folder), "scenes", samples=6, quantised=True), tmp_path / "out", say=lambda _: None
-    )
+    assert score(Job(str(folder), "scenes", samples=6, quantised=True), tmp_path / "out", say=lambda _: None)
     said = json.loads((tmp_path / "out" / ABOUT).read_text())
     assert said["settings"]["quantised"]
     loaded = load_model(str(folder), quantised=True)
