@@ -26,7 +26,7 @@
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
-others: str = "tiny-qwen3-vl-seed1 tiny-qwen3-vl-seed2 tiny-internvl tiny-internvl-seed1 tiny-llava-onevision tiny-llava-onevision-seed1"  # to set beside {models, empty, quick tiny-qwen3-vl-seed1}
+others: str = "tiny-qwen3-vl-s tiny-qwen3-vl-l tiny-qwen3-vl-seed1 tiny-qwen3-vl-seed2 tiny-internvl tiny-internvl-seed1 tiny-llava-onevision tiny-llava-onevision-seed1"  # to set beside {models, empty, quick tiny-qwen3-vl-seed1}
 dataset: str = "haystacks"  # any with spans of text, see the page on data {dataset}
 data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DATA {folder, empty}
 max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
