@@ -13,8 +13,7 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Evidence, Frames, Pages, Sample
 from corehead_lib.worlds.films import FPS, SIZE, Actor, Film, make_clip
 from corehead_lib.worlds.phrases import check_tasks, digit_on, draw_split, small_sum
-from corehead_lib.worlds.sprites import BACKGROUNDS
-from corehead_lib.worlds.synthetic import DIGITS
+from corehead_lib.worlds.sprites import BACKGROUNDS, DIGITS
 
 NEEDLES = ("shape", "colour", "pair")
 CONTROLS = ("background", "sum")

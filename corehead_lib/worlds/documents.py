@@ -17,8 +17,7 @@ from corehead_lib.worlds import phrases
 from corehead_lib.worlds.layout import Stock, make_page
 from corehead_lib.worlds.pages import Entry, Page, draw_page
 from corehead_lib.worlds.phrases import TOPICS, check_range, check_tasks, digit_on, draw_split
-from corehead_lib.worlds.sprites import COLOURS
-from corehead_lib.worlds.synthetic import DIGITS
+from corehead_lib.worlds.sprites import COLOURS, DIGITS
 
 NEEDLES = ("pair", "word", "bar")
 CONTROLS = ("heading", "topic", "sum")

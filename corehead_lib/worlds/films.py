@@ -12,8 +12,8 @@ from PIL import Image
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Frames
 from corehead_lib.worlds.phrases import check_range, draw_pairs
-from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, SHAPES, SIDE, sprite
-from corehead_lib.worlds.synthetic import DIGITS, GRAIN, STEP
+from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, DIGITS, SHAPES, SIDE, sprite
+from corehead_lib.worlds.synthetic import GRAIN, STEP
 
 SIZE = (96, 96)  # pixels of a frame
 MOST_FRAMES = 64

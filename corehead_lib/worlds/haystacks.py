@@ -19,8 +19,7 @@ from corehead_lib.worlds.phrases import (
     small_sum,
     topic_question,
 )
-from corehead_lib.worlds.sprites import COLOURS, SHAPES
-from corehead_lib.worlds.synthetic import DIGITS
+from corehead_lib.worlds.sprites import COLOURS, DIGITS, SHAPES
 
 NEEDLES = ("fact", "image", "print")
 CONTROLS = ("topic", "sum")

@@ -11,8 +11,9 @@ import numpy as np
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Sample
-from corehead_lib.worlds.sprites import COLOURS, SHAPES
-from corehead_lib.worlds.synthetic import DIGITS, SPLITS
+from corehead_lib.worlds.sprites import COLOURS, DIGITS, SHAPES
+
+SPLITS = ("train", "detection", "evaluation", "tuning")
 
 TOPICS = {
     "animals": ("ant", "bat", "cat", "cow", "dog", "fox", "hen", "pig"),
