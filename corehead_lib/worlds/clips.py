@@ -47,12 +47,6 @@ def ask(
     return Sample("", task, question, answer, film.media, (), options)
 
 
-def listing(film: Film, rng: np.random.Generator, most: int | None = None) -> str:
-    """Name every shape with its digit, in random order, or ``most`` of them."""
-    actors = [film.actors[i] for i in rng.permutation(len(film.actors))[:most]]
-    return ", ".join(f"{actor.name}{actor.digit}" for actor in actors)
-
-
 def clips(
     split: str,
     samples: int,

@@ -166,12 +166,6 @@ def _control(document: Document, task: str, rng: np.random.Generator) -> phrases
     return phrases.topic_question(document.topic)
 
 
-def listing(document: Document, rng: np.random.Generator, most: int | None = None) -> str:
-    """Name every entry with its digit, in random order, or ``most`` of them."""
-    entries = [document.entries[i] for i in rng.permutation(len(document.entries))[:most]]
-    return ", ".join(f"{entry.name}{entry.digit}" for entry in entries)
-
-
 def documents(
     split: str,
     samples: int,

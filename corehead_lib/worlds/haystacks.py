@@ -57,12 +57,6 @@ def ask(
     return Sample("", task, question, answer, media, evidence, options, context, visible=seen)
 
 
-def listing(haystack: Haystack, rng: np.random.Generator, most: int | None = None) -> str:
-    """Name every shape with its digit, in random order, or ``most`` of them."""
-    needles = [haystack.needles[i] for i in rng.permutation(len(haystack.needles))[:most]]
-    return ", ".join(f"{needle.name}{needle.digit}" for needle in needles)
-
-
 def haystacks(
     split: str,
     samples: int,

@@ -6,6 +6,7 @@ letters, so that what a tiny model learns in one modality serves it in the next.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,12 @@ def small_sum(rng: np.random.Generator) -> Question:
 
 def topic_question(topic: str) -> Question:
     return "What are the words about?", topic, tuple(TOPICS)
+
+
+def listing(things: Sequence[Any], rng: np.random.Generator, most: int | None = None) -> str:
+    """Name everything with its digit, in random order, or ``most`` of it."""
+    listed = [things[i] for i in rng.permutation(len(things))[:most]]
+    return ", ".join(f"{thing.name}{thing.digit}" for thing in listed)
 
 
 def draw_pairs(rng: np.random.Generator, number: int) -> list[tuple[str, str]]:
