@@ -48,9 +48,7 @@ for command in (data, score, heads, sweep):
     metavar="NAME VALUE",
     help="Set a parameter of the notebook; may be repeated.",
 )
-@click.option(
-    "--if-changed", is_flag=True, help="Do nothing when DIR already holds the results of this very run."
-)
+@click.option("--if-changed", is_flag=True, help="Do nothing when OUT holds the results of this very run.")
 @click.option("--quick", is_flag=True, help="Small values where the notebook names some: does it run at all?")
 def run(notebook: str, out: Path, given: tuple[tuple[str, str], ...], if_changed: bool, quick: bool) -> None:
     """Execute NOTEBOOK and leave OUT/NOTEBOOK.ipynb and OUT/results.json.
