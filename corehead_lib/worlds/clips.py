@@ -12,7 +12,7 @@ import numpy as np
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Evidence, Frames, Pages, Sample
 from corehead_lib.worlds.films import FPS, SIZE, Actor, Film, make_clip
-from corehead_lib.worlds.phrases import check_tasks, digit_on, draw_split, small_sum
+from corehead_lib.worlds.phrases import background_question, check_tasks, digit_on, draw_split, small_sum
 from corehead_lib.worlds.sprites import BACKGROUNDS, DIGITS
 
 NEEDLES = ("shape", "colour", "pair")
@@ -39,11 +39,8 @@ def ask(
         evidence: tuple[Evidence, ...] = actor.boxes if level == "box" else (actor.frames,)
         seen = tuple(actor.digit for actor in film.actors)
         return Sample("", task, digit_on(name), actor.digit, film.media, evidence, DIGITS, visible=seen)
-    if task == "background":
-        question, answer = "Which colour is the background?", film.background
-        options = tuple(BACKGROUNDS)
-    else:
-        question, answer, options = small_sum(rng)
+    asked = background_question(film.background) if task == "background" else small_sum(rng)
+    question, answer, options = asked
     return Sample("", task, question, answer, film.media, (), options)
 
 

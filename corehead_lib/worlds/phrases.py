@@ -12,7 +12,7 @@ import numpy as np
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Sample
-from corehead_lib.worlds.sprites import COLOURS, DIGITS, SHAPES
+from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, DIGITS, SHAPES
 
 SPLITS = ("train", "detection", "evaluation", "tuning")
 
@@ -33,6 +33,10 @@ def digit_on(name: str) -> str:
 def small_sum(rng: np.random.Generator) -> Question:
     a, b = (int(n) for n in rng.integers(0, 5, 2))
     return f"What is {a} plus {b}?", str(a + b), DIGITS[:9]
+
+
+def background_question(background: str) -> Question:
+    return "Which colour is the background?", background, tuple(BACKGROUNDS)
 
 
 def topic_question(topic: str) -> Question:

@@ -15,7 +15,7 @@ from PIL import Image
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Sample
 from corehead_lib.worlds.phrases import SPLITS as SPLITS
-from corehead_lib.worlds.phrases import check_tasks, digit_on, draw_split, small_sum
+from corehead_lib.worlds.phrases import background_question, check_tasks, digit_on, draw_split, small_sum
 from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, DIGITS, SHAPES, SIDE, sprite
 
 RETRIEVAL_TASKS = ("shape", "colour", "pair")
@@ -157,11 +157,8 @@ def ask(scene: Scene, task: str, rng: np.random.Generator, thing: Thing | None =
         name = {"shape": thing.shape, "colour": f"{thing.colour} shape", "pair": thing.name}[task]
         seen = tuple(each.digit for each in scene.things)
         return Sample("", task, digit_on(name), thing.digit, scene.media, (thing.box,), DIGITS, visible=seen)
-    if task == "background":
-        question, answer = "Which colour is the background?", scene.background
-        options = tuple(BACKGROUNDS)
-    else:
-        question, answer, options = small_sum(rng)
+    asked = background_question(scene.background) if task == "background" else small_sum(rng)
+    question, answer, options = asked
     return Sample("", task, question, answer, scene.media, (), options)
 
 
