@@ -39,9 +39,7 @@ def check_device(device: str) -> None:
         raise CoreheadError(f"device={device!r}, but this machine has no CUDA GPU that torch can use.")
     try:
         torch.zeros(1, device=device).item()
-    except (
-        Exception
-    ) as error:  # RuntimeError, AssertionError, NotImplementedError: as the device's backend likes
+    except Exception as error:  # RuntimeError, AssertionError, ...: as the device's backend likes
         raise CoreheadError(
             f"device={device!r} is not to be had here; use 'cpu', 'cuda' or 'auto'."
         ) from error

@@ -41,16 +41,9 @@ for command in (data, score, heads, sweep):
 @click.argument("notebook")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder for what the run leaves.")
 @click.option(
-    "-p",
-    "given",
-    nargs=2,
-    multiple=True,
-    metavar="NAME VALUE",
-    help="Set a parameter of the notebook; may be repeated.",
+    "-p", "given", nargs=2, multiple=True, metavar="NAME VALUE", help="Set a parameter; may be repeated."
 )
-@click.option(
-    "--if-changed", is_flag=True, help="Do nothing when DIR already holds the results of this very run."
-)
+@click.option("--if-changed", is_flag=True, help="Do nothing when OUT holds the results of this very run.")
 @click.option("--quick", is_flag=True, help="Small values where the notebook names some: does it run at all?")
 def run(notebook: str, out: Path, given: tuple[tuple[str, str], ...], if_changed: bool, quick: bool) -> None:
     """Execute NOTEBOOK and leave OUT/NOTEBOOK.ipynb and OUT/results.json.
@@ -68,9 +61,9 @@ def run(notebook: str, out: Path, given: tuple[tuple[str, str], ...], if_changed
     if if_changed and runs.up_to_date(planned, out):
         click.echo(f"{planned.name}: up to date in {out}")
         return
-    results = runs.run(planned, out)
+    found = runs.run(planned, out)
     click.echo(
-        f"{planned.name}: {len(results.rows)} rows and {len(results.numbers)} numbers in {out}/results.json"
+        f"{planned.name}: {len(found.rows)} rows and {len(found.numbers)} numbers in {out}/results.json"
     )
 
 
@@ -86,14 +79,13 @@ def params(notebook: str) -> None:
         click.echo("This notebook has no parameters.")
         return
     table = [(p.name, p.type, repr(p.default), p.help) for p in known]
-    widths = [max(len(row[i]) for row in table) for i in range(3)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row, parameter in zip(table, known, strict=True):
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=False))
-        click.echo("  ".join([*cells, row[3]]).rstrip())
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
         quick = parameter.choices.quick
         said = [str(parameter.choices), f"quick: {quick}" if quick else ""]
         if any(said):
-            click.echo(" " * (sum(widths) + 6) + "  " + "; ".join(filter(None, said)))
+            click.echo(" " * (sum(widths[:3]) + 8) + "; ".join(filter(None, said)))
 
 
 @main.command()

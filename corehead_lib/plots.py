@@ -21,15 +21,7 @@ from corehead_lib.heads import Head
 from corehead_lib.samples import Box, Clip, Frames, Pages, Sample
 
 STYLE = Path(__file__).with_name("corehead.mplstyle")
-BLUE, RED, GREEN, PINK, AMBER, SKY, BLACK = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#000000",
-)
+BLUE, RED, GREEN, PINK, AMBER, SKY, BLACK = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
 
 
 def use_style() -> None:
@@ -41,8 +33,7 @@ def picture(axis: Axes, image: Image.Image) -> None:
     """Show an image in its own pixels, no ticks."""
     axis.imshow(np.asarray(image))
     axis.set(xticks=[], yticks=[], xlim=(-0.5, image.width - 0.5), ylim=(image.height - 0.5, -0.5))
-    for spine in axis.spines.values():
-        spine.set_visible(False)
+    axis.spines[:].set_visible(False)
 
 
 def cells_over(
@@ -54,7 +45,7 @@ def cells_over(
 ) -> None:
     """Draw visual cells (N, 4) over their image: a grid, or shaded by ``weight`` (N,), dark where it is zero."""
     picture(axis, image)
-    rectangles = [Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes]
+    rectangles = [_rectangle(box) for box in boxes]
     if weight is None:
         axis.add_collection(PatchCollection(rectangles, fc="none", ec=SKY, lw=0.7))
         return
@@ -65,22 +56,27 @@ def cells_over(
 
 def outline(axis: Axes, box: Sequence[float], colour: str = RED) -> None:
     """Frame a pixel box (x0, y0, x1, y1)."""
+    axis.add_patch(_rectangle(box, fill=False, ec=colour, lw=2.5))
+
+
+def _rectangle(box: Sequence[float], **look: Any) -> Rectangle:
+    """A pixel box over a picture; the middle of the first pixel is (0, 0)."""
     x0, y0, x1, y1 = box
-    axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, ec=colour, lw=2.5))
+    return Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, **look)
 
 
-def evidence(axis: Axes, sample: Sample, item: int = 0, frame: int = 0, colour: str = RED) -> None:
+def evidence(axis: Axes, sample: Sample, item: int = 0, frame: int = 0) -> None:
     """Frame what of a sample's evidence lies in one picture, page or frame: its boxes, or all of it."""
     media = sample.media[item]
     width, height = media.frames[0].size if isinstance(media, Clip) else media.size
     for piece in sample.evidence:
         match piece:
             case Box() if piece.item == item and piece.frame in (None, frame):
-                outline(axis, (piece.x0, piece.y0, piece.x1, piece.y1), colour)
+                outline(axis, (piece.x0, piece.y0, piece.x1, piece.y1))
             case Pages() if item in piece.index:
-                outline(axis, (1, 1, width, height), colour)
+                outline(axis, (1, 1, width, height))
             case Frames() if piece.item == item and piece.start <= frame < piece.stop:
-                outline(axis, (1, 1, width, height), colour)
+                outline(axis, (1, 1, width, height))
 
 
 def strip(
@@ -99,14 +95,12 @@ def strip(
     clip = sample.media[0] if isinstance(sample.media[0], Clip) else None
     views = list(clip.frames) if clip else [item for item in sample.media if not isinstance(item, Clip)]
     for number, (axis, image) in enumerate(zip(axes, views, strict=True)):
-        here = (
-            (cells.frames[:, 0] <= number) & (number < cells.frames[:, 1]) if clip else cells.item == number
+        first, stop = cells.frames.T
+        here = (cells.view == "main") & (
+            (first <= number) & (number < stop) if clip else cells.item == number
         )
-        here = here & (cells.view == "main")
-        if weight is None:
-            cells_over(axis, image, cells.box[here])
-        else:
-            cells_over(axis, image, cells.box[here], weight[here], top or float(weight.max()))
+        shade = () if weight is None else (weight[here], top or float(weight.max()))
+        cells_over(axis, image, cells.box[here], *shade)
         if taken is not None:
             mark_cells(axis, cells.box[here & taken])
         evidence(axis, sample, 0 if clip else number, number if clip else 0)
@@ -130,10 +124,10 @@ def looks(
         row[0].set_ylabel(f"{name}: L{head.layer} H{head.head}\n{landed[name]:.2f} on it", fontsize=9)
 
 
-def mark_cells(axis: Axes, boxes: np.ndarray, colour: str = AMBER) -> None:
+def mark_cells(axis: Axes, boxes: np.ndarray) -> None:
     """Lay a see-through colour over visual cells (N, 4), to show which ones were taken."""
-    rectangles = [Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0) for x0, y0, x1, y1 in boxes]
-    axis.add_collection(PatchCollection(rectangles, fc=to_rgba(colour, 0.4), ec=colour, lw=1.2))
+    rectangles = [_rectangle(box) for box in boxes]
+    axis.add_collection(PatchCollection(rectangles, fc=to_rgba(AMBER, 0.4), ec=AMBER, lw=1.2))
 
 
 def label_cells(axis: Axes, boxes: np.ndarray, labels: Sequence[object]) -> None:
@@ -174,9 +168,7 @@ def control_strips(
     axis.set(xlim=(-0.5, len(groups) - 0.5), ylim=(-0.03, 1.05), ylabel="accuracy")
 
 
-def tiles(
-    axis: Axes, words: Sequence[str], colours: Sequence[Any], width: int = 52, size: float = 10
-) -> None:
+def tiles(axis: Axes, words: Sequence[str], colours: Sequence[Any], width: int = 52) -> None:
     """Draw tokens as tiles, wrapped to ``width`` letters, one face colour each; the ink is white on dark ones."""
     x, y = 0, 0
     for word, colour in zip(words, colours, strict=True):
@@ -184,19 +176,15 @@ def tiles(
         if x + len(shown) > width:
             x, y = 0, y - 1
         axis.add_patch(Rectangle((x, y), len(shown), 0.9, fc=colour, ec="#BBBBBB", lw=0.4))
-        dark = sum(to_rgba(colour)[:3]) < 1.5
-        ink = "white" if dark else BLACK
-        axis.text(
-            x + len(shown) / 2,
-            y + 0.42,
-            shown,
-            ha="center",
-            va="center",
-            size=size,
-            family="monospace",
-            color=ink,
-        )
+        ink = "white" if sum(to_rgba(colour)[:3]) < 1.5 else BLACK
+        how: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "size": 10,
+            "family": "monospace",
+            "color": ink,
+        }
+        axis.text(x + len(shown) / 2, y + 0.42, shown, **how)
         x += len(shown)
     axis.set(xlim=(0, width), ylim=(y - 0.1, 1), xticks=[], yticks=[])
-    for spine in axis.spines.values():
-        spine.set_visible(False)
+    axis.spines[:].set_visible(False)

@@ -25,8 +25,7 @@ def proportion_interval(correct: np.ndarray, level: float = 0.95) -> Interval:
     """Wilson interval of a share, from (S,) booleans of samples that share no group; else take ``mean_interval``."""
     if not len(correct):
         raise CoreheadError("There are no samples, so there is no share of them.")
-    test = stats.binomtest(int(np.sum(correct)), len(correct))
-    low, high = test.proportion_ci(level, method="wilson")
+    low, high = stats.binomtest(int(np.sum(correct)), len(correct)).proportion_ci(level, method="wilson")
     return float(low), float(high)
 
 
@@ -58,15 +57,14 @@ def mean_interval(
         )
     if values.dtype == bool and (count == 1).all():
         return proportion_interval(values, level)
-    number, mean = len(total), numbers.mean()
+    number, mean, tail = len(total), numbers.mean(), (1 - level) / 2
     same = np.ptp(total / count) < 1e-12
-    if bounds is None and (same or number < ENOUGH):
-        raise CoreheadError(
-            f"{number} groups{', all alike,' * bool(same)} give no interval that can be trusted: "
-            f"take {ENOUGH} or more that differ, or say between which bounds the values lie."
-        )
-    if bounds and (same or number < ENOUGH):
-        tail = (1 - level) / 2
+    if same or number < ENOUGH:
+        if bounds is None:
+            raise CoreheadError(
+                f"{number} groups{', all alike,' * bool(same)} give no interval that can be trusted: "
+                f"take {ENOUGH} or more that differ, or say between which bounds the values lie."
+            )
         if same:  # how many groups, all of them unlike these, could have been missed
             missed = 1 - tail ** (1 / number)
             return float(mean - missed * (mean - bounds[0])), float(mean + missed * (bounds[1] - mean))
@@ -114,7 +112,6 @@ def paired_interval(
     second: np.ndarray,
     groups: Sequence[str] | None = None,
     level: float = 0.95,
-    seed: int = 0,
     bounds: Interval | None = None,
 ) -> Interval:
     """Interval of the mean of ``first - second``, (S,) each, measured on the same samples; as in ``mean_interval``.
@@ -128,7 +125,7 @@ def paired_interval(
         )
     if bounds is None and first.dtype == second.dtype == bool:
         bounds = (-1.0, 1.0)
-    return mean_interval(first.astype(float) - second.astype(float), level, seed, groups, bounds)
+    return mean_interval(first.astype(float) - second.astype(float), level, groups=groups, bounds=bounds)
 
 
 def paired_p(
@@ -144,7 +141,6 @@ def paired_p(
         lambda a, b, axis: (a - b).sum(axis),
         permutation_type="samples",
         n_resamples=9999,
-        vectorized=True,
         rng=np.random.default_rng(seed),
     )
     return float(found.pvalue)
@@ -161,12 +157,9 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
     NaN is a test that was not made: it stays NaN and does not count. Raises CoreheadError for a p outside [0, 1].
     """
     p, made = _family(p)
-    tested = p[made]
-    order = np.argsort(tested, kind="stable")
-    raised = np.maximum.accumulate(tested[order] * np.arange(len(tested), 0, -1))
-    adjusted = np.empty_like(tested)
-    adjusted[order] = np.minimum(raised, 1)
-    p[made] = adjusted
+    order = np.flatnonzero(made)[np.argsort(p[made], kind="stable")]
+    raised = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
+    p[order] = np.minimum(raised, 1)
     return p
 
 
@@ -184,11 +177,10 @@ def halves(groups: Sequence[str]) -> np.ndarray:
     With a group for each sample they take turns. With a single group the second half is empty.
     """
     side: dict[str, bool] = {}
-    count = {True: 0, False: 0}
-    sizes = Counter(groups)
-    for group in dict.fromkeys(groups):
-        side[group] = count[True] <= count[False]
-        count[side[group]] += sizes[group]
+    ahead = 0  # samples that the first half has more than the second
+    for group, size in Counter(groups).items():
+        side[group] = ahead <= 0
+        ahead += size if side[group] else -size
     return np.array([side[group] for group in groups], dtype=bool)
 
 

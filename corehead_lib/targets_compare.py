@@ -10,22 +10,13 @@ from typing import Literal
 import numpy as np
 import torch
 
+from corehead_lib import targets_paper as paper
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores, agreement, how_many
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import mass
 from corehead_lib.samples import Clip, Frames, Pages, Sample, TextSpan
-from corehead_lib.targets_paper import (
-    END,
-    START,
-    boundary_tags,
-    cumulative_offsets,
-    searched,
-    tagged,
-    tagged_span,
-    uniform_slices,
-)
 
 EXACT = "exact cells"
 SEARCH = "search for the needle"
@@ -96,10 +87,10 @@ def paper_targets(loaded: LoadedModel, batch: Batch) -> dict[str, torch.Tensor]:
     found: dict[str, list[np.ndarray]] = {"uniform slices": []}
     for row, sample in enumerate(batch.samples):
         visual, (count, wanted) = placeholders(loaded, batch, row), units(sample)
-        found["uniform slices"].append(uniform_slices(visual, count, wanted))
+        found["uniform slices"].append(paper.uniform_slices(visual, count, wanted))
         for name, number in (("cumulative offsets", counted[row]), ("... without thumbnails", bare[row])):
             if number is not None and (name == "cumulative offsets" or bare != counted):
-                places = cumulative_offsets(visual, number, _per_block(loaded) or 0, wanted)
+                places = paper.cumulative_offsets(visual, number, _per_block(loaded) or 0, wanted)
                 found.setdefault(name, []).append(places)
     return {name: _mask(batch, places) for name, places in found.items()}
 
@@ -112,13 +103,8 @@ def tagged_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, torch.Tens
     """
     if any(isinstance(item, Clip) for sample in batch.samples for item in sample.media):
         raise CoreheadError("Tags go around images; hand the frames of a clip over one by one (as_images).")
-    marked = encode(loaded, [tagged(sample, units(sample)[1]) for sample in batch.samples])
-    start, end = (loaded.processor.tokenizer(tag)["input_ids"] for tag in (START, END))
-    found = [boundary_tags(ids, start, end) for ids in marked.inputs["input_ids"].cpu().numpy()]
-    before, after = (b.inputs["attention_mask"].argmax(1).tolist() for b in (batch, marked))  # padding
-    tokens = batch.question.shape[1]
-    plain = [places - was + now for places, was, now in zip(found, after, before, strict=True)]
-    return marked, _mask(marked, found), _mask(batch, [places[places < tokens] for places in plain])
+    marked = encode(loaded, [paper.tagged(sample, units(sample)[1]) for sample in batch.samples])
+    return marked, *_between_tags(loaded, batch, marked)
 
 
 def span_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -127,19 +113,14 @@ def span_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, torch.Tensor
     Returns the tagged batch, the tokens (B, T') found between its tags, the same numbers taken in the plain prompts
     (B, T), which nobody moves back, and the tokens (B, T) that the search finds there.
     """
-    marked, tokenizer = encode(loaded, [tagged_span(s) for s in batch.samples]), loaded.processor.tokenizer
-    start, end = (tokenizer(tag)["input_ids"] for tag in (START, END))
-    before, after = (b.inputs["attention_mask"].argmax(1).tolist() for b in (batch, marked))  # padding
-    tagged_ids, plain_ids = (b.inputs["input_ids"].cpu().numpy() for b in (marked, batch))
-    there = [boundary_tags(ids, start, end) for ids in tagged_ids]
-    here = [at - was + now for at, was, now in zip(there, after, before, strict=True)]
+    marked = encode(loaded, [paper.tagged_span(sample) for sample in batch.samples])
     hits = []
-    for sample, ids in zip(batch.samples, plain_ids, strict=True):
+    for sample, ids in zip(batch.samples, batch.inputs["input_ids"].cpu().numpy(), strict=True):
         (span,) = (piece for piece in sample.evidence if isinstance(piece, TextSpan))
         text = sample.context[span.start : span.stop]
-        hits.append(searched(ids, tokenizer(text, add_special_tokens=False)["input_ids"]))
-    inside = [at[at < batch.question.shape[1]] for at in here]
-    return marked, _mask(marked, there), _mask(batch, inside), _mask(batch, hits)
+        needle = loaded.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
+        hits.append(paper.searched(ids, needle))
+    return marked, *_between_tags(loaded, batch, marked), _mask(batch, hits)
 
 
 def compare(
@@ -164,14 +145,12 @@ def compare(
         if all(isinstance(piece, TextSpan) for sample in batch.samples for piece in sample.evidence):
             marked, there, here, hits = span_targets(loaded, batch)
             plain = {EXACT: batch.targets(), SEARCH: hits}
-            note(batch, {**plain, "tags, in the plain prompt": here})
-            note(marked, {"tags, in the tagged prompt": there})
-            continue
-        plain = {EXACT: batch.targets(), **paper_targets(loaded, batch)}
-        if any(isinstance(item, Clip) for sample in batch.samples for item in sample.media):
-            note(batch, plain)
-            continue
-        marked, there, here = tagged_targets(loaded, batch)
+        else:
+            plain = {EXACT: batch.targets(), **paper_targets(loaded, batch)}
+            if any(isinstance(item, Clip) for sample in batch.samples for item in sample.media):
+                note(batch, plain)
+                continue
+            marked, there, here = tagged_targets(loaded, batch)
         note(batch, {**plain, "tags, in the plain prompt": here})
         note(marked, {"tags, in the tagged prompt": there})
     return {
@@ -200,6 +179,15 @@ def _per_block(loaded: LoadedModel) -> int | None:
     """Visual tokens of one block, under the names that processors have for it."""
     names = ("image_seq_length", "num_image_tokens")
     return next((getattr(loaded.processor, n) for n in names if hasattr(loaded.processor, n)), None)
+
+
+def _between_tags(loaded: LoadedModel, batch: Batch, marked: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+    """What a scan takes of the tagged prompts, (B, T'), and the same places of the plain ones, (B, T)."""
+    start, end = (loaded.processor.tokenizer(tag)["input_ids"] for tag in (paper.START, paper.END))
+    found = [paper.boundary_tags(ids, start, end) for ids in marked.inputs["input_ids"].cpu().numpy()]
+    before, after = (b.inputs["attention_mask"].argmax(1).tolist() for b in (batch, marked))  # padding
+    plain = [at - was + now for at, was, now in zip(found, after, before, strict=True)]
+    return _mask(marked, found), _mask(batch, [at[at < batch.question.shape[1]] for at in plain])
 
 
 def _mask(batch: Batch, places: Iterable[np.ndarray]) -> torch.Tensor:

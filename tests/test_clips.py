@@ -9,8 +9,9 @@ import pytest
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Frames, Pages, Sample
-from corehead_lib.worlds.clips import CONTROLS, NEEDLES, as_images, ask, clips, listing
+from corehead_lib.worlds.clips import CONTROLS, NEEDLES, as_images, ask, clips
 from corehead_lib.worlds.films import Actor, Film, draw_frames, make_clip
+from corehead_lib.worlds.phrases import listing
 from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS
 from corehead_lib.worlds.synthetic import SPLITS
 
@@ -139,7 +140,7 @@ def test_frames_as_images_keep_the_evidence() -> None:
 def test_a_listing_names_every_shape_in_shuffled_order() -> None:
     film = max(CLIPS, key=lambda film: len(film.actors))
     names = [f"{actor.name}{actor.digit}" for actor in film.actors]
-    listed = [listing(film, np.random.default_rng(seed)).split(", ") for seed in range(3)]
+    listed = [listing(film.actors, np.random.default_rng(seed)).split(", ") for seed in range(3)]
     assert all(sorted(some) == sorted(names) for some in listed)
     assert len({tuple(some) for some in listed}) > 1
 

@@ -82,9 +82,7 @@ def _lines(source: str) -> Iterable[Parameter]:
             ):
                 default = _literal(value)
                 if type(default).__name__ == kind:
-                    lines = range(
-                        node.lineno, (node.end_lineno or node.lineno) + 1
-                    )  # a formatter may wrap them
+                    lines = range(node.lineno, (node.end_lineno or node.lineno) + 1)  # it may be wrapped
                     help, choices = read(" ".join(comments[n] for n in lines if n in comments))
                     yield Parameter(name, kind, default, help, choices)
                     continue

@@ -23,10 +23,7 @@ from corehead_lib.whole import whole
 
 BANNER = "other-parameters"
 QUIET = ["--IPKernelApp.log_level=ERROR"]
-FOR_KERNEL = (
-    "JUPYTER_PREFER_ENV_PATH",
-    SHOWN,
-)  # the kernel of this environment, not the user's; loops show bars
+FOR_KERNEL = ("JUPYTER_PREFER_ENV_PATH", SHOWN)  # this environment's kernel, not the user's; loops show bars
 
 
 @dataclass(frozen=True)

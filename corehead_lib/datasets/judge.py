@@ -82,11 +82,7 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
             }
         )
     documents = table[(table.rule == "document") & (table.refused == "")]
-    f1 = (
-        doc_f1(list(documents.score), list(documents.gold), list(documents.text))
-        if len(documents)
-        else np.nan
-    )
+    f1 = doc_f1(*(list(documents[c]) for c in ("score", "gold", "text"))) if len(documents) else np.nan
     return pd.DataFrame(rows).assign(f1=lambda t: np.where(t.rule == "document", f1, np.nan))
 
 
@@ -116,15 +112,14 @@ def judge_batch(
     rows: list[dict[str, Any]] = []
     asked: list[tuple[int, Sample, Convention | None]] = []
     for sample in samples:
-        row: dict[str, Any] = {"id": sample.id, "task": sample.task, "group": sample.group, "rule": ""}
-        row |= {
+        row: dict[str, Any] = {
+            "id": sample.id,
+            "task": sample.task,
+            "group": sample.group,
+            "rule": "",
             "text": "",
-            "ended": False,
-            "parsed": False,
-            "overlap": np.nan,
-            "score": np.nan,
-            "refused": "",
         }
+        row |= {"ended": False, "parsed": False, "overlap": np.nan, "score": np.nan, "refused": ""}
         rows.append(row)
         try:
             row["rule"] = score or score_of(sample)

@@ -14,15 +14,7 @@ from corehead_lib.datasets.video import VideoFrames, probe, spread
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Clip, Sample
 
-TASKS = (
-    "1_plotQA",
-    "2_needle",
-    "3_ego",
-    "4_count",
-    "5_order",
-    "6_anomaly_reco",
-    "7_topic_reasoning",
-)
+TASKS = tuple("1_plotQA 2_needle 3_ego 4_count 5_order 6_anomaly_reco 7_topic_reasoning".split())
 FRAMES = 32  # of one video, shown at most
 LETTERS = "ABCDEFGH"
 
@@ -54,18 +46,13 @@ def records(folder: Path, report: Report, frames: int = FRAMES) -> Iterator[Reco
 def _record(
     id: str, task: str, entry: dict, videos: dict[tuple[str, str], Path], most: int, report: Report
 ) -> Record:
-    question, given, answer = (
-        entry["question"].strip(),
-        list(map(written, entry["candidates"])),
-        entry["answer"],
-    )
+    question, answer = entry["question"].strip(), entry["answer"]
+    given = list(map(written, entry["candidates"]))
     if answer not in given:
         raise CoreheadError(f"no such option: the answer {answer!r} is none of {given}")
     if not question:
         raise CoreheadError("bad question: it is empty")
-    spelled = {
-        " ".join(option.split()): option for option in [*reversed(given), answer]
-    }  # the answer as it is
+    spelled = {" ".join(one.split()): one for one in [*reversed(given), answer]}  # the answer as it is
     options = [o for o in dict.fromkeys(given) if o in spelled.values() and (o.strip() or o == answer)]
     if not 2 <= len(options) <= len(LETTERS):
         raise CoreheadError(f"no choice: {len(options)} different options, {given}"[:300])
@@ -75,9 +62,8 @@ def _record(
 
     def build() -> Sample:
         name = Path(entry["video"]).name
-        path = videos.get((task, name)) or videos.get(
-            (task.split("_", 1)[1], name)
-        )  # some copies drop the number
+        folders = task, task.split("_", 1)[1]  # some copies drop the number
+        path = next((videos[place, name] for place in folders if (place, name) in videos), None)
         if path is None:
             raise CoreheadError(f"missing video: video/{task}/{name}")
         if len(spelled) < len(given):

@@ -20,9 +20,7 @@ Open = Callable[[], LazyImage]
 Shelf = dict[str, dict[int, Open]]  # what one tool has named: document -> number in the name -> image
 FIELDS = ("doc_name", "passage_id")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
-BY_CHANCE = (
-    0.05  # a loss of every first page that is less likely than this is no accident but another numbering
-)
+BY_CHANCE = 0.05  # less likely than this, a loss of every first page is no accident but another numbering
 
 
 def find_pages(

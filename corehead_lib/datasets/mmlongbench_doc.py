@@ -88,10 +88,8 @@ def checked(document: str, question: str, numbers: list[int]) -> tuple[list[int]
     corrected, disputed = errata()
     says, pages, why = corrected.get(key, ([], [], ""))
     if says and says == sorted(set(numbers)):
-        return (
-            pages,
-            f"page numbers that are {'printed ones' if why == 'printed' else f'counted {why}'}, corrected",
-        )
+        how = "printed ones" if why == "printed" else f"counted {why}"
+        return pages, f"page numbers that are {how}, corrected"
     return numbers, "questions for which MMDocIR lists other pages" if key in disputed else ""
 
 
@@ -114,7 +112,7 @@ def page_numbers(text: str) -> list[int]:
     return numbers
 
 
-def open_document(path: Path, dpi: int = DPI) -> tuple[int, Callable[[int], LazyImage]]:
+def open_document(path: Path) -> tuple[int, Callable[[int], LazyImage]]:
     """Number of pages of a PDF, and a function from page number (from 0) to its picture, rendered on first use.
 
     Raises CoreheadError if the file is no PDF, or a page is too large to render.
@@ -122,10 +120,10 @@ def open_document(path: Path, dpi: int = DPI) -> tuple[int, Callable[[int], Lazy
     sizes = _page_sizes(path)
 
     def page(number: int) -> LazyImage:
-        size = (round(sizes[number][0] * dpi / 72), round(sizes[number][1] * dpi / 72))
+        size = (round(sizes[number][0] * DPI / 72), round(sizes[number][1] * DPI / 72))
         if not 0 < size[0] * size[1] <= MOST_PIXELS:
             raise CoreheadError(f"oversized page: {path.name}, page {number} (from 0), is {size} pixels")
-        return LazyImage(size, partial(_render, path, number, size, dpi), f"{path.name}, page {number}")
+        return LazyImage(size, partial(_render, path, number, size), f"{path.name}, page {number}")
 
     return len(sizes), page
 
@@ -139,9 +137,9 @@ def _page_sizes(path: Path) -> list[tuple[float, float]]:
         raise CoreheadError(f"unreadable document: {path}: {error}") from error
 
 
-def _render(path: Path, number: int, size: tuple[int, int], dpi: int) -> Image.Image:
+def _render(path: Path, number: int, size: tuple[int, int]) -> Image.Image:
     with pdfium.PdfDocument(path) as document:
         page = document[number]
-        image = page.render(scale=dpi / 72).to_pil().convert("RGB")
+        image = page.render(scale=DPI / 72).to_pil().convert("RGB")
         page.close()
     return image if image.size == size else image.resize(size)  # pdfium rounds up

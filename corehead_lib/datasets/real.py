@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from corehead_lib.datasets.manifest import find_manifest, how_to_get
-from corehead_lib.datasets.records import Loaded, collect, known_tasks, tell
+from corehead_lib.datasets.records import Loaded, collect
 from corehead_lib.datasets.report import Report
-from corehead_lib.errors import CoreheadError
+from corehead_lib.errors import CoreheadError, did_you_mean
 from corehead_lib.known import VARIABLE as VARIABLE
 from corehead_lib.known import data_root
 from corehead_lib.samples import Box, Evidence, Frames, Pages, Sample, TextSpan
@@ -82,7 +82,9 @@ def load(
         )
     module = import_module(f"corehead_lib.datasets.{source.module}")
     chosen = usual_tasks(dataset) if tasks is None else tuple(tasks)
-    known_tasks(dataset, chosen, module.TASKS)
+    for task in chosen:
+        if task not in module.TASKS:
+            raise CoreheadError(f"{dataset} has no task {task!r}.{did_you_mean(task, module.TASKS)}")
     report = Report(dataset)
     try:
         records = module.records(folder, report, **{**source.options, **options})
@@ -105,10 +107,11 @@ def _samples(
     data_dir: str | Path = "",
     **options: Any,
 ) -> list[Sample]:
-    found = tell(load(dataset, split, samples, seed, tasks, data_dir, **options))
-    if len(found) < samples:
+    found = load(dataset, split, samples, seed, tasks, data_dir, **options)
+    print(found.report.summary(), file=sys.stderr)
+    if len(found.samples) < samples:
         print(f"  {samples} were asked for: {dataset} ({split}) has no more", file=sys.stderr)
-    return found
+    return found.samples
 
 
 DATASETS: dict[str, Callable[..., list[Sample]]] = {name: partial(_samples, name) for name in SOURCES}

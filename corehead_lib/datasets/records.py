@@ -1,6 +1,5 @@
 """From records to samples: splits, seed, limit, and a place for every broken record."""
 
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -9,7 +8,7 @@ import numpy as np
 from tqdm import tqdm
 
 from corehead_lib.datasets.report import Report
-from corehead_lib.errors import CoreheadError, did_you_mean
+from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import MEDIA, Clip, Sample
 
 SHARES = {"detection": 0.45, "evaluation": 0.45, "tuning": 0.1}  # of the groups
@@ -114,19 +113,6 @@ def made(record: Record, check_pixels: bool) -> Sample:
     if check_pixels:
         _decode(sample)
     return sample
-
-
-def known_tasks(dataset: str, tasks: tuple[str, ...], known: tuple[str, ...]) -> None:
-    """Raise CoreheadError for a task that the dataset does not have."""
-    for task in tasks:
-        if task not in known:
-            raise CoreheadError(f"{dataset} has no task {task!r}.{did_you_mean(task, known)}")
-
-
-def tell(loaded: Loaded) -> list[Sample]:
-    """Print the account to stderr, hand on the samples."""
-    print(loaded.report.summary(), file=sys.stderr)
-    return loaded.samples
 
 
 def _complete(sample: Sample) -> None:

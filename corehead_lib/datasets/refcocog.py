@@ -22,17 +22,10 @@ from corehead_lib.samples import Sample
 
 TASKS = ("refer",)
 FORMS = ("**/refs(umd).p", "**/refs(google).p", "**/*.parquet")
-NAMED = (
-    re.compile(  # folders of the datasets that lie side by side in refer, or of mirrors in the hub's cache
-        r"(?:.*--)?(ref(?:coco(?:g|\+|[-_]?plus)?|clef))"
-    )
-)
+# folders of the datasets that lie side by side in refer, or of mirrors in the hub's cache
+NAMED = re.compile(r"(?:.*--)?(ref(?:coco(?:g|\+|[-_]?plus)?|clef))")
 PHOTOGRAPHS = (
-    "train2014",
-    "images/mscoco/images/train2014",
-    "images/train2014",
-    "images",
-    "mscoco/images/train2014",
+    "train2014 images/mscoco/images/train2014 images/train2014 images mscoco/images/train2014".split()
 )
 TOLERANCE = 1.0  # pixels, between two statements of the same box
 
@@ -172,11 +165,8 @@ def _ours(paths: list[Path], folder: Path) -> list[Path]:
     ours = [path for path in paths if dataset(path) == "refcocog"] or [p for p in paths if not dataset(p)]
     where = sorted({str(path.parent) for path in ours})
     if len(where) != 1:
-        several = (
-            f"lies in several folders, {', '.join(where)}: choose one of them"
-            if where
-            else "is not among them"
-        )
+        choose = f"lies in several folders, {', '.join(where)}: choose one of them"
+        several = choose if where else "is not among them"
         met = ", ".join(sorted({path.parent.name for path in paths}))
         raise CoreheadError(f"refcocog {several}; {folder} holds {paths[0].name} in {met}.")
     return ours

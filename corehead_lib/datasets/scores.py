@@ -99,9 +99,7 @@ def _gold_counts(sample: Sample) -> list[int]:
 
 def _document(read: str, sample: Sample) -> float:
     form, golds = answer_form(sample), (sample.answer, *sample.accepted)
-    if (
-        form in NUMBERS
-    ):  # "1,234": the authors' code reads no such number, neither in gold answers nor in others
+    if form in NUMBERS:  # "1,234": the authors' code reads no such number, in gold answers or in others
         golds = tuple(gold.replace(",", "") for gold in golds)
     return max(doc_score(gold, read, form) for gold in golds)
 
@@ -127,9 +125,8 @@ SCORES = {
     ),
     "exact": Score(lambda t, s, c: t.strip() or None, lambda r, s: float(r in (s.answer, *s.accepted))),
 }
-OF: dict[
-    str, str | dict[str, str]
-] = {  # dataset -> score, or task -> score; a sample's id begins with its dataset
+# dataset -> score, or task -> score; a sample's id begins with its dataset
+OF: dict[str, str | dict[str, str]] = {
     "refcocog": "box",
     "vidstg": {"declarative": "time", "interrogative": "contained"},
     "mlvu": "choice",

@@ -10,8 +10,8 @@ from transformers import DynamicCache, PreTrainedModel, Qwen3VLConfig, Qwen3VLFo
 from corehead_lib.attention import Attend, Call, Operator
 from corehead_lib.heads import Head
 from corehead_lib.hybrid.cache import HybridCache
+from corehead_lib.hybrid.cost import take_turns
 from corehead_lib.hybrid.plan import HybridPlan
-from corehead_lib.hybrid.timing import take_turns
 from corehead_lib.models import Backbone
 
 HIDDEN, MLP = 2048, 6144

@@ -31,14 +31,14 @@ class Choice:
     tried: pd.DataFrame
 
 
-def questions_needed(tolerance: float, lost: int = 0, level: float = LEVEL) -> int:
+def questions_needed(tolerance: float, lost: int = 0) -> int:
     """Questions of a task after which ``lost`` losses, and no more, keep Wilson's upper limit within ``tolerance``.
 
     "None of 12 lost" is no proof of a loss below 3 %: the upper limit there is 24 %.
     """
     if not 0 < tolerance < 1:
         raise CoreheadError(f"tolerance={tolerance}: use a share of the questions in (0, 1), such as 0.05.")
-    z = norm.ppf((1 + level) / 2)
+    z = norm.ppf((1 + LEVEL) / 2)
     # the limit solves (tolerance - lost / n)^2 = z^2 tolerance (1 - tolerance) / n
     half = z * np.sqrt(tolerance * (1 - tolerance)) / 2
     return ceil(((half + np.sqrt(half**2 + tolerance * lost)) / tolerance) ** 2 - 1e-9)
@@ -50,9 +50,7 @@ def choose(
     plans: Sequence[HybridPlan],
     length: int,
     tolerance: float = 0.05,
-    level: float = LEVEL,
     rule: Rule = EXACT,
-    progress: bool = False,
 ) -> Choice:
     """Find the plan with the fewest pairs at ``length`` tokens that loses no more than ``tolerance`` in **any** task.
 
@@ -69,7 +67,7 @@ def choose(
     tasks = able(loaded, tuning, whole, rule)
     if not tasks:
         raise CoreheadError("The model can do none of the tasks, so no plan has anything to keep.")
-    needed = questions_needed(tolerance, 0, level)
+    needed = questions_needed(tolerance)
     for (dataset, task), part in whole.groupby(["dataset", "task"], sort=False):
         if (dataset, task) in tasks and len(part) < needed:
             raise CoreheadError(
@@ -77,24 +75,20 @@ def choose(
                 f"take {needed} or more, or a larger tolerance."
             )
     rows: list[dict[str, Any]] = []
-    for plan in watched(sorted(plans, key=lambda plan: -plan.compute_gain(length)), "plans", progress):
-        worst = _worst(_pieces(loaded, plan, tuning, rule), whole, tasks, tolerance, level)
+    for plan in watched(sorted(plans, key=lambda plan: -plan.compute_gain(length)), "plans"):
+        worst = _worst(_pieces(loaded, plan, tuning, rule), whole, tasks, tolerance)
         row: dict[str, Any] = {"dense": len(plan.dense), "window": plan.window, "sinks": plan.sinks}
         row |= {"pairs_gain": plan.compute_gain(length), **worst, "passed": worst["at_most"] <= tolerance}
         rows.append(row)
         if row["passed"]:
-            how = {"tolerance": tolerance, "level": level, "length": length, "tried": rows}
+            how = {"tolerance": tolerance, "level": LEVEL, "length": length, "tried": rows}
             plan = replace(plan, provenance=plan.provenance | {"tuning": how})
             return Choice(plan, pd.DataFrame(rows))
     return Choice(None, pd.DataFrame(rows))
 
 
 def _worst(
-    pieces: Iterable[pd.DataFrame],
-    whole: pd.DataFrame,
-    tasks: list[tuple[str, str]],
-    tolerance: float,
-    level: float,
+    pieces: Iterable[pd.DataFrame], whole: pd.DataFrame, tasks: list[tuple[str, str]], tolerance: float
 ) -> dict[str, Any]:
     """Where the plan loses most; of a plan that cannot pass, as far as it was tried."""
     state = {
@@ -110,7 +104,7 @@ def _worst(
             known = state[unit]
             known.loc[part.index, "seen"] = True
             known.loc[part.index, "lost"] = fallen(known.correct[part.index], part.correct)
-            limit = at_most(known.lost.to_numpy(), known.group, level)  # if no other question is lost
+            limit = at_most(known.lost.to_numpy(), known.group)  # if no other question is lost
             if limit >= worst.get("at_most", 0):
                 seen, lost = int(known.seen.sum()), total(known.lost.to_numpy())
                 worst = {"task": "/".join(unit), "asked": seen, "lost": lost, "at_most": limit}

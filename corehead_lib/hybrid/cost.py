@@ -2,9 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,23 @@ def measured(device: torch.device) -> Iterator[Cost]:
         cost.extra_bytes = peak - before
 
 
+def take_turns(
+    kernels: Mapping[str, Callable[[], object]], device: torch.device, rounds: int = 3
+) -> dict[str, Cost]:
+    """Run the kernels one after the other, ``rounds`` times after a warm-up; of each, the fastest seconds and
+    the highest peak."""
+    costs: dict[str, list[Cost]] = {name: [] for name in kernels}
+    for _ in range(rounds + 1):
+        for name, kernel in kernels.items():
+            with measured(device) as cost:
+                kernel()
+            costs[name].append(cost)
+    return {
+        name: Cost(min(c.seconds for c in runs), max(c.extra_bytes for c in runs))
+        for name, (_, *runs) in costs.items()
+    }
+
+
 def long_prompt(loaded: LoadedModel, tokens: int) -> Batch:
     """One question after as many pictures of 256 x 256 pixels as make at least ``tokens`` tokens."""
     pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
@@ -77,11 +94,12 @@ def long_prompt(loaded: LoadedModel, tokens: int) -> Batch:
     return prompt(max(1, -(-(tokens - one.question.shape[1]) // each) + 1))
 
 
-def compare_capture(loaded: LoadedModel, tokens: int, rounds: int = 3) -> list[dict[str, Any]]:
+def compare_capture(loaded: LoadedModel, tokens: int) -> list[dict[str, Any]]:
     """Compare a plain forward pass, one with the RAM operator, and eager with all weights returned.
 
-    Plain and operator take turns for ``rounds`` rounds and the fastest counts; eager runs once, and
-    not at all where its matrices (layers x heads x length^2) do not fit into free memory.
+    Plain and operator take turns as in ``take_turns``; eager runs once, and not at all where its matrices
+    (layers x heads x length^2) do not fit into free memory.
+
     Returns rows of kernel, length, seconds, extra_bytes.
     """
     device = loaded.model.device
@@ -103,30 +121,13 @@ def compare_capture(loaded: LoadedModel, tokens: int, rounds: int = 3) -> list[d
         finally:
             loaded.model.set_attn_implementation({"text_config": "sdpa"})
 
-    kernels: dict[str, Callable[[], None]] = {"plain": plain, "operator": operator}
-    costs: dict[str, list[Cost]] = {}
+    shape = loaded.backbone
+    needed = 1.5 * 4 * shape.layers * shape.heads * length**2
     with torch.inference_mode():
-        plain()  # warm up
-        for _ in range(rounds):
-            for name, run in kernels.items():
-                with measured(device) as cost:
-                    run()
-                costs.setdefault(name, []).append(cost)
-        shape = loaded.backbone
-        needed = 1.5 * 4 * shape.layers * shape.heads * length**2
-        free = psutil.virtual_memory().available
-        if device.type == "cuda":
-            free = torch.cuda.mem_get_info(device)[0]
+        costs = take_turns({"plain": plain, "operator": operator}, device)
+        on_gpu = device.type == "cuda"
+        free = torch.cuda.mem_get_info(device)[0] if on_gpu else psutil.virtual_memory().available
         if needed < free:
-            with measured(device) as cost:
+            with measured(device) as costs["eager"]:
                 eager()
-            costs["eager"] = [cost]
-    return [
-        {
-            "kernel": name,
-            "length": length,
-            "seconds": min(c.seconds for c in runs),
-            "extra_bytes": max(c.extra_bytes for c in runs),
-        }
-        for name, runs in costs.items()
-    ]
+    return [{"kernel": name, "length": length, **asdict(cost)} for name, cost in costs.items()]

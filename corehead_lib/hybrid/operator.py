@@ -60,9 +60,10 @@ class HybridAttention(Operator):
     dense_rows: int = 0
     fall_back: bool = False
     _padding: Padding = field(default_factory=Padding, init=False, repr=False, compare=False)
+    # by thread and layer, between the update of a cache and the attention that follows
     _cached: dict[tuple[int, int], CacheLayer] = field(
         default_factory=dict, init=False, repr=False, compare=False
-    )  # by thread and layer, between the update of a cache and the attention that follows
+    )
 
     def begin(self, model: PreTrainedModel) -> None:
         for key in [key for key in tuple(self._cached) if key[0] == get_ident()]:
@@ -133,9 +134,8 @@ class HybridAttention(Operator):
         for b, (begin, end) in enumerate(places):
             rows = slice(max(begin - offset, 0), end - offset)
             q, k, v = query[b, :, rows], key[b, :, begin:end], value[b, :, begin:end]
-            out = q.new_empty(
-                q.transpose(0, 1).shape
-            )  # of its own: autograd forgets writes into views of views
+            # memory of its own: autograd forgets writes into views of views
+            out = q.new_empty(q.transpose(0, 1).shape)
             stream(out, q, k, v, self.window, self.sinks, scaling)
             if dense:
                 out[:, dense] = causal(q[dense], k[groups], v[groups], scaling).transpose(0, 1)

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from pydantic import ConfigDict
-
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head, HeadScores, how_many
 from corehead_lib.hybrid.operator import HybridAttention
@@ -14,8 +12,6 @@ from corehead_lib.hybrid.timing import arithmetic_limit
 from corehead_lib.models import Backbone, LoadedModel
 
 FRACTIONS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-WINDOWS = (16, 64, 256)
-SINKS = (4,)
 
 
 @dataclass(frozen=True)
@@ -28,20 +24,14 @@ class HybridPlan:
     backbone: Backbone
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    __pydantic_config__ = ConfigDict(extra="forbid")  # of the class, not a field: how `load` reads it
-
     def __post_init__(self) -> None:
         shape = self.backbone
         wrong = [h for h in self.dense if not (0 <= h[0] < shape.layers and 0 <= h[1] < shape.heads)]
         if wrong or len(set(self.dense)) < len(self.dense):
-            raise CoreheadError(
-                f"A plan for {shape.layers} layers of {shape.heads} heads names "
-                + (
-                    f"layer {wrong[0][0]}, head {wrong[0][1]}, which does not exist."
-                    if wrong
-                    else "a head twice."
-                )
+            what = (
+                f"layer {wrong[0][0]}, head {wrong[0][1]}, which does not exist" if wrong else "a head twice"
             )
+            raise CoreheadError(f"A plan for {shape.layers} layers of {shape.heads} heads names {what}.")
         if self.window < 1 or self.sinks < 0:
             raise CoreheadError(f"A plan has window={self.window} and sinks={self.sinks}: at least 1 and 0.")
 
@@ -81,28 +71,23 @@ def by_fraction(
     scores: HeadScores, backbone: Backbone, fraction: float, window: int, sinks: int = 4
 ) -> HybridPlan:
     """Keep the highest-scoring ``fraction`` of all heads dense, rounded to nearest; 0 for none."""
-    number = how_many(fraction, scores.score.size) if fraction else 0
-    return _plan(scores, backbone, scores.ranking()[:number], window, sinks, {"fraction": fraction})
-
-
-def candidates(
-    scores: HeadScores,
-    backbone: Backbone,
-    fractions: Iterable[float] = FRACTIONS,
-    windows: Iterable[int] = WINDOWS,
-    sinks: Iterable[int] = SINKS,
-) -> list[HybridPlan]:
-    """All combinations, for ``choice.choose``."""
-    grid = product(fractions, windows, sinks)
-    return [by_fraction(scores, backbone, fraction, window, s) for fraction, window, s in grid]
-
-
-def _plan(
-    scores: HeadScores, backbone: Backbone, dense: list[Head], window: int, sinks: int, rule: dict[str, Any]
-) -> HybridPlan:
     if scores.score.shape != (backbone.layers, backbone.heads):
         raise CoreheadError(
             f"The scores are of {scores.score.shape[0]} layers of {scores.score.shape[1]} heads, the model has "
             f"{backbone.layers} of {backbone.heads}."
         )
-    return HybridPlan(tuple(dense), window, sinks, backbone, {"scores": scores.provenance, "rule": rule})
+    number = how_many(fraction, scores.score.size) if fraction else 0
+    origin = {"scores": scores.provenance, "rule": {"fraction": fraction}}
+    return HybridPlan(tuple(scores.ranking()[:number]), window, sinks, backbone, origin)
+
+
+def candidates(
+    scores: HeadScores,
+    backbone: Backbone,
+    fractions: Iterable[float],
+    windows: Iterable[int],
+    sinks: Iterable[int],
+) -> list[HybridPlan]:
+    """All combinations, for ``choice.choose``."""
+    grid = product(fractions, windows, sinks)
+    return [by_fraction(scores, backbone, fraction, window, s) for fraction, window, s in grid]

@@ -1,6 +1,6 @@
 """Attention alone: what it takes on random tensors, kernel by kernel, and what arithmetic allows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from corehead_lib.attention import Attend, Call, plain
 from corehead_lib.heads import Head
-from corehead_lib.hybrid.cost import Cost, measured
+from corehead_lib.hybrid.cost import take_turns
 from corehead_lib.hybrid.operator import HybridAttention
 from corehead_lib.interventions import heads_of_layer
 from corehead_lib.models import Backbone
@@ -26,23 +26,6 @@ def random_call(shape: Backbone, length: int, device: str = "cpu", dtype: str = 
     )
     module: Any = SimpleNamespace(num_key_value_groups=shape.group, is_causal=True, training=False)
     return Call(0, query, key, value, None, shape.head_dim**-0.5, module, {})
-
-
-def take_turns(
-    kernels: Mapping[str, Callable[[], object]], device: torch.device, rounds: int = 3
-) -> dict[str, Cost]:
-    """Run the kernels one after the other, ``rounds`` times after a warm-up; of each, the fastest seconds and
-    the highest peak."""
-    costs: dict[str, list[Cost]] = {name: [] for name in kernels}
-    for _ in range(rounds + 1):
-        for name, kernel in kernels.items():
-            with measured(device) as cost:
-                kernel()
-            costs[name].append(cost)
-    return {
-        name: Cost(min(c.seconds for c in runs), max(c.extra_bytes for c in runs))
-        for name, (_, *runs) in costs.items()
-    }
 
 
 def compare_attention(

@@ -47,7 +47,6 @@ def trial(
     data: Mapping[str, Sequence[Batch]],
     ways: Mapping[str, Operator | None],
     rule: Rule = EXACT,
-    progress: bool = False,
 ) -> pd.DataFrame:
     """Ask every sample inside each operator, such as ``plan.operator()``; None is the untouched model.
 
@@ -56,26 +55,26 @@ def trial(
     """
     jobs = [(way, dataset) for way in ways for dataset in data]
     tables = []
-    for way, dataset in watched(jobs, "ways", progress):
+    for way, dataset in watched(jobs, "ways"):
         tables.append(asked(loaded, ways[way], dataset, data[dataset], rule).assign(way=way))
     return pd.concat(tables, ignore_index=True)
 
 
-def losses(table: pd.DataFrame, way: str, untouched: str = "dense", level: float = LEVEL) -> pd.DataFrame:
-    """Of a table of ``trial``: what a plan loses of the questions that the untouched model can answer, task by task.
+def losses(table: pd.DataFrame, way: str) -> pd.DataFrame:
+    """Of a table of ``trial``: what a plan loses of the questions that the untouched model, the way "dense", can answer, task by task.
 
     Returns a row for each dataset and task: ``samples``; ``dense`` and ``kept``, the accuracies without and with the plan; ``lost``, the
     questions that are right without the plan and wrong with it (of scores between 0 and 1, the sum of what they fall by; what other
     questions gain makes up for nothing); ``at_most``, the upper limit of their share.
     """
     rows = []
-    whole, other = (table[table.way == name].reset_index(drop=True) for name in (untouched, way))
+    whole, other = (table[table.way == name].reset_index(drop=True) for name in ("dense", way))
     for (dataset, task), part in whole.groupby(["dataset", "task"], sort=False):
         kept = other.correct[part.index]
         lost = fallen(part.correct, kept)
         row = {"dataset": dataset, "task": task, "samples": len(part), "dense": part.correct.mean()}
         row |= {"kept": kept.mean(), "lost": total(lost)}
-        rows.append({**row, "at_most": at_most(lost, part.group, level)})
+        rows.append({**row, "at_most": at_most(lost, part.group)})
     return pd.DataFrame(rows)
 
 
@@ -116,7 +115,7 @@ def asked(
     return pd.DataFrame(rows, columns=["dataset", "task", "group", "correct"])
 
 
-def at_most(lost: np.ndarray, groups: pd.Series, level: float) -> float:
+def at_most(lost: np.ndarray, groups: pd.Series) -> float:
     """Upper limit of a mean loss; whole losses of samples that share no group get Wilson's."""
     whole = lost.astype(bool) if np.isin(lost, (0, 1)).all() else lost
-    return mean_interval(whole, level, groups=groups.tolist(), bounds=(0.0, 1.0))[1]
+    return mean_interval(whole, LEVEL, groups=groups.tolist(), bounds=(0.0, 1.0))[1]

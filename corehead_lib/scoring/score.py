@@ -83,9 +83,7 @@ def forget_failures(out: Path) -> int:
     """Delete the shards in which samples failed, so that they are tried again; how many there were."""
     broken = [p for p in sorted((out / "shards").glob("*.safetensors")) if Shard.load(p).about["failed"]]
     for path in broken:
-        (out / ABOUT).unlink(
-            missing_ok=True
-        )  # first, so that a kill leaves no result that calls itself complete
+        (out / ABOUT).unlink(missing_ok=True)  # first: a kill leaves no result that calls itself complete
         path.unlink()
     return len(broken)
 

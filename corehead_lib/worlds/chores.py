@@ -10,8 +10,7 @@ import numpy as np
 
 from corehead_lib.samples import Sample
 from corehead_lib.worlds.phrases import TOPICS, check_tasks, draw_split
-from corehead_lib.worlds.sprites import COLOURS, SHAPES
-from corehead_lib.worlds.synthetic import DIGITS
+from corehead_lib.worlds.sprites import COLOURS, DIGITS, SHAPES
 
 CONTROLS = ("copy", "sort", "most")
 STREAM = "story"  # has no one right answer: learned, never judged

@@ -12,9 +12,8 @@ import numpy as np
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Evidence, Frames, Pages, Sample
 from corehead_lib.worlds.films import FPS, SIZE, Actor, Film, make_clip
-from corehead_lib.worlds.phrases import check_tasks, digit_on, draw_split, small_sum
-from corehead_lib.worlds.sprites import BACKGROUNDS
-from corehead_lib.worlds.synthetic import DIGITS
+from corehead_lib.worlds.phrases import background_question, check_tasks, digit_on, draw_split, small_sum
+from corehead_lib.worlds.sprites import BACKGROUNDS, DIGITS
 
 NEEDLES = ("shape", "colour", "pair")
 CONTROLS = ("background", "sum")
@@ -40,18 +39,9 @@ def ask(
         evidence: tuple[Evidence, ...] = actor.boxes if level == "box" else (actor.frames,)
         seen = tuple(actor.digit for actor in film.actors)
         return Sample("", task, digit_on(name), actor.digit, film.media, evidence, DIGITS, visible=seen)
-    if task == "background":
-        question, answer = "Which colour is the background?", film.background
-        options = tuple(BACKGROUNDS)
-    else:
-        question, answer, options = small_sum(rng)
+    asked = background_question(film.background) if task == "background" else small_sum(rng)
+    question, answer, options = asked
     return Sample("", task, question, answer, film.media, (), options)
-
-
-def listing(film: Film, rng: np.random.Generator, most: int | None = None) -> str:
-    """Name every shape with its digit, in random order, or ``most`` of them."""
-    actors = [film.actors[i] for i in rng.permutation(len(film.actors))[:most]]
-    return ", ".join(f"{actor.name}{actor.digit}" for actor in actors)
 
 
 def clips(

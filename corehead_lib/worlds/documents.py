@@ -17,8 +17,7 @@ from corehead_lib.worlds import phrases
 from corehead_lib.worlds.layout import Stock, make_page
 from corehead_lib.worlds.pages import Entry, Page, draw_page
 from corehead_lib.worlds.phrases import TOPICS, check_range, check_tasks, digit_on, draw_split
-from corehead_lib.worlds.sprites import COLOURS
-from corehead_lib.worlds.synthetic import DIGITS
+from corehead_lib.worlds.sprites import COLOURS, DIGITS
 
 NEEDLES = ("pair", "word", "bar")
 CONTROLS = ("heading", "topic", "sum")
@@ -165,12 +164,6 @@ def _control(document: Document, task: str, rng: np.random.Generator) -> phrases
     if task == "heading":
         return "Which colour are the headings?", document.colour, tuple(COLOURS)
     return phrases.topic_question(document.topic)
-
-
-def listing(document: Document, rng: np.random.Generator, most: int | None = None) -> str:
-    """Name every entry with its digit, in random order, or ``most`` of them."""
-    entries = [document.entries[i] for i in rng.permutation(len(document.entries))[:most]]
-    return ", ".join(f"{entry.name}{entry.digit}" for entry in entries)
 
 
 def documents(

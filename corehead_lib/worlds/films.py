@@ -4,7 +4,9 @@ Qwen3-VL reads frames in pairs, so a shape that moves or comes between the two f
 there: ``make_clip(paired=...)`` decides whether that happens.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image
@@ -12,8 +14,8 @@ from PIL import Image
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Clip, Frames
 from corehead_lib.worlds.phrases import check_range, draw_pairs
-from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, SHAPES, SIDE, sprite
-from corehead_lib.worlds.synthetic import DIGITS, GRAIN, STEP
+from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, DIGITS, SHAPES, SIDE, sprite
+from corehead_lib.worlds.synthetic import GRAIN, STEP
 
 SIZE = (96, 96)  # pixels of a frame
 MOST_FRAMES = 64
@@ -107,8 +109,9 @@ def make_clip(
         names = [(str(colour), str(shape)) for colour, shape in zip(*chosen, strict=False)][:wanted]
     else:
         names = draw_pairs(rng, wanted)
+    path = partial(_path, rng, number, size, shown, every, GRAIN if anywhere else STEP)
     for _ in range(_TRIES):
-        actors = _cast(rng, names, number, size, shown, every, GRAIN if anywhere else STEP)
+        actors = _cast(rng, names, path)
         if len(actors) >= things[0]:
             break
     else:
@@ -133,20 +136,14 @@ def draw_frames(
 
 
 def _cast(
-    rng: np.random.Generator,
-    names: list[tuple[str, str]],
-    number: int,
-    size: tuple[int, int],
-    shown: tuple[float, float],
-    every: int,
-    grain: int,
+    rng: np.random.Generator, names: list[tuple[str, str]], path: Callable[[], list[Box]]
 ) -> list[Actor]:
-    """Let the named shapes in one after another, each where it never meets those before it."""
+    """Let the named shapes in one after another, each on a ``path`` that never meets those before it."""
     actors: list[Actor] = []
     taken: list[Box] = []
     for colour, shape in names:
         for _ in range(_TRIES):
-            boxes = _path(rng, number, size, shown, every, grain)
+            boxes = path()
             if not any(_overlap(box, other) for box in boxes for other in taken):
                 taken += boxes
                 actors.append(Actor(shape, colour, str(rng.choice(DIGITS)), tuple(boxes)))

@@ -19,8 +19,7 @@ from corehead_lib.worlds.phrases import (
     small_sum,
     topic_question,
 )
-from corehead_lib.worlds.sprites import COLOURS, SHAPES
-from corehead_lib.worlds.synthetic import DIGITS
+from corehead_lib.worlds.sprites import COLOURS, DIGITS, SHAPES
 
 NEEDLES = ("fact", "image", "print")
 CONTROLS = ("topic", "sum")
@@ -56,12 +55,6 @@ def ask(
     seen = tuple(each.digit for each in haystack.needles) if evidence else ()
     media, context = haystack.media, haystack.context
     return Sample("", task, question, answer, media, evidence, options, context, visible=seen)
-
-
-def listing(haystack: Haystack, rng: np.random.Generator, most: int | None = None) -> str:
-    """Name every shape with its digit, in random order, or ``most`` of them."""
-    needles = [haystack.needles[i] for i in rng.permutation(len(haystack.needles))[:most]]
-    return ", ".join(f"{needle.name}{needle.digit}" for needle in needles)
 
 
 def haystacks(

@@ -9,8 +9,8 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box
 from corehead_lib.worlds.pages import Entry, Page
 from corehead_lib.worlds.phrases import TOPICS, draw_pairs
-from corehead_lib.worlds.sprites import COLOURS
-from corehead_lib.worlds.synthetic import DIGITS, STEP
+from corehead_lib.worlds.sprites import COLOURS, DIGITS
+from corehead_lib.worlds.synthetic import STEP
 
 LEAST = {"pair": 1, "word": 1, "bar": 2}  # entries of each kind in a row
 TITLES = ("notes", "facts", "lists", "plans")

@@ -11,12 +11,12 @@ from corehead_lib.samples import MEDIA, Box, TextSpan
 from corehead_lib.worlds.layout import SMALL_WORDS
 from corehead_lib.worlds.pages import LETTER, write_word
 from corehead_lib.worlds.phrases import TOPICS, check_range, draw_pairs
-from corehead_lib.worlds.sprites import SIDE, sprite
-from corehead_lib.worlds.synthetic import DIGITS, SIDES, STEP, scatter
+from corehead_lib.worlds.sprites import DIGITS, SIDE, sprite
+from corehead_lib.worlds.synthetic import SIDES, STEP, scatter
 
 PARTS = ("fact", "key", "value", "separator")
 PICTURE = PRINT = (96, 96)  # pixels, a picture with one shape, a page of printed words
-PRINTS = 4  # most printed pages: they have no more words for keys
+LIMITS = {"facts": (0, 40), "images": (0, 12), "prints": (0, 4), "filler": (1, 1000)}  # topics have 8 words
 KINDS = {"fact": "text", "image": "picture", "print": "printed page"}
 
 
@@ -78,12 +78,7 @@ def make_haystack(
     """
     ranges = {"facts": facts, "images": images, "prints": prints, "filler": filler}
     for name, given in ranges.items():
-        check_range(
-            name,
-            given,
-            1 if name == "filler" else 0,
-            {"facts": 40, "images": 12, "prints": PRINTS}.get(name, 1000),
-        )
+        check_range(name, given, *LIMITS[name])
     number = {name: int(rng.integers(given[0], given[1] + 1)) for name, given in ranges.items()}
     for task, name in (("fact", "facts"), ("image", "images"), ("print", "prints")):
         number[name] = max(number[name], min(ranges[name][1], int(task in tasks)))
@@ -96,14 +91,10 @@ def make_haystack(
     names += [str(word) for word in rng.permutation(TOPICS[topic])[: sum(printed)]]
     keys = [(name, str(rng.choice(DIGITS))) for name in names]
     pieces: list[tuple[str, list[tuple[str, str]]]] = [("filler", [])] * number["filler"]
-    for kind, sizes in (
-        ("fact", [1] * number["facts"]),
-        ("image", [1] * number["images"]),
-        ("print", printed),
-    ):
-        for size in sizes:
-            pieces.append((kind, keys[:size]))
-            keys = keys[size:]
+    kinds = ["fact"] * number["facts"] + ["image"] * number["images"] + ["print"] * number["prints"]
+    for kind, size in zip(kinds, [1] * (total - sum(printed)) + printed, strict=True):
+        pieces.append((kind, keys[:size]))
+        keys = keys[size:]
     context = ""
     media: list[Image.Image] = []
     needles: list[Needle] = []

@@ -6,13 +6,15 @@ letters, so that what a tiny model learns in one modality serves it in the next.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Sample
-from corehead_lib.worlds.sprites import COLOURS, SHAPES
-from corehead_lib.worlds.synthetic import DIGITS, SPLITS
+from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, DIGITS, SHAPES
+
+SPLITS = ("train", "detection", "evaluation", "tuning")
 
 TOPICS = {
     "animals": ("ant", "bat", "cat", "cow", "dog", "fox", "hen", "pig"),
@@ -33,8 +35,18 @@ def small_sum(rng: np.random.Generator) -> Question:
     return f"What is {a} plus {b}?", str(a + b), DIGITS[:9]
 
 
+def background_question(background: str) -> Question:
+    return "Which colour is the background?", background, tuple(BACKGROUNDS)
+
+
 def topic_question(topic: str) -> Question:
     return "What are the words about?", topic, tuple(TOPICS)
+
+
+def listing(things: Sequence[Any], rng: np.random.Generator, most: int | None = None) -> str:
+    """Name everything with its digit, in random order, or ``most`` of it."""
+    listed = [things[i] for i in rng.permutation(len(things))[:most]]
+    return ", ".join(f"{thing.name}{thing.digit}" for thing in listed)
 
 
 def draw_pairs(rng: np.random.Generator, number: int) -> list[tuple[str, str]]:

@@ -17,6 +17,7 @@ COLOURS = {
     "pink": (240, 130, 190),
 }
 BACKGROUNDS = {"white": (250, 250, 250), "grey": (190, 190, 190), "black": (25, 25, 25)}
+DIGITS = tuple("0123456789")
 SHAPES = ("circle", "square", "triangle", "star", "diamond", "cross", "bow", "heart", "moon", "arrow")
 SIDE = 32  # pixels: the smallest shape, a cell of the tiny models
 _ZOOM = 4  # sprites are drawn this much larger, then reduced, for smooth edges

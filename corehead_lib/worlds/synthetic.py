@@ -6,7 +6,7 @@ come in three sizes and stand where they like, so that the evidence takes one to
 shape, read its digit), two do not (background, sum): they tell a broken model from one that merely lost its eyes.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,12 @@ from PIL import Image
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.samples import Box, Sample
-from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, SHAPES, SIDE, sprite
-
-DIGITS = tuple("0123456789")
+from corehead_lib.worlds.phrases import SPLITS as SPLITS
+from corehead_lib.worlds.phrases import background_question, check_tasks, digit_on, draw_split, small_sum
+from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, DIGITS, SHAPES, SIDE, sprite
 
 RETRIEVAL_TASKS = ("shape", "colour", "pair")
 CONTROL_TASKS = ("background", "sum")
-SPLITS = ("train", "detection", "evaluation", "tuning")
 
 MOST_THINGS = 8
 SIZES = (96, 192)  # pixels, either side of a scene: one or two tiles of the models that cut pictures up
@@ -152,25 +151,15 @@ def make_scene(
 
 def ask(scene: Scene, task: str, rng: np.random.Generator, thing: Thing | None = None) -> Sample:
     """Ask one question of ``task`` about ``scene`` (about ``thing``, or a random one)."""
+    check_tasks([task], RETRIEVAL_TASKS + CONTROL_TASKS, "scenes")
     thing = thing or scene.things[rng.integers(len(scene.things))]
-    options: tuple[str, ...] = DIGITS
-    evidence: tuple[Box, ...] = ()
     if task in RETRIEVAL_TASKS:
-        name = {
-            "shape": thing.shape,
-            "colour": f"{thing.colour} shape",
-            "pair": thing.name,
-        }[task]
-        question, answer, evidence = f"Which digit is on the {name}?", thing.digit, (thing.box,)
-    elif task == "background":
-        question, answer, options = "Which colour is the background?", scene.background, tuple(BACKGROUNDS)
-    elif task == "sum":
-        a, b = (int(n) for n in rng.integers(0, 5, 2))
-        question, answer, options = f"What is {a} plus {b}?", str(a + b), DIGITS[:9]
-    else:
-        raise CoreheadError(f"Unknown task {task!r}; scenes have {RETRIEVAL_TASKS + CONTROL_TASKS}.")
-    seen = tuple(each.digit for each in scene.things) if evidence else ()
-    return Sample("", task, question, answer, (scene.image,), evidence, options, visible=seen)
+        name = {"shape": thing.shape, "colour": f"{thing.colour} shape", "pair": thing.name}[task]
+        seen = tuple(each.digit for each in scene.things)
+        return Sample("", task, digit_on(name), thing.digit, scene.media, (thing.box,), DIGITS, visible=seen)
+    asked = background_question(scene.background) if task == "background" else small_sum(rng)
+    question, answer, options = asked
+    return Sample("", task, question, answer, scene.media, (), options)
 
 
 def scenes(
@@ -187,16 +176,8 @@ def scenes(
     Each split draws from its own random stream, so no scene of one split occurs in another.
     Raises CoreheadError for an unknown split or task, or fewer than one sample.
     """
-    if split not in SPLITS:
-        raise CoreheadError(f"Unknown split {split!r}; choose one of {SPLITS}.")
-    if samples < 1 or seed < 0 or not tasks:
-        raise CoreheadError(
-            f"samples={samples}, seed={seed}, tasks={tasks}: one sample, seed 0 and one task at least."
-        )
-    made = []
-    for i in range(samples):
-        rng = np.random.default_rng([SPLITS.index(split), seed, i])
-        task = tasks[i % len(tasks)]
-        sample = ask(make_scene(rng, unique=task in ("shape", "colour"), **difficulty), task, rng)
-        made.append(replace(sample, id=f"scenes/{split}/{seed}/{i}"))
-    return made
+
+    def make(rng: np.random.Generator, task: str) -> Sample:
+        return ask(make_scene(rng, unique=task in ("shape", "colour"), **difficulty), task, rng)
+
+    return draw_split("scenes", split, samples, seed, tasks, make)

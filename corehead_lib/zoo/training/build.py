@@ -18,13 +18,19 @@ QWEN = "qwen3_vl"
 
 
 def build(recipe: dict, text: Iterable[str], seed: int) -> tuple[PreTrainedModel, ProcessorMixin]:
-    """Build what ``recipe['family']`` (qwen3_vl, internvl, llava_onevision) is made of.
+    """Build a model of ``recipe['text']`` and ``recipe['vision']`` sizes, of ``recipe['family']``, and its processor.
 
     text: what the tokenizer learns ``recipe['vocab_size']`` tokens from.
     seed: of the model's random weights, float32.
     """
     tokenizer = build_tokenizer(text, recipe["vocab_size"], recipe.get("family", QWEN))
-    return build_model(tokenizer, recipe, seed), build_processor(tokenizer, recipe)
+    family = find_family(recipe.get("family", QWEN))
+    torch.manual_seed(seed)
+    model = family.model(tokenizer, recipe)
+    assert model.generation_config is not None
+    model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids("<|im_end|>")
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model, family.processor(tokenizer, recipe)
 
 
 def build_tokenizer(text: Iterable[str], vocab_size: int, family: str = QWEN) -> Qwen2Tokenizer:
@@ -52,18 +58,3 @@ def build_tokenizer(text: Iterable[str], vocab_size: int, family: str = QWEN) ->
         model_specific_special_tokens=named,
         padding_side="left",
     )
-
-
-def build_processor(tokenizer: Qwen2Tokenizer, recipe: dict) -> ProcessorMixin:
-    """Join tokenizer, image and video processor."""
-    return find_family(recipe.get("family", QWEN)).processor(tokenizer, recipe)
-
-
-def build_model(tokenizer: Qwen2Tokenizer, recipe: dict, seed: int) -> PreTrainedModel:
-    """Make a randomly initialised model of ``recipe['text']`` and ``recipe['vision']`` sizes, float32."""
-    torch.manual_seed(seed)
-    model = find_family(recipe.get("family", QWEN)).model(tokenizer, recipe)
-    assert model.generation_config is not None
-    model.generation_config.eos_token_id = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    model.generation_config.pad_token_id = tokenizer.pad_token_id
-    return model

@@ -19,6 +19,7 @@ from corehead_lib.heads import HeadScores, effective_heads, gini, mass_concentra
 from corehead_lib.models import LoadedModel
 from corehead_lib.progress import watched
 from corehead_lib.study import until_half
+from corehead_lib.whole import whole
 from corehead_lib.zoo.snapshots import Snapshot
 from corehead_lib.zoo.training.small import Small, grow, questions
 
@@ -113,9 +114,8 @@ def grow_grid(path: Path = TABLE, seeds: Sequence[int] = (0, 1, 2)) -> pd.DataFr
     todo = [(name, seed) for seed in seeds for name in GRID if (name, seed) not in done]
     for name, seed in watched(todo, "runs", progress=True):
         known.append({"setting": name} | run(replace(GRID[name], seed=seed)))
-        draft = path.with_suffix(".part")
-        draft.write_text("[" + ",\n".join(json.dumps(one) for one in known) + "]\n")
-        draft.replace(path)
+        with whole(path) as draft:
+            draft.write_text("[" + ",\n".join(json.dumps(one) for one in known) + "]\n")
     return read_grid(path)
 
 

@@ -22,7 +22,7 @@ from corehead_lib.zoo.training.card import TASKS, Accuracy, draw_curve, read_cur
 from corehead_lib.zoo.training.train import read_recipe
 
 SHIPPED = ("*.json", "*.jinja")
-FEW = 100  # questions a task for runs that are only listed
+SAMPLES, FEW = 200, 100  # questions a task for the run that is shipped, and for those that are only listed
 
 
 def judge(loaded: LoadedModel, samples: int) -> Accuracy:
@@ -60,15 +60,12 @@ def ship(
     others: Sequence[Path] = (),
     note: str = "None.",
     recipe_name: str = "",
-    samples: int = 200,
-    few: int = FEW,
 ) -> Path:
     """Copy a finished run into the package as ``name``, with card, curve and manifest; return its folder.
 
     others: further runs of the same recipe, listed in the card with their accuracy, failures included.
     note: anything in which this run differs from the recipe.
     recipe_name: what the run was trained by; if empty, what its summary says, or ``name``.
-    samples, few: questions a task to judge this run and the others by.
 
     Raises CoreheadError if a run is not finished, or if they have different recipes or none.
     """
@@ -84,11 +81,11 @@ def ship(
         folder = Path(draft)
         copy_halved(run, folder)
         loaded = load_model(draft)
-        runs = [(summaries[0], judge(loaded, samples))]
-        runs += [(s, _judge_halved(f, few)) for s, f in zip(summaries[1:], folders[1:], strict=True)]
+        runs = [(summaries[0], judge(loaded, SAMPLES))]
+        runs += [(s, _judge_halved(f)) for s, f in zip(summaries[1:], folders[1:], strict=True)]
         curve = read_curve(folder / "curve.jsonl.gz")
         draw_curve(curve, folder / "curve.png")
-        facts = {"note": note, "samples": samples, "few": few, "tower": recipe["tower"]["name"]}
+        facts = {"note": note, "samples": SAMPLES, "few": FEW, "tower": recipe["tower"]["name"]}
         card = write_card(name, recipe_name, train, loaded, curve, runs, **facts)
         (folder / "README.md").write_text(card, encoding="utf-8")
         target = ZOO / name
@@ -104,10 +101,10 @@ def _summary(run: Path) -> dict[str, Any]:
     return json.loads((run / "summary.json").read_text())
 
 
-def _judge_halved(run: Path, samples: int) -> Accuracy:
+def _judge_halved(run: Path) -> Accuracy:
     with TemporaryDirectory() as draft:
         copy_halved(run, Path(draft))
-        return judge(load_model(draft), samples)
+        return judge(load_model(draft), FEW)
 
 
 def _manifest(

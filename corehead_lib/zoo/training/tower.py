@@ -28,6 +28,7 @@ from corehead_lib.worlds.layout import SMALL_WORDS
 from corehead_lib.worlds.phrases import TOPICS
 from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, SHAPES
 from corehead_lib.worlds.synthetic import SPLITS
+from corehead_lib.zoo.training.optimizers import update
 
 NONE = "none"
 FACETS = {
@@ -130,11 +131,10 @@ def embed(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
 
 def train_tower(
     loaded: LoadedModel,
-    optimizers: Sequence[torch.optim.Optimizer],
+    optimizers: list[torch.optim.Optimizer],
     steps: int,
     batch: int,
     seed: int = 0,
-    progress: bool = True,
 ) -> dict[str, float]:
     """Train all that ``embed`` runs through, in place; return how often each facet was right in the last steps.
 
@@ -148,7 +148,7 @@ def train_tower(
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in chosen]
     average: dict[str, float] = {}
     loaded.model.train()
-    bar = tqdm(range(steps), desc="vision tower", disable=not progress, mininterval=10)
+    bar = tqdm(range(steps), desc="vision tower", mininterval=10)
     for step in bar:
         rng = np.random.default_rng([SPLITS.index("train"), seed, STREAM + step])
         pictures = [draw_picture(rng) for _ in range(batch)]
@@ -164,20 +164,11 @@ def train_tower(
             right = (logits.argmax(-1) == labels[facet])[asked].float().mean().nan_to_num().item()
             average[facet] = 0.95 * average.get(facet, right) + 0.05 * right
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(loaded.model.parameters(), 1.0)
         share = min(1.0, (step + 1) / 30, 2 * (1 - step / steps))
-        for optimizer, peak in zip(chosen, peaks, strict=True):
-            optimizer.param_groups[0]["lr"] = share * peak
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        update(loaded.model, chosen, [share * peak for peak in peaks])
         bar.set_postfix({f: f"{a:.2f}" for f, a in average.items()}, refresh=False)
     loaded.model.eval()
     return {facet: round(value, 4) for facet, value in average.items()}
-
-
-def tower_weights(model: PreTrainedModel) -> dict[str, torch.Tensor]:
-    """All weights but the language model's: vision tower and connector."""
-    return {name: w for name, w in model.state_dict().items() if not name.startswith(LANGUAGE)}
 
 
 def inherit_tower(model: PreTrainedModel, name: str) -> None:
@@ -204,6 +195,7 @@ def keep_tower(model: PreTrainedModel, name: str, accuracy: dict[str, float]) ->
     """Write vision tower and connector to TOWERS/name.safetensors, float16, with the accuracy as metadata."""
     TOWERS.mkdir(exist_ok=True)
     path = TOWERS / f"{name}.safetensors"
-    halved = {key: weight.half().contiguous() for key, weight in tower_weights(model).items()}
+    kept = {name: weight for name, weight in model.state_dict().items() if not name.startswith(LANGUAGE)}
+    halved = {name: weight.half().contiguous() for name, weight in kept.items()}
     save_file(halved, path, metadata={facet: str(value) for facet, value in accuracy.items()})
     return path

@@ -9,6 +9,7 @@ The language model starts from random weights, the vision tower from one that ca
 
 import json
 import platform
+import re
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from tqdm import tqdm
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import Backbone, LoadedModel
 from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.whole import whole
 from corehead_lib.zoo.training.build import build
 from corehead_lib.zoo.training.lessons import Lesson, make_lesson
 from corehead_lib.zoo.training.optimizers import learning_rate, make_optimizers, update
@@ -38,11 +40,6 @@ def read_recipe(name: str) -> dict:
     if name not in recipes:
         raise CoreheadError(f"No recipe for {name!r}; recipe.yaml knows {sorted(recipes)}.")
     return recipes[name]
-
-
-def most_steps(train: dict) -> int:
-    """The number of steps if no stage ends early."""
-    return sum(stage["steps"] for stage in train["stages"])
 
 
 def is_over(stage: dict, steps: int, average: dict[str, float]) -> bool:
@@ -104,7 +101,7 @@ def train_model(
     last = len(train["stages"]) - 1
     bar = tqdm(
         initial=state["step"],
-        total=most_steps(train),
+        total=sum(stage["steps"] for stage in train["stages"]),
         desc=f"{name} seed {seed}",
         disable=not progress,
         mininterval=10,
@@ -159,24 +156,21 @@ def train_model(
 
 def hardware() -> str:
     """Say what this process computes on."""
-    names = (
-        [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-        if Path("/proc/cpuinfo").exists()
-        else []
-    )
-    kind = names[0].partition(": ")[2] if names else platform.processor() or platform.machine()
+    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    named = re.search(r"^model name.*?: (.*)", told, re.M)
+    kind = named[1] if named else platform.processor() or platform.machine()
     threads = torch.get_num_threads()
     return f"{threads} core{'s' * (threads > 1)} of a CPU ({kind})"
 
 
-def make_tower(name: str, seed: int = 0, progress: bool = True) -> Path:
+def make_tower(name: str, seed: int = 0) -> Path:
     """Train the vision tower that the recipe ``name`` starts from, into the package; return its file."""
     recipe = read_recipe(name)
     model, processor = build(recipe, corpus(), seed)
     loaded = LoadedModel(name, model, processor, Backbone(0, 0, 1, 0), "")  # no attention is looked at
     tower = recipe["tower"]
     optimizers = make_optimizers(model, recipe["train"])
-    accuracy = train_tower(loaded, optimizers, tower["steps"], tower["batch"], seed, progress)
+    accuracy = train_tower(loaded, optimizers, tower["steps"], tower["batch"], seed)
     return keep_tower(model, tower["name"], accuracy)
 
 
@@ -213,10 +207,6 @@ def some_columns(text: torch.Tensor, step: int, number: int = 32) -> torch.Tenso
 def _save_checkpoint(
     path: Path, model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], state: dict
 ) -> None:
-    """Write the checkpoint beside its final place first, so that a kill never leaves half a file."""
-    draft = path.with_suffix(".part")
-    torch.save(
-        {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "state": state},
-        draft,
-    )
-    draft.replace(path)
+    parts = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "state": state}
+    with whole(path) as draft:
+        torch.save(parts, draft)

@@ -59,8 +59,8 @@ def _list_scene(scene: synthetic.Scene, rng: np.random.Generator, most: int | No
     return f"List the {naming}.", listed
 
 
-def _list(module: Any, made: Any, rng: np.random.Generator, most: int | None) -> Listing:
-    return module.LISTING, module.listing(made, rng, most)
+def _list(request: str, things: str, made: Any, rng: np.random.Generator, most: int | None) -> Listing:
+    return request, phrases.listing(getattr(made, things), rng, most)
 
 
 def _list_nothing(made: Any, rng: np.random.Generator, most: int | None) -> Listing:
@@ -78,18 +78,24 @@ MODALITIES = {
     "documents": Modality(
         documents.make_document,
         documents.ask,
-        partial(_list, documents),
+        partial(_list, documents.LISTING, "entries"),
         documents.NEEDLES,
         documents.CONTROLS,
     ),
-    "clips": Modality(films.make_clip, clips.ask, partial(_list, clips), clips.NEEDLES, clips.CONTROLS),
+    "clips": Modality(
+        films.make_clip, clips.ask, partial(_list, clips.LISTING, "actors"), clips.NEEDLES, clips.CONTROLS
+    ),
     "haystacks": Modality(
-        needles.make_haystack, haystacks.ask, partial(_list, haystacks), ("fact",), haystacks.CONTROLS
+        needles.make_haystack,
+        haystacks.ask,
+        partial(_list, haystacks.LISTING, "needles"),
+        ("fact",),
+        haystacks.CONTROLS,
     ),
     "interleaved": Modality(
         partial(needles.make_haystack, facts=(0, 3), images=(0, 4), prints=(0, 2)),
         haystacks.ask,
-        partial(_list, haystacks),
+        partial(_list, haystacks.LISTING, "needles"),
         haystacks.NEEDLES,
         haystacks.CONTROLS,
     ),

@@ -9,7 +9,7 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
-from corehead_lib.zoo.training.families.chat import chat_template
+from corehead_lib.zoo.training.families.chat import CENTRED, chat_template, text_config
 
 NAMED = {
     "start_image_token": "<img>",
@@ -25,11 +25,7 @@ def processor(tokenizer: Qwen2Tokenizer, recipe: dict) -> InternVLProcessor:
     """``recipe['vision']['image_size']`` is the side of a tile, ``recipe['tiles']`` the (least, most) of them."""
     vision = recipe["vision"]
     side = vision["image_size"]
-    shared = {
-        "size": {"height": side, "width": side},
-        "image_mean": [0.5, 0.5, 0.5],
-        "image_std": [0.5, 0.5, 0.5],
-    }
+    shared = {"size": {"height": side, "width": side}, **CENTRED}
     least, most = recipe["tiles"]
     return InternVLProcessor(
         image_processor=GotOcr2ImageProcessor(
@@ -46,12 +42,7 @@ def model(tokenizer: Qwen2Tokenizer, recipe: dict) -> InternVLForConditionalGene
     """``recipe['text']`` and ``recipe['vision']`` hold the sizes of Qwen3Config and InternVLVisionConfig."""
     vision = recipe["vision"]
     config = InternVLConfig(
-        text_config={
-            "model_type": "qwen3",
-            **recipe["text"],
-            "vocab_size": len(tokenizer),
-            "pad_token_id": tokenizer.pad_token_id,
-        },
+        text_config={"model_type": "qwen3", **text_config(tokenizer, recipe)},
         vision_config=vision,
         image_token_id=tokenizer.convert_tokens_to_ids(NAMED["context_image_token"]),
         image_seq_length=int(vision["image_size"] // vision["patch_size"] * SHUFFLE) ** 2,

@@ -9,7 +9,7 @@ from transformers import (
     Qwen2Tokenizer,
 )
 
-from corehead_lib.zoo.training.families.chat import chat_template
+from corehead_lib.zoo.training.families.chat import CENTRED, chat_template, text_config
 
 TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>", "<video>"]
 NAMED: dict[str, str] = {}
@@ -30,11 +30,7 @@ def processor(tokenizer: Qwen2Tokenizer, recipe: dict) -> LlavaOnevisionProcesso
     """``recipe['vision']['image_size']`` is the side of the base view and of a tile."""
     vision = recipe["vision"]
     side = vision["image_size"]
-    shared = {
-        "size": {"height": side, "width": side},
-        "image_mean": [0.5, 0.5, 0.5],
-        "image_std": [0.5, 0.5, 0.5],
-    }
+    shared = {"size": {"height": side, "width": side}, **CENTRED}
     return LlavaOnevisionProcessor(
         image_processor=LlavaOnevisionImageProcessor(image_grid_pinpoints=pinpoints(recipe), **shared),
         tokenizer=tokenizer,
@@ -49,12 +45,7 @@ def processor(tokenizer: Qwen2Tokenizer, recipe: dict) -> LlavaOnevisionProcesso
 def model(tokenizer: Qwen2Tokenizer, recipe: dict) -> LlavaOnevisionForConditionalGeneration:
     """``recipe['text']`` and ``recipe['vision']`` hold the sizes of Qwen2Config (or of its ``model_type``) and SiglipVisionConfig."""
     config = LlavaOnevisionConfig(
-        text_config={
-            "model_type": "qwen2",  # another one where the recipe says so
-            **recipe["text"],
-            "vocab_size": len(tokenizer),
-            "pad_token_id": tokenizer.pad_token_id,
-        },
+        text_config={"model_type": "qwen2", **text_config(tokenizer, recipe)},  # or as the recipe says
         vision_config={"model_type": "siglip_vision_model", "vision_use_head": False, **recipe["vision"]},
         image_token_index=tokenizer.convert_tokens_to_ids("<image>"),
         video_token_index=tokenizer.convert_tokens_to_ids("<video>"),

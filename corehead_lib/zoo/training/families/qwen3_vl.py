@@ -9,7 +9,7 @@ from transformers import (
     Qwen3VLVideoProcessor,
 )
 
-from corehead_lib.zoo.training.families.chat import chat_template
+from corehead_lib.zoo.training.families.chat import CENTRED, chat_template, text_config
 
 TOKENS = (
     "<|endoftext|> <|im_start|> <|im_end|> <|vision_start|> <|vision_end|> "
@@ -25,8 +25,7 @@ def processor(tokenizer: Qwen2Tokenizer, recipe: dict) -> Qwen3VLProcessor:
         "patch_size": vision["patch_size"],
         "merge_size": vision["spatial_merge_size"],
         "temporal_patch_size": vision["temporal_patch_size"],
-        "image_mean": [0.5, 0.5, 0.5],
-        "image_std": [0.5, 0.5, 0.5],
+        **CENTRED,
     }
     least, most = recipe["pixels"]
     shortest, longest = recipe.get("clip_pixels", recipe["pixels"])
@@ -46,7 +45,7 @@ def model(tokenizer: Qwen2Tokenizer, recipe: dict) -> Qwen3VLForConditionalGener
     """``recipe['text']`` and ``recipe['vision']`` hold the sizes of Qwen3VLTextConfig and Qwen3VLVisionConfig."""
     ids = dict(zip(TOKENS, tokenizer.convert_tokens_to_ids(TOKENS), strict=True))
     config = Qwen3VLConfig(
-        text_config={**recipe["text"], "vocab_size": len(tokenizer), "pad_token_id": ids["<|endoftext|>"]},
+        text_config=text_config(tokenizer, recipe),
         vision_config={**recipe["vision"], "out_hidden_size": recipe["text"]["hidden_size"]},
         image_token_id=ids["<|image_pad|>"],
         video_token_id=ids["<|video_pad|>"],
