@@ -469,12 +469,42 @@ pd.DataFrame(changed, where).round(3)
 # {glue:text}`second_best:.2f` of its attention to the evidence, {glue:text}`second_best_before:.2f` of it before anything was silenced.
 # After {glue:text}`rounds` rounds accuracy is {glue:text}`again:.2f`; the same number of heads from the first ranking leave {glue:text}`once:.2f`.
 #
+# ## A few heads cost more than whole layers
+#
+# The first {glue:text}`twice_k` heads stand in several layers, the lowest of which is layer {glue:text}`lowest`. Beside them we silence all heads of their other
+# layers, and all heads of every layer above the lowest; then the {glue:text}`twice_k` once more, but for those of one layer.
+
+# %% tags=["hide-input"]
+places = [Head(*map(int, at)) for at in np.ndindex(scores.score.shape)]
+leading = scores.ranking()[: 2 * k]
+depths = sorted({head.layer for head in leading})
+others = [head for head in places if head.layer in depths[1:]]
+taken_so = {f"first {2 * k}": leading, "their layers but the lowest": others}
+taken_so["both"] = list({*leading, *others})
+above = [head for head in places if head.layer > depths[0]]
+taken_so["all above the lowest"] = above
+spared = {f"first {2 * k}, but layer {n}": n for n in depths}
+taken_so |= {s: [h for h in leading if h.layer != n] for s, n in spared.items()}
+
+# %%
+stacked = outcomes(loaded, questions, taken_so).groupby("set", sort=False)
+stacked = stacked[["heads", "correct", "logprob"]].mean()
+stacked.astype({"heads": int}).round(2)
+
+# %% [markdown]
+# Without all {glue:text}`layers_heads` heads of the other layers {glue:text}`layers_left:.2f` of the questions still come out, without the {glue:text}`twice_k` heads
+# {glue:text}`first_left:.2f`, and without both {glue:text}`both_left:.2f`. Among the {glue:text}`twice_k` are {glue:text}`lowest_heads` of layer {glue:text}`lowest`, which
+# whole layers above it do not touch: that is the difference, and no later head has to look anew, since with all {glue:text}`above_heads` heads above that layer silent
+# {glue:text}`above_left:.2f` is left.
+#
+# So the same work is done at several depths, and a set breaks the model if it leaves none of them, however few heads that takes. Spare the heads of a single layer, and
+# {glue:text}`spared_least:.2f` to {glue:text}`spared_most:.2f` of the questions are right, the most where those of layer {glue:text}`spared_layer` are left.
+#
 # ## Heads that RAM ranks last
 #
 # RAM knows one job. Silence every head alone, and see which of the lower half are needed.
 
 # %%
-places = [Head(*map(int, at)) for at in np.ndindex(scores.score.shape)]
 single = {h.name: [h] for h in places}
 parts = retrieval[:few], retrieval[few:]
 choosing, fresh = (encode_all(loaded, x, batch_size) for x in parts)
@@ -904,6 +934,21 @@ numbers |= {
 }
 
 # %% tags=["hide-input"]
+left_so = stacked.correct
+best_spared = left_so[[*spared]].idxmax()
+numbers |= {
+    "lowest": depths[0],
+    "lowest_heads": sum(head.layer == depths[0] for head in leading),
+    "layers_heads": len(others),
+    "layers_left": left_so["their layers but the lowest"],
+    "first_left": left_so[f"first {2 * k}"],
+    "both_left": left_so["both"],
+    "above_heads": len(above),
+    "above_left": left_so["all above the lowest"],
+    "spared_least": left_so[[*spared]].min(),
+    "spared_most": left_so[best_spared],
+    "spared_layer": spared[best_spared],
+}
 fell = broken.unstack(sort=False)
 numbers |= {
     "quiet_place": place[quiet[0]] + 1,

@@ -234,7 +234,7 @@ held = pd.DataFrame(
     },
     index=pd.Index(steps, name="step"),
 )
-held.iloc[[0, len(held) // 2, -1]].T.round(3)
+held.iloc[sorted({0, len(held) // 2, len(held) - 1})].T.round(3)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.9), sharex=True)
@@ -298,7 +298,7 @@ for place, head in enumerate(final[:6]):
         color=f"C{place}",
     )
 axes[0].set(ylabel=f"RAM on {kind}", title="each head")
-axes[0].legend(fontsize=8, title="head", title_fontsize=8)
+axes[0].legend(fontsize=8, title="head", title_fontsize=8, loc="upper left")
 shared = member[:, member[-1]].sum(1)
 axes[1].plot(steps, shared, color=plots.BLUE)
 axes[1].axhline(top * top / ram[0].size, color="black", lw=1, ls=":")
