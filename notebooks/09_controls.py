@@ -125,7 +125,8 @@ counted = other[other.task.isin(able(other, chores))]
 each = by_task(pd.concat([asked, other])).set_index(["task", "set"]).accuracy
 each = each.unstack(sort=False).dropna(axis=1)
 twice = f"{ranking}/{2 * k}"
-per_task = each[["none", f"{ranking}/{k}", twice, f"random/{2 * k}"]]
+beside = ("none", f"{ranking}/{k}", twice, f"random/{2 * k}")
+per_task = each[[*dict.fromkeys(beside)]]  # with random itself one less
 per_task.assign(counts=per_task.index.isin(counted.task)).round(2)
 
 # %% [markdown]

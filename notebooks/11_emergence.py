@@ -138,6 +138,8 @@ number = right[kind].shape[1]
 guess = {name: chance(asked(name, number)).line for name in kinds}
 
 # %% tags=["hide-input", "remove-output"]
+if len(past) < 3:  # a beginning, an end, and nobody saw what lies between
+    plt.rc("lines", marker="o")
 figure, axes = plt.subplots(
     1, len(kinds), figsize=(7.6, 2.9), sharex=True, sharey=True, squeeze=False
 )
@@ -346,6 +348,7 @@ watched["best head"] = [s.ram["scenes"].max() for s in live]
 watched["loss"] = [-s.logprob["scenes"].mean() for s in live]
 
 # %% tags=["hide-input", "remove-output"]
+plt.rc("lines", marker="None")
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2), sharex=True)
 for name, colour in zip(sorted({*task}), (plots.SKY, plots.BLUE), strict=True):
     axes[0].plot(watched.index, watched[name], color=colour, label=name)
