@@ -9,11 +9,12 @@ import pandas as pd
 from corehead_lib.encode import Batch
 from corehead_lib.heads import HeadScores
 from corehead_lib.interventions import Knockout
+from corehead_lib.interventions.edges import Keys, Queries
 from corehead_lib.models import LoadedModel
 from corehead_lib.stats import paired_p
 from corehead_lib.study.sets import UNTOUCHED, outcomes
 
-CUTS = {  # rows and keys; narrow cuts first
+CUTS: dict[str, tuple[Queries, Keys]] = {  # rows and keys; narrow cuts first
     "last to question": ("last", "question"),
     "last to source": ("last", "source"),
     "question to question": ("question", "question"),
