@@ -2,9 +2,11 @@
 
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from textwrap import fill
 from typing import Annotated, Any, Literal
 
 from nbformat import NotebookNode
@@ -15,6 +17,8 @@ from corehead_lib.provenance import LIBRARY, other_library
 
 MIME = "application/vnd.corehead.results+json"
 SHOWN = 6
+LETTERS = 11  # of a figure's title, on an inch
+CHANGED = "COREHEAD_OTHER_PARAMETERS"  # set where a chapter runs with other parameters than its own
 
 Finite = StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Scalar = StrictBool | Finite | StrictStr
@@ -106,11 +110,18 @@ def publish(
         glue(name, value, display=False)
 
 
-def keep(name: str, figure: Any) -> None:
-    """Show a figure, and glue it under ``name``, so that the page can put it anywhere: ```{glue:figure} name```."""
+def keep(name: str, figure: Any, finding: str = "") -> None:
+    """Show a figure, and glue it under ``name``, so that the page can put it anywhere: ```{glue:figure} name```.
+
+    finding: what the figure shows with the default parameters, its title; a run with others says whose finding it is.
+    """
     import matplotlib.pyplot as plt
     from myst_nb import glue
 
+    if finding:
+        told = f"With the defaults: {finding}" if os.environ.get(CHANGED) else finding
+        wide = int(LETTERS * figure.get_figwidth())
+        figure.suptitle(fill(told, wide), x=0.01, ha="left", weight="bold")
     glue(name, figure)
     plt.close(figure)
 

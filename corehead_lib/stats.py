@@ -3,7 +3,9 @@
 Samples about one picture, document or video are one piece of evidence, so groups are drawn, not samples. A bootstrap of few
 groups covers too little: from ``ENOUGH`` groups on, the 95 % intervals here cover 93-97 % in simulations of accuracies,
 their differences and attention masses; below that they are widened to what holds always. Where fewer than ``FEW`` groups say
-anything but the usual (five answers of 48 were lost, say), it covers too little as well, and they are widened to 93 % or more.
+anything but the usual (five answers of 48 were lost, say), it covers too little as well, and they are widened: they cover 94-100 %
+there, and no less than that is to be had from so few. Shares of a few dozen questions come in steps, so that coverage goes up and down with the true
+share; at the sizes of the chapters it is 93-97 % on average over shares from 0.15 to 0.85, and 91-99 % at each.
 """
 
 from collections import Counter

@@ -469,7 +469,7 @@ for n in (2, 5, 10):
     print(f"{n} pages: {answer[-1]:.2f}, and 1/n is {1 / n:.2f}")
 
 # %% [markdown]
-# One page of n is 1/n. So mean RAM tells how long the documents are, which is why lift is taken sample by sample, before the mean.
+# One page of `n` is `1 / n`. So mean RAM tells how long the documents are, which is why lift is taken sample by sample, before the mean.
 #
 # ```{solution-end}
 # ```

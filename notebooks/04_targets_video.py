@@ -578,7 +578,7 @@ print(f"even attention on the wrong one: {reads.share.mean():.2f}")
 # even attention would give, both in the mean over the clips that have such a target. What does your control rule out, and what not?
 #
 # :::{dropdown} Hint 1
-# The cells of row i are `batch.cells[i]`; they have `position`, `box` and `frames`. `target_cells(batch.samples[i].evidence, cells)` marks those of the evidence.
+# The cells of row `i` are `batch.cells[i]`; they have `position`, `box` and `frames`. `target_cells(batch.samples[i].evidence, cells)` marks those of the evidence.
 # :::
 #
 # :::{dropdown} Hint 2

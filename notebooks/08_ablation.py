@@ -222,13 +222,7 @@ for axis, (share, heads) in zip(axes, core.items(), strict=False):
     }
     plots.control_strips(axis, strips, spread["median"]["none"], lines)
     axis.set_title(f"{share}, {len(heads)} heads")
-figure.suptitle(
-    "At 12 % the top set is the worst, and sets of its layers are harmless",
-    x=0.01,
-    ha="left",
-    weight="bold",
-)
-keep("fig_controls", figure)
+keep("fig_controls", figure, "At 12 % the top set is the worst, and sets of its layers are harmless")
 
 # %% [markdown]
 # ```{glue:figure} fig_controls
@@ -310,7 +304,7 @@ alone.sort_values("logprob").head(6).round(2)
 # RAM knows one job, and a head with another job ranks low. Among such heads its order is noise: ranked on {glue:text}`samples_each` questions
 # instead of {glue:text}`detection_samples`, the lowest 12 % leave {glue:text}`bottom_again:.2f`. [](09_controls) asks what these heads do.
 #
-# So the controls answer different questions. Against its own layers the top set is special beyond doubt; against the whole model it is one of
+# So the controls answer different questions. Against its own layers the top set is special, as the test above says; against the whole model it is one of
 # several that are bad to lose.
 
 # %% tags=["hide-input"]
@@ -455,13 +449,7 @@ axes[0].set_ylim(-0.03, 1.05)
 figure.legend(
     *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4
 )
-figure.suptitle(
-    "A few heads from the top cost little, a few more nearly all",
-    x=0.01,
-    ha="left",
-    weight="bold",
-)
-keep("fig_curve", figure)
+keep("fig_curve", figure, "A few heads from the top cost little, a few more nearly all")
 
 # %% [markdown]
 # How many heads take half of what the model has beyond chance? The steps are coarse, so these are upper bounds:
@@ -559,8 +547,7 @@ axis.set_yticks(places, repeated.index + stars)
 axis.set(xlim=(-0.02, 1.03), xlabel="accuracy")
 axis.invert_yaxis()
 figure.legend(loc="outside lower center", ncols=2)
-axis.set_title("The top 12 % break most models, not all of them")
-keep("fig_models", figure)
+keep("fig_models", figure, "The top 12 % break most models, not all of them")
 
 # %% [markdown]
 # ```{glue:figure} fig_models
@@ -694,6 +681,7 @@ answer = [
     for column in ("correct", "logprob")
 ]
 print("p in accuracy {:.4f}, in log-probability {:.4f}".format(*answer))
+print("after correction {:.4f} and {:.4f}".format(*holm(answer)))
 logs.drop(columns="p").round(2)
 
 # %% [markdown]

@@ -25,7 +25,7 @@
 # ```
 
 # %% tags=["parameters"]
-trained: str = "tiny-qwen3-vl"  # a model of the zoo whose training was kept {model}
+trained: str = "tiny-qwen3-vl"  # a model of the zoo; of this one snapshots are kept {model}
 kind: str = "scenes"  # the kind of evidence that is looked at closely {scenes, documents, clips, haystacks}
 queries: str = "last"  # rows that heads are ranked by {last, question, answer}
 top_fraction: float = 0.05  # share of heads that is called top {0<..1}
@@ -50,7 +50,7 @@ from corehead_lib.heads import HeadScores, how_many
 from corehead_lib.models import ZOO, weights_checksum
 from corehead_lib.results import keep, publish
 from corehead_lib.study.lag import half_way, lag, since
-from corehead_lib.zoo.snapshots import asked, history
+from corehead_lib.zoo.snapshots import KINDS, asked, history
 from corehead_lib.zoo.training.card import read_curve
 
 plots.use_style()
@@ -58,6 +58,48 @@ curve = read_curve(ZOO / trained / "curve.jsonl.gz")
 edges = curve.step[curve.stage.diff() > 0]  # where a new stage begins
 
 # %% [markdown]
+# ## The curve of a run
+#
+# The zoo keeps the loss and the accuracy of every model at every step of its training, on the conversations that it learns from. Here they are as means
+# over twenty steps, the accuracy over the tasks that need retrieval.
+
+# %%
+from corehead_lib.zoo.training.turns import MODALITIES
+
+smooth = curve.set_index("step").rolling(20, min_periods=1).mean()
+tasks = {k: [f"{k}/{t}" for t in MODALITIES[k].needles] for k in KINDS}
+learned = {k: smooth.reindex(columns=t).mean(axis=1) for k, t in tasks.items()}
+learned = pd.DataFrame(learned)
+marks = [0, len(curve) // 4, len(curve) // 2, -1]
+learned.assign(loss=smooth.loss).iloc[marks].round(2)
+
+# %% tags=["hide-input", "remove-output"]
+figure, axes = plt.subplots(1, 2, figsize=(7.6, 2.9), sharex=True)
+axes[0].plot(smooth.loss, color=plots.BLACK)
+axes[0].set(yscale="log", ylabel="loss, nats a token")
+axes[0].set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
+axes[0].minorticks_off()
+colours = (plots.BLUE, plots.RED, plots.GREEN, plots.AMBER)
+for name, colour in zip(learned, colours, strict=True):
+    axes[1].plot(learned[name], color=colour, label=name)
+axes[1].set(ylim=(-0.02, 1.02), ylabel="accuracy in training")
+for axis in axes:
+    axis.set_xlabel("training step")
+    for edge in edges:
+        axis.axvline(edge, color="black", lw=0.8, ls=":")
+axes[1].legend(fontsize=8)
+keep("fig_training", figure, "The loss falls to the end, most is learned by the middle")
+
+# %% [markdown]
+# ```{glue:figure} fig_training
+# :name: fig-emergence-training
+# :alt: Two panels over training steps. Left the loss falls, on a logarithmic axis, with one peak where the second stage begins. Right the accuracy on texts rises from zero, that on scenes, documents and clips begins with the second stage, below 0.5; in the last third all four are above 0.8.
+#
+# Loss and accuracy on what the model learns from. Dotted: a new stage begins.
+# ```
+#
+# The loss falls from {glue:text}`loss_first:.1f` to {glue:text}`loss_last:.2f` nats a token. The curve does not say where a model looks; for that one must keep the model itself.
+#
 # ## One run, kept along its training
 #
 # Every {glue:text}`spacing:.0f` steps the training of one model was stopped for a moment, and the model asked {glue:text}`asked:.0f` held-out questions about each kind of
@@ -70,9 +112,12 @@ kinds = list(past[0].correct)
 steps = np.array([snapshot.step for snapshot in past])
 layers, heads = past[0].ram[kinds[0]].shape
 top = how_many(top_fraction, layers * heads)
-pd.DataFrame([snapshot.accuracy for snapshot in past], steps)[:: len(past) // 6]
+every_few = slice(None, None, max(1, len(past) // 6))
+pd.DataFrame([snapshot.accuracy for snapshot in past], steps)[every_few]
 
 # %% [markdown]
+# The other models have no snapshots. With one of them this page sees its beginning, built anew from recipe and seed, and its end, but no order of events.
+#
 # Looking is the mean {term}`RAM` of the {glue:text}`top_heads:.0f` heads that are on top in the last snapshot, for each kind its own:
 # we ask how the final heads came about.
 
@@ -93,6 +138,8 @@ number = right[kind].shape[1]
 guess = {name: chance(asked(name, number)).line for name in kinds}
 
 # %% tags=["hide-input", "remove-output"]
+if len(past) < 3:  # a beginning, an end, and nobody saw what lies between
+    plt.rc("lines", marker="o")
 figure, axes = plt.subplots(
     1, len(kinds), figsize=(7.6, 2.9), sharex=True, sharey=True, squeeze=False
 )
@@ -115,13 +162,7 @@ figure.legend(
     loc="outside lower center",
     ncols=2,
 )
-figure.suptitle(
-    "Looking and answering rise together, over most of the run",
-    x=0.01,
-    ha="left",
-    weight="bold",
-)
-keep("fig_rise", figure)
+keep("fig_rise", figure, "Looking and answering rise together, over most of the run")
 
 # %% [markdown]
 # ## Before, with, or after?
@@ -134,7 +175,7 @@ keep("fig_rise", figure)
 half_way(np.array([0, 10, 20, 30]), np.array([0.0, 0.1, 0.9, 1.0]))
 
 # %% [markdown]
-# The lag is the difference of the two steps: positive if the ability is half-way there *after* looking is.
+# The lag is the difference of the two steps: positive if the ability is *later* half-way there than looking.
 # Its interval draws the questions again, both curves on the same draws. It is about other questions to this run; other runs come below.
 
 # %%
@@ -148,20 +189,20 @@ lags.rename(columns={"first": "looking", "second": "answering"}).round(1)
 
 # %% [markdown]
 # An interval that holds zero, or that is narrower than the {glue:text}`spacing:.0f` steps between snapshots, says *together, as far as we can see*.
-# Of {glue:text}`kinds:.0f` kinds, {glue:text}`kinds_after:.0f` are answered later than looked at beyond both, and {glue:text}`kinds_before:.0f` earlier.
+# Of {glue:text}`kinds:.0f` kinds, {glue:text}`kinds_after:.0f` are answered later than looked at beyond both, and {glue:text}`kinds_before:.0f` earlier. Each
+# interval is a 95 % one by itself, not corrected for their number, so that a single one beyond zero shows little.
 #
 # "Half-way" is a choice. The same lag at a quarter and at three quarters of the way:
 
 # %%
-shares = {
-    f"{share:.0%}": {
-        name: half_way(steps, right[name].mean(1), share, guess[name])
-        - half_way(steps, looks[name].mean(1), share)
-        for name in kinds
-    }
-    for share in (0.25, 0.5, 0.75)
-}
-pd.DataFrame(shares).round(0)
+def lag_at(share, name):
+    both = looks[name], right[name]
+    return lag(steps, *both, share, resamples=1, floor=guess[name])["lag"]
+
+
+shares = (0.25, 0.5, 0.75)
+by_share = {f"{s:.0%}": {k: lag_at(s, k) for k in kinds} for s in shares}
+pd.DataFrame(by_share).round(0)
 
 # %% [markdown]
 # The two ways begin differently, looking at its first value, which is about what even attention gives, answering at chance, which a model reaches only
@@ -195,7 +236,7 @@ held = pd.DataFrame(
     },
     index=pd.Index(steps, name="step"),
 )
-held.iloc[[0, len(held) // 2, -1]].T.round(3)
+held.iloc[sorted({0, len(held) // 2, len(held) - 1})].T.round(3)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.9), sharex=True)
@@ -212,13 +253,7 @@ axes[2].set_ylim(0, layers * heads)
 figure.legend(
     *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
 )
-figure.suptitle(
-    "RAM moves into fewer heads, attention as such does not",
-    x=0.01,
-    ha="left",
-    weight="bold",
-)
-keep("fig_few", figure)
+keep("fig_few", figure, "RAM moves into fewer heads, attention as such does not")
 
 # %% [markdown]
 # ```{glue:figure} fig_few
@@ -265,7 +300,7 @@ for place, head in enumerate(final[:6]):
         color=f"C{place}",
     )
 axes[0].set(ylabel=f"RAM on {kind}", title="each head")
-axes[0].legend(fontsize=8, title="head", title_fontsize=8)
+axes[0].legend(fontsize=8, title="head", title_fontsize=8, loc="upper left")
 shared = member[:, member[-1]].sum(1)
 axes[1].plot(steps, shared, color=plots.BLUE)
 axes[1].axhline(top * top / ram[0].size, color="black", lw=1, ls=":")
@@ -274,13 +309,7 @@ axes[1].set(
 )
 for axis in axes:
     axis.set_xlabel("training step")
-figure.suptitle(
-    "The final heads are on top from the middle of the run on",
-    x=0.01,
-    ha="left",
-    weight="bold",
-)
-keep("fig_since", figure)
+keep("fig_since", figure, "The final heads are on top from the middle of the run on")
 
 # %% [markdown]
 # ```{glue:figure} fig_since
@@ -319,6 +348,7 @@ watched["best head"] = [s.ram["scenes"].max() for s in live]
 watched["loss"] = [-s.logprob["scenes"].mean() for s in live]
 
 # %% tags=["hide-input", "remove-output"]
+plt.rc("lines", marker="None")
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.2), sharex=True)
 for name, colour in zip(sorted({*task}), (plots.SKY, plots.BLUE), strict=True):
     axes[0].plot(watched.index, watched[name], color=colour, label=name)
@@ -337,13 +367,7 @@ axes[1].plot(watched.index, every_head, color=plots.RED, lw=0.8, alpha=0.5)
 axes[1].set(ylim=(-0.02, 1.02), ylabel="RAM of each head")
 for axis in axes:
     axis.set_xlabel("training step")
-figure.suptitle(
-    "A long plateau near chance, then a jump, and heads that look",
-    x=0.01,
-    ha="left",
-    weight="bold",
-)
-keep("fig_live", figure)
+keep("fig_live", figure, "A long plateau near chance, then a jump, and heads that look")
 
 # %% [markdown]
 # ```{glue:figure} fig_live
@@ -410,13 +434,7 @@ for axis, (column, label) in zip(axes, columns.items(), strict=True):
     axis.set_xlim(0, 1.08 * most)
 axes[0].set_yticks(range(len(names)), names)
 axes[0].invert_yaxis()
-figure.suptitle(
-    "With a price RAM sits in fewer heads, and more of them must go",
-    x=0.01,
-    ha="left",
-    weight="bold",
-)
-keep("fig_grid", figure)
+keep("fig_grid", figure, "With a price RAM sits in fewer heads, and more of them must go")
 
 # %% [markdown]
 # ```{glue:figure} fig_grid
@@ -714,7 +732,8 @@ numbers |= {
     "half_last_all": held["all evidence", "half of it in"].iloc[-1],
     "last_joined": settled["since step"].max(),
     "last_step": steps[-1],
-    "final_at_half": shared[min(np.searchsorted(steps, main.second), len(steps) - 1)],
+    "loss_first": smooth.loss.iloc[0],
+    "loss_last": smooth.loss.iloc[-1],
 }
 numbers |= {
     "small_layers": small.layers,
@@ -727,6 +746,9 @@ numbers |= {
     "small_lag_low": small_lag["low"],
     "small_lag_high": small_lag["high"],
 }
+if main.second == main.second:
+    at_half = min(np.searchsorted(steps, main.second), len(steps) - 1)
+    numbers["final_at_half"] = shared[at_half]
 numbers = {k: v for k, v in numbers.items() if v == v}
 
 # %% tags=["hide-input"]
@@ -734,9 +756,11 @@ from hashlib import sha256
 
 from corehead_lib.zoo.training.grid import TABLE
 
-scores = weights_checksum(ZOO / trained / "snapshots")
+scored = ZOO / trained / "snapshots"
+scores = weights_checksum(scored if scored.exists() else ZOO / trained)
+of_kinds = lags.rename_axis("kind").reset_index().astype(object)
 publish(
-    rows=lags.rename_axis("kind").reset_index().to_dict("records"),
+    rows=of_kinds.where(of_kinds.notna(), None).to_dict("records"),
     numbers=numbers,
     inputs={
         "run": {"name": trained, "checksum": scores},

@@ -14,7 +14,7 @@
 #
 # **What came out.** Asked for one of {glue:text}`facts` facts, it is right in {glue:text}`accuracy:.2f` of the cases; guessing among the digits shown would be in
 # {glue:text}`guess:.2f`. Without the {glue:text}`top_heads` of {glue:text}`heads` heads that rank highest by {term}`RAM`, {glue:text}`accuracy_top:.2f` is left; {glue:text}`draws` layer-matched
-# sets leave {glue:text}`layer_median:.2f` in the median and {glue:text}`layer_low:.2f` at the least (p = {glue:text}`p_layer:.3f`).
+# sets leave {glue:text}`layer_median:.2f` in the median and {glue:text}`layer_low:.2f` at the least (p = {glue:text}`p_layer:.3f` after correction).
 # How few they are depends on the target: half of the attention to the whole fact sits in {glue:text}`half_fact:.1%` of the heads (to all of the text: {glue:text}`half_source:.1%`), half of that to its value in {glue:text}`half_value:.1%`.
 #
 # ```{glue:figure} fig_real
@@ -282,7 +282,7 @@ keep("fig_real", figure)
 # among the digits of the text: the model no longer knows which digits are there.
 #
 # **Over sets.** Of {glue:text}`draws` layer-matched sets {glue:text}`as_bad` cost as much or more in accuracy, p = {glue:text}`p_layer:.3f`, and in log-probability
-# p = {glue:text}`p_nats:.3f`. The least p that so many sets can give is one over their number plus one.
+# p = {glue:text}`p_nats:.3f`, corrected by Holm for the two measures. The least p that so many sets can give is one over their number plus one, before the correction.
 #
 # **Over scores.** The tested set takes {glue:text}`nats:.2f` nats, the one by RAM on the value {glue:text}`nats_value:.2f`, by copying {glue:text}`nats_copying:.2f`, by writing
 # {glue:text}`nats_writing:.2f`. The sharper target finds heads that matter more.
@@ -291,8 +291,12 @@ keep("fig_real", figure)
 # is right in {glue:text}`sums:.2f` of them, so that `drop_control` is empty. Whether the top set does retrieval alone this page cannot say.
 
 # %%
+from corehead_lib.stats import holm
+
 logs = summarise(by_task(lost), "RAM, fact", "logprob").set_index("kind")
-pd.concat({"accuracy": spread, "log-probability": logs}).round(3)
+spreads = pd.concat({"accuracy": spread, "log-probability": logs})
+spreads["p_adjusted"] = holm(spreads.pop("p").to_numpy())
+spreads.round(3)
 
 # %% [markdown]
 # ## Exercises
@@ -356,8 +360,8 @@ publish(
         "draws": spread.sets[kind],
         "layer_median": spread["median"][kind],
         "layer_low": spread.low[kind],
-        "p_layer": spread.p[kind],
-        "p_nats": logs.p[kind],
+        "p_layer": spreads.p_adjusted["accuracy", kind],
+        "p_nats": spreads.p_adjusted["log-probability", kind],
         "as_bad": int((drops >= table["drop"]["RAM, fact"]).sum()),
         "drop": table["drop"]["RAM, fact"],
         "drop_from": table.low["RAM, fact"],

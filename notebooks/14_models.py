@@ -14,7 +14,8 @@
 # **What came out.** In {glue:text}`natural` natural models and four kinds of evidence, half of the {term}`RAM` sits in {glue:text}`half_low:.1%` to
 # {glue:text}`half_high:.1%` of the heads, never in 5 %, and always in fewer than hold half of all looking. Without the top 5 % half of what a model knows is
 # lost in {glue:text}`broken` of {glue:text}`pairs` cases, without 12 % in {glue:text}`broken_more`. All the others are one model, `tiny-llava-onevision`,
-# which never learned to copy: it keeps {glue:text}`odd_kept:.0%` (median) without the heads that RAM finds; its sibling, which did, is like the rest. In the treated twin
+# which never learned to copy, and lets the question's tokens fetch, not the last one: it keeps {glue:text}`odd_kept:.0%` (median) without the heads that RAM finds
+# there; its sibling, which did learn it, is like the rest. In the treated twin
 # of one model {glue:text}`twin_paid:.0f` heads hold half of the ability, where the natural one stands the loss of {glue:text}`twin_free:.0f`: sparsity can be bought.
 #
 # ```{glue:figure} fig_models_curves
@@ -108,8 +109,8 @@ table[["accuracy", *silenced, "until half"]].round(2)
 #
 # Six of the natural models are alike: level at first, then a fall that is over at 12 %. `tiny-llava-onevision` is not. Its heads look at the
 # evidence more weakly, its RAM is spread over more of them, and on pictures, pages and clips it hardly misses the first; there the worst layer-matched
-# set costs it more than its top does. It is also the one that did not learn to copy, nor to find a fact in every text, as its [card](../book/models) says. What it does instead, RAM
-# does not show.
+# set costs it more than its top does. It is also the one that did not learn to copy, nor to find a fact in every text, as its [card](../book/models) says. What it does instead, the
+# last section shows.
 #
 # The family is not the reason. `tiny-llava-onevision-seed1`, whose training went on until it could copy, falls like the others, and even earlier. That points to copying, which is
 # retrieval within words, as what makes such heads; but it is one pair of runs, and they differ in seed and length of training as well.
@@ -316,6 +317,72 @@ gaps.round(3)
 # ({glue:text}`most_low:+.2f` to {glue:text}`most_high:+.2f`), but it was picked from {glue:text}`rivals` on these very questions; its mean cost in the controls is
 # {glue:text}`most_control:.2f`, RAM's {glue:text}`ram_control:.2f`.
 #
+# ## What does RAM overlook?
+#
+# In [](09_controls) one model needs a head of the lower half by RAM. Do others? In every natural model each head of that half is silenced alone, on the samples that heads are
+# ranked on; the one that costs most there is measured on the other samples. Then it keeps its output, and only its edges are cut, from some rows of the prompt to some tokens.
+
+# %% tags=["hide-input"]
+from functools import partial
+
+import numpy as np
+
+from corehead_lib.chance import chance
+from corehead_lib.heads import Head
+from corehead_lib.interventions import Knockout
+from corehead_lib.study.overlooked import CUTS, overlooked
+
+ROWS = "last", "question"
+
+
+# %%
+def cut_off(one, asked):
+    shape = one.backbone.layers, one.backbone.heads
+    every, left = [Head(*at) for at in np.ndindex(shape)], {}
+    for rows in ROWS:
+        cut = partial(Knockout, queries=rows, keys="targets", when="prefill")
+        right = outcomes(one, asked, {rows: every}, cut).groupby("set").correct
+        left |= right.mean().rename({UNTOUCHED: "all edges"}).to_dict()
+    return left
+
+
+# %% tags=["hide-input"]
+missed, fetched = {}, {}
+for name in watched(untreated, "models"):
+    one = load_model(name, device, dtype)
+    looked, asked = (encode_all(one, p, batch_size) for p in parts[::2])
+    by_ram = rank(one, looked, ["ram-last"])["ram-last"]
+    short = name.rsplit("/")[-1].removeprefix("tiny-")
+    missed[short] = overlooked(one, looked, asked, by_ram)
+    fetched[short] = cut_off(one, asked)
+missed = pd.DataFrame(missed).T.infer_objects().rename_axis("model")
+missed["p_adjusted"] = holm(missed.p.to_numpy())
+
+# %%
+columns = ["head", "place", "nats", "drop", "p_adjusted", "together", "best"]
+missed[[*columns, "by"]].round(3)
+
+# %%
+missed[[*CUTS]].round(2)
+
+# %% [markdown]
+# `place` is that in the ranking, `nats` what the head costs alone, `drop` the same in accuracy, `together` the nats of the five that cost most as one set, `best` those of the
+# head that RAM ranks first. The second table has the nats of each cut, `by` is the first of them that makes half of what silence does.
+#
+# In {glue:text}`missed` of {glue:text}`natural` models the head costs more than nothing (p below 0.05, Holm over the models). In {glue:text}`missed_question` of these it is the look
+# of the last prompt token at the question that makes most of it: such a head says what is asked for, and others look. RAM, which counts attention to evidence, cannot see it.
+#
+# The second reason is another one: RAM is measured at rows where the model does not fetch. So cut all heads off the evidence, first at the last prompt token, then at the question's:
+
+# %%
+fetched = pd.DataFrame(fetched).T.rename_axis("model")
+fetched.round(2)
+
+# %% [markdown]
+# Accuracy without these edges. Cut off at the last prompt token, {glue:text}`fetch_last` of {glue:text}`natural` models lose half of what they have beyond chance, at the question's tokens
+# {glue:text}`fetch_question`. The model that stands the first cut best keeps {glue:text}`odd_last:.2f`, and {glue:text}`odd_question:.2f` after the second: `tiny-llava-onevision` fetches
+# at the question's tokens. That explains why the heads that RAM finds at the last token are not needed there, while calibrated RAM at the question's rows finds some that are.
+#
 # ## Exercises
 #
 # ```{exercise-start} Two papers
@@ -465,6 +532,9 @@ knows_more = kept("without 12%").groupby("model").median()
 paid = table[has_price] if has_price.any() else natural
 free = natural[natural.index.isin(pair, level="model")]
 free = free if len(free) else natural
+sure_of = missed[(missed.p_adjusted < 0.05) & (missed.nats > 0)]
+by_question = sure_of.by == "last to question"
+half_of = (fetched["all edges"] + chance(parts[2]).line) / 2
 large = gaps[gaps.index.str.endswith(f"/{sizes[-1]}")]
 small = gaps.drop(large.index)
 most = large.loc[large["more than RAM"].idxmax()]
@@ -505,6 +575,10 @@ publish(
         "twin_paid": paid["until half"].fillna(128).max(),
         "twin_free": free["until half"].fillna(128).min() - 1,
         "twin_texts": paid["half in"].iloc[-1],
+        "missed": len(sure_of),
+        "missed_question": by_question.sum(),
+        **{f"fetch_{rows}": (fetched[rows] <= half_of).sum() for rows in ROWS},
+        **{f"odd_{rows}": fetched[rows][fetched["last"].idxmax()] for rows in ROWS},
         **{k: v for k, v in ranked_too.items() if v == v},
     },
     inputs={

@@ -23,13 +23,14 @@ ExpandMinimum ExpandConfiguration ExpandMemoryShorthands ExpandTimeShorthands Wr
 TheirToThere SingleBe MassNouns QuantifierNumeralConflict""".split()
 MARKUP: list[tuple[re.Pattern[str], Any]] = [
     (re.compile(r"\A---\n.*?\n---\n", re.S), ""),
+    (re.compile(r"^( *`{3,})\{[^\n]*\n(.*?)^\1$", re.M | re.S), r"\2"),  # the fences of a directive
     (re.compile(r"^( *`{3,})(?!`*\{)[^\n]*\n.*?^\1$", re.M | re.S), ""),  # code
     (re.compile(r"^\s*:[\w-]+:(?! \w+ .*\w\.$).*$", re.M), ""),  # options, but for alt texts
     (re.compile(r"^\s*:alt: ", re.M), ""),
     (re.compile(r"^\s*(`{3,}|:{3,}).*$", re.M), ""),
     (re.compile(r"^(\w[^\n]*)\n  (?=\S)", re.M), r"\1.\n\n"),  # a word of the glossary
     (re.compile(r"\$\$.*?\$\$", re.S), ""),
-    (re.compile(r"\$[^$\n]+\$"), "it"),
+    (re.compile(r"\$[^$\n]+\$"), "7"),
     (re.compile(r"\{glue:text\}`[^`]+`"), "7"),
     (re.compile(r"\{term\}`([^<`]+?)(?: <[^`]*)?`"), r"\1"),
     (re.compile(r"\{cite:t\}`[^`]+`"), "Smith"),

@@ -77,3 +77,10 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         half_way(np.array([0]), np.array([0]))
     with pytest.raises(CoreheadError, match="the same steps and questions"):
         lag(STEPS, np.ones((len(STEPS), 3)), np.ones((len(STEPS), 4)))
+
+
+def test_two_steps_have_no_order() -> None:
+    """Between a beginning and an end all curves are half-way at once, or wherever their floor puts it."""
+    risen = np.array([[0.0, 0, 0], [1, 1, 0]])
+    found = lag(np.array([0, 900]), risen, risen, floor=0.2)
+    assert np.isnan([found[key] for key in ("first", "second", "lag", "low", "high")]).all()

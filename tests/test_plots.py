@@ -2,8 +2,10 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 
 from corehead_lib import plots
+from corehead_lib.results import CHANGED, keep
 
 
 def test_tiles_wrap_keep_every_token_and_stay_legible() -> None:
@@ -24,3 +26,13 @@ def test_every_strip_is_drawn_whatever_their_number() -> None:
     assert [np.asarray(values).tolist() for values in drawn] == list(groups.values())
     assert [label.get_text() for label in axis.get_xticklabels()] == list(groups)
     plt.close(figure)
+
+
+def test_a_title_says_whose_finding_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    titles = []
+    for changed in ("", "1"):
+        monkeypatch.setenv(CHANGED, changed)
+        figure = plt.figure(figsize=(7, 3))
+        keep("fig_x", figure, "Few do all")
+        titles.append(figure.get_suptitle())
+    assert titles == ["Few do all", "With the defaults: Few do all"]

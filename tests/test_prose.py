@@ -23,3 +23,11 @@ def test_what_is_read(tmp_path: Path) -> None:
     read = prose(page)
     assert "teh" not in read
     assert read.split() == "A RAM of 7 in Smith. A line falls. A caption.".split()
+
+
+def test_text_between_figures_is_read(tmp_path: Path) -> None:
+    """The closing fence of one figure is not the opening fence of code that ends at the next figure."""
+    page = tmp_path / "00_x.py"
+    figure = "# ```{glue:figure} teh\n# A caption.\n# ```\n"
+    page.write_text(f"# %% [markdown]\n{figure}# Between.\n{figure}# Behind.\n# ```python\n# teh\n# ```\n")
+    assert prose(page).split() == "A caption. Between. A caption. Behind.".split()

@@ -20,7 +20,7 @@ from corehead_lib.bookkeeping.meter import Meter
 from corehead_lib.bookkeeping.parameters import declared
 from corehead_lib.cli import main
 from corehead_lib.errors import CoreheadError
-from corehead_lib.results import Findings, Results, _number, _plain, publish
+from corehead_lib.results import CHANGED, Findings, Results, _number, _plain, publish
 
 
 def run(name: str, out: Path, *more: str) -> Result:
@@ -224,6 +224,9 @@ import time
 
 from corehead_lib.progress import watched
 
+import os
+
+assert os.environ["COREHEAD_OTHER_PARAMETERS"]  # titles say whose finding they are
 for _ in watched(range(8), "counting sheep"):
     time.sleep(0.05)
 """
@@ -251,7 +254,7 @@ def test_the_progress_of_loops_in_cells_is_passed_on(tmp_path: Path, monkeypatch
     assert all(re.match(r"06_loop: cell \d of 5, ", line) for line in bars)
     assert any("left" in line for line in lines)
     assert lines[-1] == ""  # the line is cleared at the end
-    assert "COREHEAD_PROGRESS" not in os.environ
+    assert not {"COREHEAD_PROGRESS", CHANGED} & {*os.environ}
     weights = runs._weights(planned, out / "06_loop.ipynb")
     _title, banner, *rest = nbformat.read(out / "06_loop.ipynb", as_version=4).cells
     assert banner.metadata.tags == [runs.BANNER]

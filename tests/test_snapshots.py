@@ -15,7 +15,10 @@ from corehead_lib.evaluate import evaluate
 from corehead_lib.models import load_model
 from corehead_lib.ram import measure_ram
 from corehead_lib.zoo import snapshots
-from corehead_lib.zoo.snapshots import asked, history, keep_snapshots, observe
+from corehead_lib.zoo.snapshots import asked, ends, history, keep_snapshots, observe
+from corehead_lib.zoo.training.card import read_curve
+from corehead_lib.zoo.training.lessons import make_lesson
+from corehead_lib.zoo.training.train import learn, read_recipe, untrained
 
 
 @pytest.fixture
@@ -64,10 +67,26 @@ def test_all_snapshots_are_asked_the_same(run: Path, zoo: Path) -> None:
 def test_what_is_not_there_is_named(run: Path, zoo: Path) -> None:
     with pytest.raises(CoreheadError, match="has no snapshots: train with --snapshots"):
         keep_snapshots("tiny", run / "snapshots")
-    with pytest.raises(
-        CoreheadError, match=r"No snapshots of 'tiny' are kept; of these models they are: \[\]"
-    ):
+    with pytest.raises(CoreheadError, match=r"No snapshots of 'tiny' are kept, nor a recipe .*: \[\]"):
         history("tiny")
+
+
+def test_without_snapshots_there_are_two_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end is the shipped model, the beginning the one that learned the first lesson of its curve with the loss that stands there."""
+    name = "tiny-internvl-seed1"
+    monkeypatch.setattr(snapshots, "KINDS", ("haystacks",))
+    with pytest.warns(UserWarning, match=r"corehead train tiny-internvl --seed 1 --snapshots 50 --out RUN"):
+        first, last = ends(name, 4)
+    loaded, curve = load_model(name), read_curve(models.ZOO / name / "curve.jsonl")
+    told = evaluate(loaded, encode_all(loaded, asked("haystacks", 4)))
+    np.testing.assert_allclose(told.logprob, last.logprob["haystacks"], atol=1e-4)
+    assert (first.step, last.step) == (0, len(curve))
+    assert not first.correct["haystacks"].any()
+    model, processor = untrained("tiny-internvl", 1)
+    mix = read_recipe("tiny-internvl")["train"]["stages"][0]["mix"]
+    lessons = [make_lesson(processor, kind, settings, 1, 0) for kind, settings in mix.items()]
+    losses = [learn(model, lesson, 0, 0.0, len(mix))[0] for lesson in lessons]
+    assert np.mean(losses) == pytest.approx(curve.loss[0], abs=0.01)
 
 
 SHIPPED = sorted(str(path.parents[1].relative_to(models.ZOO)) for path in models.ZOO.rglob(snapshots.SCORES))

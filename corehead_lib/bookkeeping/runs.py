@@ -18,7 +18,7 @@ from corehead_lib.bookkeeping.parameters import Value, check, declared
 from corehead_lib.errors import CoreheadError
 from corehead_lib.progress import SHOWN
 from corehead_lib.provenance import LIBRARY, library_sha256, other_library, versions
-from corehead_lib.results import Results, Source, published
+from corehead_lib.results import CHANGED, Results, Source, published
 from corehead_lib.whole import whole
 
 BANNER = "other-parameters"
@@ -111,8 +111,9 @@ def _execute(planned: Plan, target: Path) -> NotebookNode:
     from papermill.exceptions import PapermillExecutionError
 
     meter = Meter(planned.name, _weights(planned, target))
-    before = {name: os.environ.get(name) for name in FOR_KERNEL}
-    os.environ.update({name: before[name] or "1" for name in FOR_KERNEL})
+    told = (*FOR_KERNEL, CHANGED) if planned.overrides else FOR_KERNEL
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update({name: before[name] or "1" for name in told})
     try:
         executed = papermill.execute_notebook(
             planned.notebook,

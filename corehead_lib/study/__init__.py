@@ -3,6 +3,7 @@
 from corehead_lib.study.compare import able, verdicts
 from corehead_lib.study.controls import controls
 from corehead_lib.study.likeness import likeness
+from corehead_lib.study.overlooked import overlooked
 from corehead_lib.study.patching import other_picture, other_question, patching, with_partners
 from corehead_lib.study.portrait import portrait
 from corehead_lib.study.said import said
@@ -34,6 +35,7 @@ __all__ = [
     "other_picture",
     "other_question",
     "outcomes",
+    "overlooked",
     "patching",
     "portrait",
     "said",

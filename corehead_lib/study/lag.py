@@ -46,13 +46,16 @@ def lag(
     Returns ``first`` and ``second``, their own steps, ``lag``, and ``low`` and ``high``, a 95 % percentile bootstrap over questions, drawn
     for both curves together. It speaks of other questions to the same run, not of other runs, and cannot be finer than ``steps``.
     ``floor`` is that of ``second``, as in ``half_way``.
-    All are NaN if a curve does not rise; draws in which one does not are left out, and ``left_out`` is their share.
+    All are NaN if a curve does not rise, or if there are only two steps, between which there is no order to be seen; draws in which
+    one does not are left out, and ``left_out`` is their share.
     """
     first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if first.shape != second.shape or first.ndim != 2:
         raise CoreheadError(
             f"Curves of {first.shape} and {second.shape} are not of the same steps and questions."
         )
+    if len(steps) < 3:
+        return dict.fromkeys(("first", "second", "lag", "low", "high"), float("nan")) | {"left_out": 1.0}
     both = ((first, None), (second, floor))
     own = [half_way(steps, curve.mean(1), share, level) for curve, level in both]
     rng, draws = np.random.default_rng(seed), np.full(resamples, np.nan)

@@ -24,13 +24,19 @@ def began_as_one(one: str, other: str) -> bool:
     return start is not None and start == _start(other)
 
 
-def _start(name: str) -> tuple[str, dict] | None:
-    """The seed, and the recipe with the first stage alone, that a card names."""
+def trained_by(name: str) -> tuple[str, int] | None:
+    """The recipe and the seed that a shipped model's card names; None for models from elsewhere."""
     card = ZOO / name / "README.md"
     text = card.read_text(encoding="utf-8") if card.exists() else ""
     told = re.search(r"^- \*\*Recipe\*\*: `([\w.-]+)` in .*, seed (\d+):", text, re.M)
+    return (told[1], int(told[2])) if told else None
+
+
+def _start(name: str) -> tuple[int, dict] | None:
+    """The seed, and the recipe with the first stage alone, that a card names."""
+    told = trained_by(name)
     if told is None:
         return None
-    recipe = yaml.safe_load(RECIPES.read_text(encoding="utf-8"))[told[1]]
+    recipe = yaml.safe_load(RECIPES.read_text(encoding="utf-8"))[told[0]]
     train = {**recipe["train"], "stages": recipe["train"]["stages"][:1]}
-    return told[2], {**recipe, "train": train}
+    return told[1], {**recipe, "train": train}

@@ -6,8 +6,9 @@ all that could be evidence (N, rows, layers, heads).
 """
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,9 @@ from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.progress import watched
 from corehead_lib.ram import measure_ram
 from corehead_lib.samples import Sample
+from corehead_lib.zoo import trained_by
+from corehead_lib.zoo.training.card import read_curve
+from corehead_lib.zoo.training.train import untrained
 from corehead_lib.zoo.training.turns import MODALITIES
 
 KINDS = ("scenes", "documents", "clips", "haystacks")
@@ -90,12 +94,35 @@ def keep_snapshots(name: str, run: Path, samples: int = 48) -> Path:
     return target
 
 
+def ends(name: str, samples: int = 48) -> list[Snapshot]:
+    """Score a model of the zoo before its training, as its recipe and seed build it, and after; warns how snapshots are made.
+
+    Raises CoreheadError for a model whose card names no recipe.
+    """
+    told = trained_by(name)
+    if told is None:
+        kept = sorted(str(p.parents[1].relative_to(models.ZOO)) for p in models.ZOO.rglob(SCORES))
+        raise CoreheadError(
+            f"No snapshots of {name!r} are kept, nor a recipe to build its beginning by; of these models they are: {kept}."
+        )
+    recipe, seed = told
+    warnings.warn(
+        f"No snapshots of {name} are kept, so that only its beginning and its end are seen; "
+        f"`corehead train {recipe} --seed {seed} --snapshots 50 --out RUN` and `corehead snapshots {name} RUN` make them.",
+        stacklevel=3,
+    )
+    last = load_model(name)
+    first = replace(last, model=untrained(recipe, seed)[0].eval())
+    steps = 0, len(read_curve(models.ZOO / name / "curve.jsonl"))
+    batches = {kind: encode_all(last, asked(kind, samples)) for kind in KINDS}
+    return [observe(one, batches, step) for step, one in zip(steps, (first, last), strict=True)]
+
+
 def history(name: str) -> list[Snapshot]:
-    """Read what ``keep_snapshots`` measured, earliest step first; CoreheadError for a model without snapshots."""
+    """Read what ``keep_snapshots`` measured, earliest step first; of a model without snapshots its two ``ends``, measured now."""
     path = models.ZOO / name / "snapshots" / SCORES
     if not path.exists():
-        kept = sorted(str(p.parents[1].relative_to(models.ZOO)) for p in models.ZOO.rglob(SCORES))
-        raise CoreheadError(f"No snapshots of {name!r} are kept; of these models they are: {kept}.")
+        return ends(name)
     with safe_open(path, "np") as file:
         about = json.loads(file.metadata()["about"])
         whole = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)

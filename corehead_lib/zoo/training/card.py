@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from PIL import Image
 
+from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
 from corehead_lib.plots import AMBER, BLACK, BLUE, GREEN, PINK, RED, SKY
 from corehead_lib.worlds.chores import STREAM
@@ -156,7 +157,14 @@ def draw_curve(curve: pd.DataFrame, picture: Path) -> None:
 
 
 def read_curve(path: Path) -> pd.DataFrame:
-    """One row a step: step, stage, loss, and accuracy by "modality/task" where it was asked; compressed or not."""
+    """One row a step: step, stage, loss, and accuracy by "modality/task" where it was asked; compressed or not.
+
+    Raises CoreheadError if there is no such file: a model from elsewhere has none.
+    """
+    if not path.exists():
+        raise CoreheadError(
+            f"There is no {path}: only models of the zoo keep the curve of their training; take one of them."
+        )
     return pd.read_json(path, lines=True)
 
 

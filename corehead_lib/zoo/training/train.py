@@ -19,6 +19,7 @@ import torch
 import yaml
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
+from transformers import PreTrainedModel, ProcessorMixin
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import Backbone, LoadedModel
@@ -63,6 +64,15 @@ def score(lesson: Lesson, predicted: torch.Tensor) -> dict[str, list[bool]]:
     return judged
 
 
+def untrained(name: str, seed: int = 0, recipe: dict | None = None) -> tuple[PreTrainedModel, ProcessorMixin]:
+    """The model that a training of ``name`` begins with, and its processor: random weights, and the recipe's vision tower."""
+    recipe = recipe or read_recipe(name)
+    model, processor = build(recipe, corpus(), seed)
+    if "tower" in recipe:
+        inherit_tower(model, recipe["tower"]["name"])
+    return model, processor
+
+
 def train_model(
     name: str,
     out: Path,
@@ -80,9 +90,7 @@ def train_model(
     recipe = recipe or read_recipe(name)
     train = recipe["train"]
     out.mkdir(parents=True, exist_ok=True)
-    model, processor = build(recipe, corpus(), seed)
-    if "tower" in recipe:
-        inherit_tower(model, recipe["tower"]["name"])
+    model, processor = untrained(name, seed, recipe)
     optimizers = make_optimizers(model, train)
     peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     state: dict[str, Any] = {"step": 0, "stage": 0, "stage_step": 0, "seconds": 0.0, "average": {}}
