@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from html import escape
@@ -231,7 +231,7 @@ def _look(bench: Bench, chosen: Mapping[str, Any], samples: Sequence[Sample]) ->
         return bench.operator(chosen["change"], heads, batch, **options)
 
     before, after = bench.answers(sample), bench.answers(sample, change)
-    under = nullcontext()
+    under: AbstractContextManager = nullcontext()
     if chosen["map"] == "changed":
         under = change(encode(bench.loaded, [sample]))(bench.loaded.model)
     with under:
