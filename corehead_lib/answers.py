@@ -7,7 +7,7 @@ from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError, did_you_mean
 
 QUERIES = ("question", "last", "answer")
-Queries = str | torch.Tensor  # one of QUERIES, or a mask (B, T)
+Queries = str | torch.Tensor  # one of QUERIES, or a mask (B, T), with the answer's tokens behind or not
 
 
 def with_answers(batch: Batch) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
@@ -45,7 +45,8 @@ def query_rows(batch: Batch, queries: Queries, longer: int = 0) -> torch.Tensor:
         raise CoreheadError(f"queries={queries!r} is no set of query tokens.{did_you_mean(queries, QUERIES)}")
     if isinstance(queries, torch.Tensor) or queries != "answer":
         own = {"question": batch.question, "last": batch.last}
-        return pad(own[queries] if isinstance(queries, str) else queries, (0, longer))
+        rows = own[queries] if isinstance(queries, str) else queries
+        return pad(rows, (0, batch.last.shape[1] + longer - rows.shape[1]))
     lengths = torch.tensor([len(answer) for answer in batch.answers], device=batch.last.device)[:, None]
     end = batch.last.shape[1]
     place = torch.arange(end + longer, device=batch.last.device)

@@ -411,7 +411,8 @@ for side in (6, 12, 24):
 #
 # ## Look for yourself
 #
-# Choose a head, or slide along the ranking from the first to the last. The frame is the evidence; dark places get little attention.
+# Click a head in the map, or slide along the ranking; a second one stands beside it. The frame is the evidence; dark places get little attention.
+# Choose whose attention it is, too: that of one token of the question, or of the last one, where the answer begins.
 
 # %% tags=["hide-input"]
 from corehead_lib.explorer import explorer

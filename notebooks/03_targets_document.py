@@ -366,7 +366,8 @@ keep("fig_document_length", figure)
 # %%
 from corehead_lib.explorer import attention_to
 
-four = load_samples("documents", "evaluation", 6, seed, pages=(4, 4))[0]
+documents = load_samples("documents", "evaluation", 6, seed, pages=(4, 4))
+four = documents[0]
 alone = encode(loaded, [four])
 look = attention_to(loaded, alone, alone.visual[0].nonzero().flatten())
 inside = target_cells(four.evidence, alone.cells[0])
@@ -391,12 +392,12 @@ keep("fig_document_heads", figure)
 #
 # On the framed entry lies {glue:text}`example_first:.2f` of the first head's attention, {glue:text}`example_second:.2f` of the second's, and nothing to speak of from the last.
 #
-# Choose any head, or slide along the ranking. The document is the same; here each head is on its own scale, so look at the number, too.
+# Choose any two heads in the map, one of three documents, and whose attention it is. The first document is the same, and so is the scale of both heads, unless you stretch it.
 
 # %%
 from corehead_lib.explorer import explorer
 
-explorer(loaded, [four], scores)
+explorer(loaded, documents[:3], scores)
 
 # %% [markdown]
 # ## Exercises

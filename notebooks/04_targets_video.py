@@ -365,9 +365,10 @@ by_family.round(2)
 # %%
 from corehead_lib.explorer import attention_to
 
-six = load_samples("clips", "evaluation", 3, seed, frames=(6, 6), paired=True)[
-    0
-]
+strips = load_samples(
+    "clips", "evaluation", 3, seed, frames=(6, 6), paired=True
+)
+six = strips[0]
 alone = encode(loaded, [six])
 look = attention_to(loaded, alone, alone.visual[0].nonzero().flatten())
 inside = target_cells(six.evidence, alone.cells[0])
@@ -392,12 +393,12 @@ keep("fig_video_heads", figure)
 #
 # On the cells of the framed shape lies {glue:text}`example_first:.2f` of the first head's attention, {glue:text}`example_second:.2f` of the second's, and nothing to speak of from the last.
 #
-# Choose any head, or slide along the ranking. The clip is the same; here each head is on its own scale, so look at the number, too.
+# Choose any two heads in the map, one of three clips, and whose attention it is. The first clip is the same, and so is the scale of both heads, unless you stretch it.
 
 # %%
 from corehead_lib.explorer import explorer
 
-explorer(loaded, [six], scores)
+explorer(loaded, strips, scores)
 
 # %% [markdown]
 # ## Exercises

@@ -563,12 +563,14 @@ print(f"{each:.1f} others in the mean text")
 #
 # ## Look for yourself
 #
-# Slide along the ranking. The frame is the target; dark places get little attention.
+# Click a head in the map; a second one stands beside it. The target is underlined; the bluer a token, the more attention it gets. The first text is the example
+# from above.
 
 # %%
 from corehead_lib.explorer import explorer
 
-explorer(loaded, [example["fact"]], ranked["fact"])
+texts = load_samples("haystacks", "evaluation", 3, seed, **small)
+explorer(loaded, texts[::-1], ranked["fact"])
 
 # %% tags=["hide-input", "remove-output"]
 tint = {

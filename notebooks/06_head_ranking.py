@@ -336,9 +336,9 @@ passed.sort_values("ram")[columns].head(5).round(4)
 #
 # ## Look for yourself
 #
-# Choose a head, or slide along the ranking: the first lights up the framed {term}`target`, the last looks elsewhere or nowhere.
+# Click two heads in the map: A begins as the first of the ranking and lights up the framed {term}`target`, B as the last and looks elsewhere or nowhere.
 # There is one question of each kind of evidence; the ranking was made on one kind only, so the others show what it is worth there.
-# The page needs no kernel; with a running one, `explorer.live` runs any sample.
+# Take another query token, too, and see where the rest of the attention goes. With a running kernel, `workbench` of [](08_ablation) runs any sample.
 
 # %% tags=["hide-input"]
 from corehead_lib.explorer import explorer

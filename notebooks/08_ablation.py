@@ -136,6 +136,14 @@ np.exp(table.set_index("set").logprob).rename("probability").round(2)
 #
 # <div class="corehead-lab"></div>
 # <script defer src="../_static/lab/lab.js"></script>
+#
+# With a running kernel, as in JupyterLab, a workbench does more: any model of the zoo, every kind of evidence, all interventions of this chapter and
+# the next, on heads chosen by RAM or by name; it shows how likely each answer is before and after, and the map of heads.
+
+# %% tags=["remove-output", "nbval-ignore-output"]
+from corehead_lib.lab.workbench import workbench
+
+workbench()
 
 # %% [markdown]
 # ## Which heads go

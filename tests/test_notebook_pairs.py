@@ -184,3 +184,16 @@ def test_the_notebook_publishes_once_and_at_its_end(master: Path) -> None:
     assert found.numbers
     assert found.inputs
     assert any(MIME in o.get("data", {}) for o in code(notebook)[-1].outputs)
+
+
+def test_no_widget_stays_in_a_twin(tmp_path: Path) -> None:
+    path = tmp_path / "00_x.py"
+    path.write_text(
+        "# ---\n# jupyter:\n#   kernelspec:\n#     display_name: Python 3\n#     name: python3\n# ---\n\n# %%\nbox\n"
+    )
+    executed = notebooks.read(path)
+    data = {"text/plain": "Box()", notebooks.WIDGET: {"model_id": "0f"}}
+    executed.cells[0]["outputs"] = [
+        nbformat.from_dict({"output_type": "display_data", "data": data, "metadata": {}})
+    ]
+    assert notebooks.twin(path, executed).cells[0].outputs[0].data == {"text/plain": "Box()"}

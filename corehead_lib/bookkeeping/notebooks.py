@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 from corehead_lib.errors import CoreheadError, did_you_mean
 
 MASTERS = "[0-9][0-9]_*.py"
+WIDGET = "application/vnd.jupyter.widget-view+json"  # lives no longer than its kernel
 LANGUAGE = {
     "name": "python",
     "file_extension": ".py",
@@ -72,7 +73,7 @@ def source_sha256(path: Path) -> str:
 def twin(master: Path, executed: NotebookNode) -> NotebookNode:
     """Return the notebook to commit: the master's cells and metadata with the outputs of an executed copy.
 
-    Nothing of the run itself stays: no times, no paths, no progress bars (standard error).
+    Nothing of the run itself stays: no times, no paths, no progress bars (standard error), no widgets.
     """
     paired = read(master)
     if [c.source for c in paired.cells] != [c.source for c in executed.cells]:
@@ -83,6 +84,8 @@ def twin(master: Path, executed: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code":
             cell["execution_count"] = done.execution_count
             cell["outputs"] = [deepcopy(o) for o in done.outputs if o.get("name") != "stderr"]
+            for output in cell["outputs"]:
+                output.get("data", {}).pop(WIDGET, None)
     return paired
 
 
