@@ -77,7 +77,7 @@ def test_without_snapshots_there_are_two_ends(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(snapshots, "KINDS", ("haystacks",))
     with pytest.warns(UserWarning, match=r"corehead train tiny-internvl --seed 1 --snapshots 50 --out RUN"):
         first, last = ends(name, 4)
-    loaded, curve = load_model(name), read_curve(models.ZOO / name / "curve.jsonl")
+    loaded, curve = load_model(name), read_curve(models.ZOO / name / "curve.jsonl.gz")
     told = evaluate(loaded, encode_all(loaded, asked("haystacks", 4)))
     np.testing.assert_allclose(told.logprob, last.logprob["haystacks"], atol=1e-4)
     assert (first.step, last.step) == (0, len(curve))

@@ -113,7 +113,7 @@ def ends(name: str, samples: int = 48) -> list[Snapshot]:
     )
     last = load_model(name)
     first = replace(last, model=untrained(recipe, seed)[0].eval())
-    steps = 0, len(read_curve(models.ZOO / name / "curve.jsonl"))
+    steps = 0, len(read_curve(models.ZOO / name / "curve.jsonl.gz"))
     batches = {kind: encode_all(last, asked(kind, samples)) for kind in KINDS}
     return [observe(one, batches, step) for step, one in zip(steps, (first, last), strict=True)]
 
