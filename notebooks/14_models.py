@@ -190,7 +190,7 @@ keep("fig_models_curves", figure)
 # the other lines are round numbers, and others would give other counts: the tables above are there to draw them.
 
 # %%
-natural = table[~has_price]
+natural = table if has_price.all() else table[~has_price]
 line = natural["chance"]
 above = natural["accuracy"] - line
 
