@@ -35,7 +35,7 @@ def test_the_head_that_costs_most_is_found_and_measured_on_others(family: Loaded
     assert row["best"] == pytest.approx((whole - best).mean(), abs=1e-4)
     assert row["p"] == pytest.approx(paired_p(whole, without, [s.group or s.id for s in SAMPLES]), abs=1e-3)
     for name, (rows, keys) in CUTS.items():
-        cut = Knockout([first], queries=rows, keys=keys, when="prefill").on(fresh)  # type: ignore[arg-type]
+        cut = Knockout([first], queries=rows, keys=keys, when="prefill").on(fresh)
         with cut(family.model):
             left_over = evaluate(family, [fresh], progress=False).logprob
         assert row[name] == pytest.approx((whole - left_over).mean(), abs=1e-4)
