@@ -630,10 +630,10 @@ found = {name: (len(x), x.mean() if len(x) else 0) for name, x in sides.items()}
 pd.DataFrame(found, ["questions", "mean RAM"]).T.round(2)
 
 # %% tags=["hide-input"]
-above = (right[:, None] > wrong) + 0.5 * (right[:, None] == wrong)
+sharper = (right[:, None] > wrong) + 0.5 * (right[:, None] == wrong)
 auc, auc_p = 0.5, 1.0
-if above.size:
-    auc, auc_p = above.mean(), mannwhitneyu(right, wrong).pvalue
+if sharper.size:
+    auc, auc_p = sharper.mean(), mannwhitneyu(right, wrong).pvalue
 trend = spearmanr(mass, judged.logprob)
 size_trend = spearmanr(seen.share, judged.logprob)
 tests = holm([auc_p, trend.pvalue, size_trend.pvalue])
