@@ -214,3 +214,5 @@ def test_what_cannot_be_asked_is_refused() -> None:
         ask(CLIPS[0], "shape", np.random.default_rng(0))
     with pytest.raises(CoreheadError, match="Unknown task 'page'; clips have"):
         load_samples("clips", "tuning", 3, 0, ("page",))
+    with pytest.raises(CoreheadError, match="Unknown level 'frame'; clips have"):
+        load_samples("clips", "tuning", 3, 0, level="frame")

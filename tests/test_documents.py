@@ -273,6 +273,8 @@ def test_what_cannot_be_asked_is_refused() -> None:
         ask(document, "pair", np.random.default_rng(0), replace(DOCUMENTS[0].entries[0], key="no"))
     with pytest.raises(CoreheadError, match="Unknown split 'test'"):
         load_samples("documents", "test", 3, 0)
+    with pytest.raises(CoreheadError, match="Unknown level 'pages'; documents have"):
+        load_samples("documents", "tuning", 3, 0, level="pages")
     with pytest.raises(CoreheadError, match="Unknown task 'shape'; documents have"):
         load_samples("documents", "tuning", 3, 0, ("shape",))
 

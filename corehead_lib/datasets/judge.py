@@ -110,7 +110,7 @@ def judge_batch(
 ) -> list[dict[str, Any]]:
     """The rows of ``judge`` for one batch; a sample that cannot be asked is refused, the others go on."""
     rows: list[dict[str, Any]] = []
-    asked: list[tuple[int, Sample, Convention | None]] = []
+    asked: list[tuple[dict[str, Any], Sample, Convention | None]] = []
     for sample in samples:
         row: dict[str, Any] = {
             "id": sample.id,
@@ -126,12 +126,12 @@ def judge_batch(
             box = row["rule"] == "box"
             own, how = in_its_units(loaded, sample, max_pixels) if box else (sample, None)
             row["gold"] = own.answer
-            asked.append((len(rows) - 1, own, how))
+            asked.append((row, own, how))
         except CoreheadError as error:
             row["refused"] = str(error)
     written = _answers(loaded, [sample for _, sample, _ in asked], tokens, max_pixels)
-    for (place, sample, how), answer in zip(asked, written, strict=True):
-        row, rule = rows[place], SCORES[rows[place]["rule"]]
+    for (row, sample, how), answer in zip(asked, written, strict=True):
+        rule = SCORES[row["rule"]]
         if isinstance(answer, CoreheadError):
             row["refused"] = str(answer)
             continue

@@ -5,7 +5,7 @@ those frames.
 """
 
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -31,6 +31,7 @@ def ask(
     Raises CoreheadError if the clip cannot answer such a question.
     """
     check_tasks([task], NEEDLES + CONTROLS, "clips")
+    check_tasks([level], get_args(Level), "clips", "level")
     if task not in film.tasks:
         raise CoreheadError(f"This clip of {len(film.clip.frames)} frames has nothing to ask {task!r} about.")
     if task in NEEDLES:

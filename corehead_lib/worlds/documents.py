@@ -6,7 +6,7 @@ MMDocIR (arXiv 2501.08828), the whole layout block or the whole page.
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -108,6 +108,7 @@ def ask(
     Raises CoreheadError if the document cannot answer such a question.
     """
     check_tasks([task], NEEDLES + CONTROLS, "documents")
+    check_tasks([level], get_args(Level), "documents", "level")
     if task not in document.tasks:
         raise CoreheadError(
             f"This document of {len(document.pages)} pages has nothing to ask {task!r} about."
@@ -123,11 +124,9 @@ def ask(
         question, options = f"How high is the {entry.name}?", DIGITS[1:9]
     else:
         question, options = digit_on(entry.name), DIGITS
-    evidence: Evidence = Pages((entry.box.item,))
-    if level != "page":
-        evidence = entry.block if level == "block" else entry.box
+    found: dict[str, Evidence] = {"entry": entry.box, "block": entry.block, "page": Pages((entry.box.item,))}
     seen = tuple(each.digit for each in document.entries)
-    return Sample("", task, question, entry.digit, document.media, (evidence,), options, visible=seen)
+    return Sample("", task, question, entry.digit, document.media, (found[level],), options, visible=seen)
 
 
 def among_others(sample: Sample, rng: np.random.Generator, pages: int = 2) -> Sample:
