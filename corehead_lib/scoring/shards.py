@@ -60,16 +60,9 @@ def measure(loaded: LoadedModel, samples: Sequence[Sample], batch_size: int, max
     found: list[Found] = []
     failed: list[tuple[str, str]] = []
     for start in range(0, len(samples), batch_size):
-        batch = samples[start : start + batch_size]
-        made, reason = _tried(loaded, batch, max_pixels)
-        if reason and len(batch) > 1:
-            for sample in batch:
-                alone, reason = _tried(loaded, [sample], max_pixels)
-                found += alone
-                failed += [(sample.id, reason)] if reason else []
-        else:
-            found += made
-            failed += [(batch[0].id, reason)] if reason else []
+        made, lost = _tried(loaded, samples[start : start + batch_size], max_pixels)
+        found += made
+        failed += lost
     geometry = (loaded.backbone.layers, loaded.backbone.heads)
     both = np.stack([f[0] for f in found], 2) if found else np.zeros((len(QUERIES), 2, 0, *geometry))
     kept = {about["id"] for _, _, about in found}
@@ -80,10 +73,12 @@ def measure(loaded: LoadedModel, samples: Sequence[Sample], batch_size: int, max
     return Shard(both[0], both[1], share, about)
 
 
-def _tried(loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int) -> tuple[list[Found], str]:
-    """What is found on each sample of one batch and "", or nothing and the reason."""
+def _tried(
+    loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int
+) -> tuple[list[Found], list[tuple[str, str]]]:
+    """What is found on each sample of one batch, and (id, reason) of those that fail, each by itself."""
     try:
-        return _measured(loaded, samples, max_pixels), ""
+        return _measured(loaded, samples, max_pixels), []
     except torch.OutOfMemoryError as error:
         reason = f"out of memory: {error}"
     except Exception as error:  # whatever a file, a processor or a model can make of a sample
@@ -91,7 +86,10 @@ def _tried(loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int) -> t
         reason = kind + str(error)
     if loaded.model.device.type == "cuda":
         torch.cuda.empty_cache()  # outside of the except clause, which keeps the tensors alive
-    return [], " ".join(reason.split())
+    if len(samples) == 1:
+        return [], [(samples[0].id, " ".join(reason.split()))]
+    each = [_tried(loaded, [sample], max_pixels) for sample in samples]
+    return [one for found, _ in each for one in found], [one for _, failed in each for one in failed]
 
 
 def _measured(loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int) -> list[Found]:
