@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from corehead_lib.zoo.training.tower import FACETS
 from corehead_lib.zoo.training.words import DESCRIBED, Words
 
 MIX = {"batch": 2, "listing": 0.5, "questions": 2, "sizes": [96], "things": [2, 3], "anywhere": False}
-RECIPE = {
+RECIPE: dict[str, Any] = {
     "sizes": "tiny-internvl",
     "tower": "internvl",
     "rank": 2,
@@ -37,7 +38,7 @@ RECIPE = {
         {"kind": "questions", "adapters": True, "steps": 3, "mix": MIX},
     ],
 }
-LATTICE = {"size": (96, 96), "anywhere": False}
+LATTICE: dict[str, Any] = {"size": (96, 96), "anywhere": False}
 
 
 @pytest.fixture(scope="module")
