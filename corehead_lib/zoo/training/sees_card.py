@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,7 +15,7 @@ from corehead_lib.worlds.synthetic import CONTROL_TASKS, RETRIEVAL_TASKS
 from corehead_lib.zoo.training.card import draw_curve, read_curve, table
 
 TASKS = (*RETRIEVAL_TASKS, *CONTROL_TASKS)
-HELD_OUT = {"size": (96, 96), "things": (3, 6), "anywhere": False}
+HELD_OUT: dict[str, Any] = {"size": (96, 96), "things": (3, 6), "anywhere": False}
 
 CARD = """\
 # {name}
@@ -85,7 +86,7 @@ def _stages(stages: list[dict], curve: pd.DataFrame) -> str:
     for number, stage in enumerate(stages):
         part = curve[curve.stage == number]
         last = part.tail(20).mean(numeric_only=True).drop(["step", "stage", "loss"]).dropna()
-        right = ", ".join(f"{task.partition('/')[2]} {share:.2f}" for task, share in last.items())
+        right = ", ".join(f"{str(task).partition('/')[2]} {share:.2f}" for task, share in last.items())
         learns = "tower, connector" + ", adapters" * bool(stage.get("adapters"))
         rows.append({"stage": stage["kind"], "steps": str(len(part)), "what learns": learns, "right in the end": right})
     return table(rows)
