@@ -31,7 +31,7 @@ detection_samples: int = (
     64  # texts, and pictures, that heads are ranked on {24..100000, quick 24}
 )
 samples: int = 32  # pictures to test on {2..100000, quick 4}
-text_samples: int = 24  # texts to test on {2..100000, quick 4}
+text_samples: int = 40  # texts to test on, those of chapter 12 {2..100000, quick 4}
 draws: int = (
     50  # layer-matched sets of heads, for each comparison {1..10000, quick 2}
 )

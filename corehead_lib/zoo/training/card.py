@@ -1,5 +1,6 @@
 """The card of a shipped model: what it learned from, how, and what it can do, written from recipe and curve."""
 
+import gzip
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,16 @@ def draw_curve(curve: pd.DataFrame, picture: Path) -> None:
     figure.savefig(drawn, dpi=90)
     plt.close(figure)
     Image.open(drawn).convert("RGB").quantize(64).save(picture, optimize=True)  # half the size
+
+
+def keep_curve(run: Path, folder: Path) -> pd.DataFrame:
+    """Put a run's curve into ``folder``, compressed and as a picture, and return it."""
+    kept = folder / "curve.jsonl.gz"
+    # without a time in it, so that the same run gives the same bytes
+    kept.write_bytes(gzip.compress((run / "curve.jsonl").read_bytes(), mtime=0))
+    curve = read_curve(kept)
+    draw_curve(curve, folder / "curve.png")
+    return curve
 
 
 def read_curve(path: Path) -> pd.DataFrame:

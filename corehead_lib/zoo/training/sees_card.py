@@ -12,7 +12,7 @@ from corehead_lib.encode import encode_all
 from corehead_lib.evaluate import evaluate
 from corehead_lib.sees import SEES, load_sees
 from corehead_lib.worlds.synthetic import CONTROL_TASKS, RETRIEVAL_TASKS
-from corehead_lib.zoo.training.card import draw_curve, read_curve, table
+from corehead_lib.zoo.training.card import keep_curve, table
 
 TASKS = (*RETRIEVAL_TASKS, *CONTROL_TASKS)
 HELD_OUT: dict[str, Any] = {"size": (96, 96), "things": (3, 6), "anywhere": False}
@@ -51,20 +51,18 @@ shape, colour and pair have to be found; background and sum need no single cell.
 
 ## Training curve
 
-`curve.jsonl` holds every step. ![Loss and accuracy during training](curve.png)
+`curve.jsonl.gz` holds every step. ![Loss and accuracy during training](curve.png)
 """
 
 
 def ship(run: Path, recipe: dict, note: str, samples: int = 200, folder: Path = SEES) -> dict[str, float]:
     """Copy a finished run into ``folder`` and write its card; return held-out accuracy by task."""
     folder.mkdir(exist_ok=True)
-    for name in ("learned.safetensors", "curve.jsonl"):
-        shutil.copyfile(run / name, folder / name)
+    shutil.copyfile(run / "learned.safetensors", folder / "learned.safetensors")
     sees, _ = load_sees(folder=folder)
     held_out = load_samples("scenes", "tuning", samples * len(TASKS), 0, TASKS, **HELD_OUT)
     accuracy = evaluate(sees, encode_all(sees, held_out, 25)).by_task()
-    curve = read_curve(folder / "curve.jsonl")
-    draw_curve(curve, folder / "curve.png")
+    curve = keep_curve(run, folder)
     summary = json.loads((run / "summary.json").read_text())
     card = CARD.format(
         name=folder.name,
@@ -88,5 +86,12 @@ def _stages(stages: list[dict], curve: pd.DataFrame) -> str:
         last = part.tail(20).mean(numeric_only=True).drop(["step", "stage", "loss"]).dropna()
         right = ", ".join(f"{str(task).partition('/')[2]} {share:.2f}" for task, share in last.items())
         learns = "tower, connector" + ", adapters" * bool(stage.get("adapters"))
-        rows.append({"stage": stage["kind"], "steps": str(len(part)), "what learns": learns, "right in the end": right})
+        rows.append(
+            {
+                "stage": stage["kind"],
+                "steps": str(len(part)),
+                "what learns": learns,
+                "right in the end": right,
+            }
+        )
     return table(rows)

@@ -1,6 +1,5 @@
 """Ship a trained model: weights in half precision, held-out accuracy, card, curve, and manifest with checksum."""
 
-import gzip
 import json
 import shutil
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
 from corehead_lib.models import ZOO, LoadedModel, load_model
-from corehead_lib.zoo.training.card import TASKS, Accuracy, draw_curve, read_curve, write_card
+from corehead_lib.zoo.training.card import TASKS, Accuracy, keep_curve, write_card
 from corehead_lib.zoo.training.train import read_recipe
 
 SHIPPED = ("*.json", "*.jinja")
@@ -36,7 +35,7 @@ def judge(loaded: LoadedModel, samples: int) -> Accuracy:
 
 
 def copy_halved(run: Path, folder: Path) -> None:
-    """Copy model, processor and curve of a run, the weights in float16, the curve compressed.
+    """Copy model and processor of a run, the weights in float16.
 
     Raises CoreheadError if a weight is too large for float16.
     """
@@ -44,8 +43,6 @@ def copy_halved(run: Path, folder: Path) -> None:
         for path in run.glob(pattern):
             if path.name != "summary.json":
                 shutil.copy2(path, folder / path.name)
-    # without a time in it, so that the same run gives the same bytes
-    (folder / "curve.jsonl.gz").write_bytes(gzip.compress((run / "curve.jsonl").read_bytes(), mtime=0))
     for path in run.glob("*.safetensors"):
         halved = {name: weight.half() for name, weight in load_file(path).items()}
         broken = [name for name, weight in halved.items() if not torch.isfinite(weight).all()]
@@ -83,8 +80,7 @@ def ship(
         loaded = load_model(draft)
         runs = [(summaries[0], judge(loaded, SAMPLES))]
         runs += [(s, _judge_halved(f)) for s, f in zip(summaries[1:], folders[1:], strict=True)]
-        curve = read_curve(folder / "curve.jsonl.gz")
-        draw_curve(curve, folder / "curve.png")
+        curve = keep_curve(run, folder)
         facts = {"note": note, "samples": SAMPLES, "few": FEW, "tower": recipe["tower"]["name"]}
         card = write_card(name, recipe_name, train, loaded, curve, runs, **facts)
         (folder / "README.md").write_text(card, encoding="utf-8")
