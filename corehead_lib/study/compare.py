@@ -12,7 +12,9 @@ from corehead_lib.study.sets import UNTOUCHED, Sets
 from corehead_lib.study.summary import difference
 
 
-def verdicts(asked: pd.DataFrame, other: pd.DataFrame | None, sets: Sets, reference: str) -> pd.DataFrame:
+def verdicts(
+    asked: pd.DataFrame, other: pd.DataFrame | None, sets: Sets, reference: str, resamples: int = 9_999
+) -> pd.DataFrame:
     """What each of ``sets`` costs in retrieval and elsewhere, side by side.
 
     asked, other: ``outcomes`` of these sets on retrieval, and on control tasks that count (``able``; None: there are none).
@@ -21,10 +23,12 @@ def verdicts(asked: pd.DataFrame, other: pd.DataFrame | None, sets: Sets, refere
     by group); ``nats``, the drop of the gold log-probability; ``drop_control``, over all control tasks, with ``control_low`` and
     ``control_high``, NaN if there are none; ``ratio`` of the two, NaN where controls lose nothing; ``p``, two-sided, of the drop in
     retrieval; ``p_adjusted``, by Holm over the sets; ``shared``, heads that are also in the set ``reference``.
+
+    resamples: exchanges behind each p, see ``stats.paired_p``.
     """
     rows = []
     for name, heads in sets.items():
-        lost = difference(asked, UNTOUCHED, name)
+        lost = difference(asked, UNTOUCHED, name, resamples=resamples)
         row = {"set": name, "k": len(heads), "drop": lost.mean}
         row |= dict(zip(("low", "high"), lost.interval, strict=True))
         mean = asked.groupby("set").logprob.mean()

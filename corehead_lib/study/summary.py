@@ -49,6 +49,7 @@ def difference(
     second: str,
     column: Literal["correct", "logprob"] = "correct",
     level: float = 0.95,
+    resamples: int = 9_999,
 ) -> Difference:
     """The mean of ``first`` minus ``second`` in a table of ``outcomes``, with a paired interval and a permutation p by group.
 
@@ -56,6 +57,7 @@ def difference(
 
     ``difference(table, "none", "top")`` is what the top set costs. Two-sided, before any correction. Interval and p say
     how sure the difference is over other samples, not over other draws: for these see ``summarise``.
+    resamples: exchanges behind p, see ``paired_p``.
     Raises CoreheadError for a set that is not in the table, and as ``paired_interval`` does.
     """
     missing = {first, second} - set(table["set"]) - set(table.get("kind", ()))
@@ -66,7 +68,7 @@ def difference(
     groups = table[table["set"] == UNTOUCHED].group.tolist()
     bounds = (-1.0, 1.0) if column == "correct" else None
     found = paired_interval(a, b, groups, level, bounds=bounds)
-    return Difference(float(a.mean() - b.mean()), found, paired_p(a, b, groups))
+    return Difference(float(a.mean() - b.mean()), found, paired_p(a, b, groups, resamples=resamples))
 
 
 def _by_sample(table: pd.DataFrame, name: str, column: str) -> pd.Series:
