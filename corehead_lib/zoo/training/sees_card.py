@@ -88,5 +88,12 @@ def _stages(stages: list[dict], curve: pd.DataFrame) -> str:
         last = part.tail(20).mean(numeric_only=True).drop(["step", "stage", "loss"]).dropna()
         right = ", ".join(f"{str(task).partition('/')[2]} {share:.2f}" for task, share in last.items())
         learns = "tower, connector" + ", adapters" * bool(stage.get("adapters"))
-        rows.append({"stage": stage["kind"], "steps": str(len(part)), "what learns": learns, "right in the end": right})
+        rows.append(
+            {
+                "stage": stage["kind"],
+                "steps": str(len(part)),
+                "what learns": learns,
+                "right in the end": right,
+            }
+        )
     return table(rows)
