@@ -13,14 +13,13 @@
 # stayed as they were, but for low-rank adapters on its attention. Are the heads that fetched from text the ones that fetch from pictures now?
 #
 # **What came out.** It sees: of {glue:text}`samples` questions about pictures it answers {glue:text}`accuracy:.2f`; guessing among the digits shown would give {glue:text}`guess:.2f`.
-# Its top {glue:text}`top_heads` of {glue:text}`heads` heads on pictures are hardly the old ones: {glue:text}`shared:.0f` stood in the top on text before, luck within layers gives {glue:text}`shared_luck:.1f` (p = {glue:text}`shared_p:.2f`),
-# though all heads together rank alike (Spearman {glue:text}`spearman:.2f`, luck {glue:text}`spearman_luck:.2f`). Yet the old ones still matter: without the text heads {glue:text}`left_text_on_pictures:.2f` of its
-# answers are right, as few as without the picture heads ({glue:text}`left_pictures_on_pictures:.2f`). All of that is the {glue:text}`shared:.0f` heads that stand in both tops: without them alone {glue:text}`left_both_on_pictures:.2f`
-# are right, without the others of either top {glue:text}`left_text_alone_on_pictures:.2f` and {glue:text}`left_pictures_alone_on_pictures:.2f`.
+# One head of {glue:text}`heads` does it: without the first by {term}`RAM` {glue:text}`left_first_on_pictures:.2f` are right, without the others of its top {glue:text}`top_heads` all of them, and tasks that fetch nothing lose
+# {glue:text}`control_first:.2f`. It stood in the top on text before, too. But reading did not need it (it is worth {glue:text}`nats_first_on_texts:.2f` nats there), and the tops share only {glue:text}`shared:.0f` heads, where luck within
+# layers gives {glue:text}`shared_luck:.1f` (p = {glue:text}`shared_p:.2f`), though all heads together rank alike (Spearman {glue:text}`spearman:.2f`, luck {glue:text}`spearman_luck:.2f`).
 #
 # ```{glue:figure} fig_sees
 # :name: fig-sees
-# :alt: Three panels. Left, RAM on pictures over RAM in text: one head of both tops stands high above all others on pictures, most heads near zero; the heads of the text's top alone lie low, those of the pictures' top alone to the left. Middle, asked about pictures: text, pictures and both lie left of the dotted line, far from their blue clouds; text alone, pictures alone and lowest lie on the dashed line. Right, asked about texts: text lies left of the dotted line, pictures at the left side of its blue cloud, and both close to the dashed line.
+# :alt: Three panels. Left, RAM on pictures over RAM in text: one head of both tops stands high above all others on pictures, most heads near zero; the heads of the text's top alone lie low, those of the pictures' top alone to the left. Middle, asked about pictures: text, pictures, both and first lie left of the dotted line, far from the blue clouds; text alone, pictures alone, both but first and lowest lie on the dashed line. Right, asked about texts: text lies left of the dotted line, pictures in the left half of its blue cloud, and both and first close to the dashed line.
 #
 # Left: {term}`RAM` of every head, in text before it saw a picture and on pictures afterwards. Right: what is left without the top sets (red) and without as many other heads of the same layers (blue). Dashed: all heads; dotted: a digit picked blindly.
 # ```
@@ -183,21 +182,22 @@ alike[columns].round(3)
 # Text before and pictures after rank all heads alike beyond luck, {glue:text}`spearman:.2f`, far below the ceiling of {glue:text}`ceiling:.2f`. At the top, where {glue:text}`ceiling_shared:.0f` would be shared with a perfect
 # likeness, {glue:text}`shared:.0f` are, which luck can explain (p = {glue:text}`shared_p:.2f`); ranked by the whole fact, {glue:text}`shared_fact:.0f` are (p = {glue:text}`shared_p_fact:.2f`).
 #
-# Learning to see changed how it reads, too. Its text top *now* shares {glue:text}`shared_after:.0f` with the top on pictures (p = {glue:text}`shared_p_after:.3f`), and {glue:text}`shared_texts:.0f` with its own former one
+# Learning to see changed how it reads, too: of the texts {glue:text}`accuracy_text_after:.2f` are right now, {glue:text}`accuracy_text:.2f` before. Its text top *now* shares {glue:text}`shared_after:.0f` with the top on pictures (p = {glue:text}`shared_p_after:.3f`), and {glue:text}`shared_texts:.0f` with its own former one
 # (p = {glue:text}`shared_p_texts:.2f`). In one and the same model text and pictures are fetched by much the same heads, as [](07_stability) found in ours; they are not those that it was born with.
 #
 #
 # ## Who is needed?
 #
 # The top {glue:text}`share:.0%` and {glue:text}`more:.0%` of either ranking are silenced ({term}`zero ablation`): on pictures, in the model that sees, and on texts, in the model that never saw any.
-# The {glue:text}`shared:.0f` heads that stand in both tops, and those that stand in one alone, are silenced by themselves, too.
+# The {glue:text}`shared:.0f` heads that stand in both tops, and those that stand in one alone, are silenced by themselves, too; so is the first head on pictures.
 
 # %%
 text, picture = scores["value, before"], scores["pictures"]
 tops = {"text": text.top(top_fraction), "pictures": picture.top(top_fraction)}
 first, second = (set(heads) for heads in tops.values())
-parts = {"both": first & second}
+parts = {"both": first & second, "first": set(picture.ranking()[:1])}
 parts |= {"text alone": first - second, "pictures alone": second - first}
+parts["both but first"] = parts["both"] - parts["first"]
 tops |= {name: sorted(heads) for name, heads in parts.items() if heads}
 tops["text, more"] = text.top(more_fraction)
 tops["pictures, more"] = picture.top(more_fraction)
@@ -241,11 +241,12 @@ table[columns].round(3)
 
 # %% [markdown]
 # **On pictures** either top takes nearly everything: {glue:text}`nats_text_on_pictures:.2f` nats the text's, {glue:text}`nats_pictures_on_pictures:.2f` the pictures' own. So do the {glue:text}`shared:.0f` heads of both
-# ({glue:text}`nats_both_on_pictures:.2f`), and nothing else does: the rest of either top costs less than a tenth of a nat. They are not for retrieval alone: of the background and of sums, where {glue:text}`control:.2f` are right with all heads,
-# they cost {glue:text}`control_both:.2f`, and the text's whole top {glue:text}`control_text:.2f`.
+# ({glue:text}`nats_both_on_pictures:.2f`), and of these the first on pictures alone ({glue:text}`nats_first_on_pictures:.2f`): the others of both cost {glue:text}`nats_both_but_first_on_pictures:.2f`, the rest of the text's top
+# {glue:text}`nats_text_alone_on_pictures:.2f`, that of the pictures' {glue:text}`nats_pictures_alone_on_pictures:.2f`. Of the background and of sums, where {glue:text}`control:.2f` are right with all heads, the first costs {glue:text}`control_first:.2f`,
+# the {glue:text}`shared:.0f` of both {glue:text}`control_both:.2f`, and the text's whole top {glue:text}`control_text:.2f`. It was silenced by itself only after the figure had shown how far it stands above all others.
 #
 # **In texts** there is less to lose, {glue:text}`accuracy_text:.2f` with all heads, and {glue:text}`guess_text:.2f` by guessing. The text's own top takes {glue:text}`nats_text_on_texts:.2f` nats, the pictures' {glue:text}`nats_pictures_on_texts:.2f`, and the
-# {glue:text}`shared:.0f` heads of both {glue:text}`nats_both_on_texts:.2f`: what reading needs is spread wider, over heads that seeing left alone. After correction for all sets no loss of accuracy is beyond doubt in {glue:text}`text_samples` texts.
+# {glue:text}`shared:.0f` heads of both {glue:text}`nats_both_on_texts:.2f`, the first on pictures {glue:text}`nats_first_on_texts:.2f`: what reading needs is spread wider, over heads that seeing left alone. After correction for all sets no loss of accuracy is beyond doubt in {glue:text}`text_samples` texts.
 #
 # Is that more than any such set costs? For the heads of the *other* side, and for the shared ones, {glue:text}`draws` sets of as many heads from the same layers say so.
 
@@ -285,7 +286,8 @@ for name, colour in {"neither": plots.SKY, **drawn}.items():
     left.plot(text.score[at], picture.score[at], ".", color=colour, label=name)
 left.set(xlabel="RAM on the value, before", ylabel="RAM on the cell, after")
 left.legend(title="in the top of", fontsize=7, title_fontsize=7)
-order = ["text", "text alone", "pictures", "pictures alone", "both", "lowest"]
+order = ["text", "text alone", "pictures", "pictures alone", "both"]
+order += ["first", "both but first", "lowest"]
 order = [name for name in order if name in tops]
 for axis, (kind, of) in zip(right_two, lost.items(), strict=True):
     values = of.groupby(["kind", "set"], sort=False).logprob.mean()
