@@ -30,7 +30,9 @@ detection_samples: int = (
     64  # texts, and pictures, that heads are ranked on {24..100000, quick 24}
 )
 samples: int = 32  # pictures to test on {2..100000, quick 4}
-text_samples: int = 40  # texts to test on, those of chapter 12 {2..100000, quick 4}
+text_samples: int = (
+    40  # texts to test on, those of chapter 12 {2..100000, quick 4}
+)
 draws: int = (
     50  # layer-matched sets of heads, for each comparison {1..10000, quick 2}
 )
@@ -302,8 +304,12 @@ for axis, (kind, of) in zip(right_two, lost.items(), strict=True):
     axis.invert_yaxis()
     axis.set(xlabel="gold log-probability, nats")
     axis.set_title(f"asked about {kind}", loc="left", fontsize=9)
-figure.tight_layout()
-keep("fig_sees", figure)
+figure.tight_layout(rect=(0, 0, 1, 0.95))
+keep(
+    "fig_sees",
+    figure,
+    "One head fetches from pictures; reading does not need it",
+)
 
 # %% [markdown]
 # ## Exercises
