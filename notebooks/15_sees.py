@@ -61,7 +61,6 @@ from corehead_lib.encode import encode_all
 from corehead_lib.evaluate import evaluate
 from corehead_lib.heads import HeadScores
 from corehead_lib.results import keep, publish
-from corehead_lib.sees import load_sees
 from corehead_lib.text_models import (
     SMOLLM2,
     begun,
@@ -69,6 +68,7 @@ from corehead_lib.text_models import (
     multiple_choice,
 )
 from corehead_lib.worlds.synthetic import DIGITS
+from corehead_lib.zoo.sees import load_sees
 
 plots.use_style()
 sees, reads = load_sees(device, dtype)

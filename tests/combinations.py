@@ -30,20 +30,12 @@ def runs(chapter: str, number: int) -> list[dict[str, str]]:
     """The parameters of each run; names of what is looked into, what it is asked about, and a third thing."""
     names = ("trained", "kind", "queries") if chapter == "11" else ("model", "dataset", "ranking")
     models, kinds, others = (choices(chapter, name) for name in names)
-    return [
-        dict(
-            zip(
-                names,
-                (
-                    models[n % len(models)],
-                    kinds[(n + n // len(models)) % len(kinds)],
-                    others[n % len(others)],
-                ),
-                strict=True,
-            )
-        )
-        for n in range(number)
-    ]
+    found = []
+    for n in range(number):
+        kind = kinds[(n + n // len(models)) % len(kinds)]
+        values = models[n % len(models)], kind, others[n % len(others)]
+        found.append(dict(zip(names, values, strict=True)))
+    return found
 
 
 def run(chapter: str, parameters: dict[str, str], place: Path) -> str:

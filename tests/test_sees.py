@@ -16,8 +16,8 @@ from corehead_lib.encode import encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import evaluate
 from corehead_lib.models import LoadedModel
-from corehead_lib.sees import NAMED, SEES, load_sees, merge
 from corehead_lib.text_models import smollm2
+from corehead_lib.zoo.sees import NAMED, SEES, load_sees, merge
 from corehead_lib.zoo.training import sees
 from corehead_lib.zoo.training.lessons import make_lesson
 from corehead_lib.zoo.training.tower import FACETS
@@ -170,7 +170,6 @@ def test_what_does_not_fit_is_refused(language: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(smollm2() is None, reason="SmolLM2 is not installed: `make real` installs it")
-@pytest.mark.skipif(not SEES.exists(), reason="nothing is shipped yet")
 def test_smollm2_sees() -> None:
     seeing, _ = load_sees()
     samples = load_samples("scenes", "tuning", 24, 0, **LATTICE, things=(3, 6))

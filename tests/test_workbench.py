@@ -26,7 +26,8 @@ from corehead_lib.interventions import (
     mean_outputs,
     partner_outputs,
 )
-from corehead_lib.lab.workbench import KINDS, Bench, workbench
+from corehead_lib.lab.bench import KINDS, Bench
+from corehead_lib.lab.workbench import workbench
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.ram import mass, measure_ram
 from corehead_lib.samples import Sample

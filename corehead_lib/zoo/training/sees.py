@@ -19,8 +19,8 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from corehead_lib.models import LoadedModel, geometry
-from corehead_lib.sees import assemble
 from corehead_lib.text_models import SMOLLM2, load_text_model
+from corehead_lib.zoo.sees import assemble
 from corehead_lib.zoo.training.adapters import adapt
 from corehead_lib.zoo.training.lessons import Lesson, make_lesson
 from corehead_lib.zoo.training.tower import TOWERS

@@ -10,8 +10,8 @@ import pandas as pd
 from corehead_lib.data import load_samples
 from corehead_lib.encode import encode_all
 from corehead_lib.evaluate import evaluate
-from corehead_lib.sees import SEES, load_sees
 from corehead_lib.worlds.synthetic import CONTROL_TASKS, RETRIEVAL_TASKS
+from corehead_lib.zoo.sees import SEES, load_sees
 from corehead_lib.zoo.training.card import keep_curve, table
 
 TASKS = (*RETRIEVAL_TASKS, *CONTROL_TASKS)
