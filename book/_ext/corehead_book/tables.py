@@ -79,11 +79,9 @@ def results(known: Mapping[str, Chapter]) -> str:
 
 
 def cards(page: Path) -> str:
-    """Return the cards of all shipped models, as sections of the page that lies at ``page``."""
+    """Return the cards of all shipped models, the tiny ones first, as sections of the page that lies at ``page``."""
     parts = []
-    for path in sorted(ZOO.glob("*/README.md")):
-        if not any(path.with_name(name).is_file() for name in ("config.json", "learned.safetensors")):
-            continue
+    for path in [path for kind in ("tiny", "smollm2") for path in sorted(ZOO.glob(f"{kind}-*/README.md"))]:
         here = os.path.relpath(path.parent, page.parent)
         text = path.read_text(encoding="utf-8").replace("](curve.png)", f"]({here}/curve.png)")
         lines = [f"#{line}" if line.startswith("#") else line for line in text.splitlines()]
