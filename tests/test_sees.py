@@ -117,7 +117,9 @@ def test_training_goes_on_where_it_stopped(
     monkeypatch.setattr(sees, "answer", plain)
     sees.train(halves, language, recipe=RECIPE, progress=False)
     assert (whole / "curve.jsonl").read_text() == (halves / "curve.jsonl").read_text()
-    assert (whole / "learned.safetensors").read_bytes() == (halves / "learned.safetensors").read_bytes()
+    one, other = (load_file(folder / "learned.safetensors") for folder in (whole, halves))
+    assert one.keys() == other.keys()  # not the bytes of the files: safetensors writes its metadata in any order
+    assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_the_language_model_itself_does_not_learn(language: str, tmp_path: Path) -> None:
