@@ -118,7 +118,7 @@ def test_training_goes_on_where_it_stopped(
     sees.train(halves, language, recipe=RECIPE, progress=False)
     assert (whole / "curve.jsonl").read_text() == (halves / "curve.jsonl").read_text()
     one, other = (load_file(folder / "learned.safetensors") for folder in (whole, halves))
-    assert one.keys() == other.keys()  # not the bytes of the files: safetensors writes its metadata in any order
+    assert one.keys() == other.keys()  # not the files' bytes: safetensors writes metadata in any order
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
