@@ -9,8 +9,8 @@
 # %% [markdown]
 # # The heads that look
 #
-# Show a multimodal language model a picture and ask which digit is on the red star. Something in it has to get from the words *red star*
-# to the few {term}`visual tokens <visual token>` that show the red star, and bring back what is there. What does that, and how few are they?
+# Show a multimodal language model a picture and ask which digit is on one of its shapes. Something in it has to get from the words of the
+# question to the few {term}`visual tokens <visual token>` that show this shape, and bring back what is there. What does that, and how few are they?
 #
 # ::::{grid} 1 1 3 3
 # :gutter: 2
@@ -29,26 +29,28 @@
 # :name: fig-introduction-looks
 # :alt: The same picture, darkened where one attention head does not look. The brightest part lies at the framed shape.
 #
-# Where its best head looks, of {glue:text}`heads`.
+# Where the best of its {glue:text}`heads` heads looks. Dark: not there.
 # ```
 # :::
 #
 # :::{grid-item}
 # ```{glue:figure} fig_without
 # :name: fig-introduction-without
-# :alt: Accuracy over the number of silenced heads, from none to half of them, with marks at 5 and 12 percent. One line goes through the heads that look most at the evidence, the others through heads in random order. All start at the level of the untouched model.
+# :alt: Accuracy over the number of silenced heads, from none to half of them, with marks at 5 and 12 percent. One line goes through the heads that look most at the evidence, the others through heads in random order. All start at the level of the untouched model; a dotted line lies where guessing does.
 #
 # What is left without such heads.
 # ```
 # :::
 # ::::
 #
-# The model gives its answer to this question a probability of {glue:text}`shown_none:.2f`. Without the {glue:text}`heads_few` heads that look most,
-# 5 % of all, it is {glue:text}`shown_few:.2f`, without {glue:text}`heads_more`, 12 %, it is {glue:text}`shown_more:.2f`. Of {glue:text}`samples` such questions
-# the model answers {glue:text}`accuracy_dense:.0%`, without the 5 % {glue:text}`accuracy_few:.0%`, and without the 12 % {glue:text}`accuracy_more:.0%`.
+# The model gives the right answer to this question a probability of {glue:text}`shown_none:.2f`. Without the {glue:text}`heads_few` heads that look most
+# (5 % of all) it is {glue:text}`shown_few:.2f`, without the {glue:text}`heads_more` that look most (12 %) {glue:text}`shown_more:.2f`. Of {glue:text}`samples` such
+# questions the model answers {glue:text}`accuracy_dense:.0%`, without the 5 % {glue:text}`accuracy_few:.0%`, without the 12 % {glue:text}`accuracy_more:.0%`;
+# guessing among the digits that are shown would give {glue:text}`guess:.0%`.
 #
 # That a few heads do it, and what they are good for, is the claim of {cite:t}`sun2026core`, who call them
-# {term}`CoRe heads <CoRe head>`. This book rebuilds the whole path on models small enough to run live on two processor cores, and questions it.
+# {term}`CoRe heads <CoRe head>` and rank them by {term}`RAM`, *retrieval attention mass*: the share of its attention that a head gives to the evidence.
+# This book rebuilds the whole path on models small enough to run live on two processor cores, and questions it.
 #
 # ## What we found
 #
@@ -56,7 +58,7 @@
 # ```
 #
 # Every number here comes from the chapter named beside it; *rests on* counts the models and sets of samples in that chapter's record of its
-# inputs. [](../book/results) has more of them, each with a link to the cell that computed it.
+# inputs; numbers of [](14_models) that stand beside them rest on all models. [](../book/results) has more of them, each with a link to the cell that computed it.
 #
 # ## Try it
 #
@@ -121,6 +123,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from corehead_lib import plots
+from corehead_lib.chance import chance
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.datasets.judged import judged_outcomes
 from corehead_lib.encode import encode, encode_all
@@ -201,6 +204,7 @@ keep("fig_looks", figure)
 # %% tags=["hide-input", "remove-output"]
 figure, axis = plt.subplots(figsize=side)
 dense = float(curve["none"].item())
+guess = chance(tested).option
 for kind in orders:
     line = curve[kind]
     chosen = kind == "most"
@@ -222,12 +226,19 @@ axis.set_xticks([0, 1, 4, 16], ["0", "1", "4", "16"])
 axis.set(xlim=(-0.2, None), ylim=(-0.03, 1.05))
 axis.set(xlabel="silenced heads", ylabel="accuracy")
 axis.legend(loc="best", fontsize=9)
-axis.set_title("Accuracy without them,\nor as many at random", pad=14)
+axis.axhline(guess, color=plots.BLACK, lw=0.8, ls=":", zorder=0)
+least, many = curve.xs(len(shares["12 %"]), level="heads"), len(shares["12 %"])
+axis.set_title(
+    f"{least['most']:.0%} right without {many} that look,\n"
+    f"{least.drop('most').median():.0%} without {many} at random",
+    pad=14,
+)
 keep("fig_without", figure)
 
 # %% tags=["hide-input"]
 numbers = {"heads": every, "draws": draws, "samples": len(tested)}
 numbers |= {"accuracy_dense": dense, "on_picture": float(looked.sum())}
+numbers["guess"] = guess
 numbers["shown_none"] = float(probability["none"])
 for name, (share, heads) in zip(("few", "more"), shares.items(), strict=True):
     numbers |= {

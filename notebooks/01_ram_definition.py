@@ -12,8 +12,8 @@
 # {term}`RAM` is one sum over attention weights: the share of a head's attention that falls on the evidence.
 #
 # **What came out.** Read at the last token of the prompt, the best of {glue:text}`heads` heads of a tiny model gives the evidence
-# {glue:text}`best_last:.2f` of its attention, the median head {glue:text}`median_last:.2f`, about what even attention would. Averaged over the tokens of the
-# *question*, no head gets beyond {glue:text}`best_question:.2f`: the same sum, and another answer. Measuring takes {glue:text}`ratio:.2f` times
+# {glue:text}`best_last:.2f` of its attention, the median head {glue:text}`median_last:.2f`, about what attention spread evenly over the whole prompt would ({glue:text}`even:.2f`). Averaged over the
+# tokens of the *question*, no head gets beyond {glue:text}`best_question:.2f`: which tokens we read changes the answer. Measuring takes {glue:text}`ratio:.2f` times
 # a plain forward pass, whose output stays as it is, bit for bit.
 #
 # ```{glue:figure} fig_question
@@ -263,7 +263,7 @@ for axis, rows, name in zip(
     axis.axhline(even, color="black", ls="--", lw=1)
     axis.set(xlabel="head, by rank", title=name)
 axes[0].text(
-    values.size, even, "even attention ", ha="right", va="bottom", fontsize=9
+    values.size, even, "even, over all ", ha="right", va="bottom", fontsize=9
 )
 axes[0].set_ylabel("RAM")
 keep("fig_sorted", figure)
@@ -271,7 +271,7 @@ keep("fig_sorted", figure)
 # %% [markdown]
 # ```{glue:figure} fig_sorted
 # :name: fig-ram-sorted
-# :alt: Two bar charts of all heads, sorted. For the question's tokens the bars fall slowly from 0.27. For the last prompt token some fifteen bars stand between 0.84 and 0.4, and the rest falls slowly from 0.2. A dashed line for even attention lies at 0.09 in both.
+# :alt: Two bar charts of all heads, sorted. For the question's tokens the bars fall slowly from 0.27. For the last prompt token some fifteen bars stand between 0.84 and 0.4, and the rest falls slowly from 0.2. A dashed line for attention that is even over the whole prompt lies at 0.09 in both.
 #
 # RAM of every head; red: the top 5 % of each.
 # ```

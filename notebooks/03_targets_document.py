@@ -203,9 +203,11 @@ for place, scored in enumerate(ram.values()):
             even, place - 0.4, place + 0.4, color=plots.BLACK, ls="--", lw=1.5
         )
 panels[0].set(
-    title="RAM: even attention climbs", ylabel="RAM", ylim=(-0.03, 1.03)
+    title="RAM: larger targets, larger by luck",
+    ylabel="RAM",
+    ylim=(-0.03, 1.03),
 )
-panels[1].set(title="Lift: it stays at 1", ylabel="lift", yscale="symlog")
+panels[1].set(title="Lift: luck is 1 for all", ylabel="lift", yscale="symlog")
 for axis in panels:
     axis.set_xticks(range(3), LEVELS)
 keep("fig_document_size", figure)
@@ -343,7 +345,7 @@ axis.set(
 axis.set_xticks(LENGTHS, map(str, LENGTHS))
 axis.minorticks_off()
 axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-axis.set_title("One head holds on far beyond even attention")
+axis.set_title("The best head still finds the entry among 40 pages")
 keep("fig_document_length", figure)
 
 # %% [markdown]

@@ -298,7 +298,7 @@ axis.set_yticklabels(policies.columns)
 axis.grid(axis="x", alpha=0.3)
 axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 axis.set_title(
-    "The policy for half a pair moves both RAM and what chance gives"
+    "The policy for half a pair moves RAM, and even attention's share"
 )
 keep("fig_video_policy", figure)
 

@@ -289,8 +289,8 @@ marks = {
 }
 marks |= {
     "none": (plots.BLACK, "|", "all heads"),
-    "layer": (plots.AMBER, "s", "same layers, and least"),
-    "model": (plots.GREEN, "D", "whole model, and least"),
+    "layer": (plots.AMBER, "s", "same layers: median, least"),
+    "model": (plots.GREEN, "D", "whole model: median, least"),
 }
 levels = {"text": chance(evaluation), "scenes": chance(asked_scenes)}
 for axis, (task, level) in zip(axes, levels.items(), strict=True):

@@ -11,10 +11,10 @@
 #
 # Every head of a tiny model gets its {term}`RAM`: how much of its attention falls on the evidence.
 #
-# **What came out.** On scenes, {glue:text}`half_heads` of {glue:text}`heads` heads hold half of all RAM; attention to the picture *as a
-# whole*, the control, takes {glue:text}`half_picture_heads`. Two halves of the samples agree on the first {glue:text}`halves_shared` of
-# {glue:text}`top_heads`. So few heads retrieve, in a model that nobody told to: {glue:text}`half_scenes:.0%`, not a handful, and
-# question rows name other heads than the last prompt token.
+# **What came out.** On scenes, {glue:text}`half_heads` of {glue:text}`heads` heads hold half of all RAM; half of all attention to the picture
+# *as a whole*, the control, takes {glue:text}`half_picture_heads`. Two halves of the samples agree on the first {glue:text}`halves_shared` of
+# {glue:text}`top_heads`. So retrieval sits in fewer heads than looking, though in no handful: {glue:text}`half_scenes:.0%` of them, in a model that was
+# never told to be sparse. At the tokens of the question other heads lead than at the last prompt token.
 #
 # ```{glue:figure} fig_map
 # :name: fig-ranking-map
@@ -193,7 +193,7 @@ axis.set(
     ylim=(0, 1.03),
 )
 axis.set_xticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
-axis.legend(loc="lower right")
+axis.legend(loc="upper left")
 axis.set_title("Fewer heads find the evidence than look at the picture")
 keep("fig_lorenz", figure)
 
@@ -297,7 +297,7 @@ axis.set_title("A slope, not a cliff")
 beside.barh(rank, [place[head] for head in leading], color=plots.BLUE)
 beside.axhline(len(core) - 0.5, color="black", ls=":", lw=1)
 beside.set(xlabel=f"share of draws in the top {len(core)}", xlim=(0, 1.02))
-beside.set_title("The top six are sure")
+beside.set_title("They stay in the top")
 keep("fig_sure", figure)
 
 # %% [markdown]
@@ -350,7 +350,7 @@ explorer(loaded, [part[0] for part in each.values()], ranked, queries=queries)
 #
 # The paper draws such maps for several models and datasets (its figures 4 and 9).
 # Here is the zoo, {glue:text}`samples_each` samples of each kind, the same measures and the same control. {glue:text}`treated` of the
-# {glue:text}`models` models were trained with a price on looking, which their cards say; the others learned from answers alone.
+# {glue:text}`models` models was trained with a price on looking, which their cards say; the others learned from answers alone.
 
 # %%
 from corehead_lib.models import zoo_names
@@ -429,8 +429,8 @@ keep("fig_zoo", figure)
 # {glue:text}`natural_control_low:.0%` to {glue:text}`natural_control_high:.0%`; RAM is the sparser in
 # {glue:text}`natural_sparser` of {glue:text}`natural_rows` rows. So retrieval is rarer than looking, whatever the evidence.
 #
-# **Treated models.** On pictures, pages and clips half of the RAM sits in {glue:text}`treated_low:.0%` to {glue:text}`treated_high:.0%` of the heads, and the control
-# does the same: where each look has its price, one head looks for all. In text, where looking was free of charge, they are like the
+# **Treated models.** On pictures, pages and clips half of the RAM sits in {glue:text}`treated_low:.1%` to {glue:text}`treated_high:.1%` of the heads, and the control
+# does the same: where each look has its price, a few heads look for all. In text, where looking was free of charge, they are like the
 # others.
 #
 # How few heads retrieve depends on how a model was trained; [](11_emergence) tries what makes them few.
@@ -557,7 +557,7 @@ for task in sorted(by_task):
     print(f"{task}: {found.shared} shared, {len(three)} of the first three")
 
 # %% [markdown]
-# Who leads hardly depends on the words of the question; who follows does.
+# Most of the top stays in the top whatever the question names, but who leads it changes: of the first three each kind keeps one or two.
 #
 # ```{solution-end}
 # ```

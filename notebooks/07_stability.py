@@ -14,7 +14,8 @@
 # **What came out.** Within one tiny model, two kinds of evidence share {glue:text}`kinds_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average,
 # two halves of one kind {glue:text}`ceiling_shared:.1f`; luck would share {glue:text}`kinds_luck:.1f`. Between models that were trained apart
 # {glue:text}`strangers_significant:.0f` of {glue:text}`strangers_tests:.0f` comparisons beat luck after correction; between twins, which were one
-# model until their last stage, {glue:text}`relatives_significant:.0f` of {glue:text}`relatives_tests:.0f` do. Heads are stable in a model, not across training runs.
+# model until their last stage, {glue:text}`relatives_significant:.0f` of {glue:text}`relatives_tests:.0f` do. Heads are stable in a model; across training runs their
+# numbers mean nothing, and indeed do not agree.
 #
 # ```{glue:figure} fig_maps
 # :name: fig-stability-maps
@@ -172,7 +173,7 @@ keep("fig_kinds", figure)
 # Between kinds the correlation is {glue:text}`kinds_spearman:.2f` on average, with a ceiling of {glue:text}`ceiling_spearman:.2f`; they share
 # {glue:text}`kinds_shared:.1f` top heads, with a ceiling of {glue:text}`ceiling_shared:.1f`.
 # After correction {glue:text}`kinds_significant:.0f` of {glue:text}`kinds_tests:.0f` pairs beat luck in their top heads.
-# So the top heads are as good as the same, texts without any picture included; the long tail behind them depends more on the kind.
+# So kinds share top heads about as much as halves of one kind do, texts without any picture included; the long tail behind them depends more on the kind.
 #
 # Bootstrap samples repeat themselves and are noisier than fresh ones, so the intervals lean to the left: the estimate, from {glue:text}`half_samples:.0f`
 # samples a half, often stands at their right end.

@@ -574,7 +574,7 @@ keep("fig_models", figure, "The top 12 % break most models, not all of them")
 # {glue:text}`draws_each` layer-matched draws is worse to lose than the top 12 % in {glue:text}`models_layer_worse`: for such a model RAM does not find
 # the heads that are needed.
 #
-# A price on looking changes all that: a treated model breaks at {glue:text}`half_share_treated:.0%` of its heads.
+# The one model that paid for looking breaks at {glue:text}`half_share_treated:.0%` of its heads.
 #
 # ## Which cells use which data
 #

@@ -131,11 +131,11 @@ per_task.assign(counts=per_task.index.isin(counted.task)).round(2)
 
 # %% [markdown]
 # The first rows are retrieval. {glue:text}`controls_count` of {glue:text}`controls` controls count, {glue:text}`controls_high` of
-# them at 0.9 or better untouched. Without RAM's first {glue:text}`twice_k` heads those that need the picture fall by {glue:text}`control_media:.2f` at most,
-# those that do not by {glue:text}`control_text:.2f`.
+# them at 0.9 or better untouched. Without RAM's first {glue:text}`twice_k` heads those that need the picture fall by {glue:text}`control_media:.2f` at most;
+# of those that do not, the worst falls by {glue:text}`control_text:.2f`, while copying loses nothing.
 #
-# A loss of the second kind is no contradiction. To sort or to copy, a model has to fetch as well, only from the words of the question. Read a loss there as
-# a sign that the heads fetch more than pictures, and a loss in `background` as a sign that something else broke.
+# A loss of the second kind need not contradict the claim. To sort, a model may have to fetch as well, only from the words of the question; yet copying must
+# fetch, too, and stands unharmed, so that this is a guess. Read a loss there as a sign that the heads fetch more than pictures, and a loss in `background` as a sign that something else broke.
 #
 # ## The verdict
 #
@@ -186,7 +186,7 @@ figure.legend(
 keep("fig_verdicts", figure, "RAM's first heads cost little, twice as many cost most")
 
 # %% [markdown]
-# A ratio is missing where the controls lose nothing. `shared` are heads that are also in the top by RAM.
+# A ratio is NaN where the controls lose nothing. `shared` are heads that are also in the top by RAM.
 #
 # With {glue:text}`k` heads {glue:text}`proven` of {glue:text}`rankings` rankings cost retrieval accuracy beyond doubt (p below 0.05 after the
 # correction), with {glue:text}`twice_k` heads {glue:text}`proven_twice`. RAM's own {glue:text}`k` cost {glue:text}`drop:.2f`, with
@@ -354,7 +354,7 @@ figure.legend(
 keep(
     "fig_enough",
     figure,
-    "A few put in restore the answer, only more taken out destroy it",
+    "Six heads put in restore the answer; twelve taken out destroy it",
 )
 
 # %% [markdown]
@@ -462,8 +462,8 @@ changed = {n: [x[h] for h in up] for n, x in changed.items()}
 pd.DataFrame(changed, where).round(3)
 
 # %% [markdown]
-# These heads rise most. With the top silent, all other heads together give the evidence {glue:text}`sum_after:.2f` instead of
-# {glue:text}`sum_before:.2f`, a change of {glue:text}`sum_change:+.2f` per sample ({glue:text}`sum_change_low:+.2f` to
+# These heads rise most. Summed over all other heads, attention to the evidence is {glue:text}`sum_before:.2f` before and {glue:text}`sum_after:.2f` with the
+# top silent, a change of {glue:text}`sum_change:+.2f` per sample ({glue:text}`sum_change_low:+.2f` to
 # {glue:text}`sum_change_high:+.2f`); the largest rise of one head is {glue:text}`rise_most:.2f`.
 #
 # A head need not look harder to take over: one that looked all along is enough. In the second round the best head left still gives

@@ -13,9 +13,9 @@
 #
 # **What came out.** In this tiny model {glue:text}`plan_heads` dense heads of {glue:text}`heads`, a number chosen on other questions, keep
 # {glue:text}`kept_worst:.0%` of the accuracy or more in every task; {glue:text}`control_heads` at random leave {glue:text}`accuracy_random:.0%` of all questions
-# answered. The {glue:text}`fixed_heads` heads of the 5 % fixed beforehand keep {glue:text}`fixed_worst:.0%` in the worst task. None was to lose more than
-# {glue:text}`tolerance:.0%`, which held-out questions cannot quite confirm ({glue:text}`held_lost` of {glue:text}`held_out` lost may mean
-# {glue:text}`held_at_most:.1%`). Attention alone, of a realistic shape, ran {glue:text}`ratio_longest:.1f` times as fast at
+# answered. The {glue:text}`fixed_heads` heads of the 5 % fixed beforehand keep {glue:text}`fixed_worst:.0%` in the worst task. No task was to lose more than
+# {glue:text}`tolerance:.0%`, which held-out questions cannot quite confirm: {glue:text}`held_lost` of {glue:text}`held_out` are lost in the worst task, and
+# the true loss may be up to {glue:text}`held_at_most:.1%`. Attention alone, of a realistic shape, ran {glue:text}`ratio_longest:.1f` times as fast at
 # {glue:text}`longest_timed` tokens; a whole prefill cannot gain more than {glue:text}`bound_16384:.2f` times even at 16k.
 #
 # ```{glue:figure} fig_controls
@@ -165,9 +165,9 @@ keep("fig_masks", figure)
 # %% [markdown]
 # ```{glue:figure} fig_masks
 # :name: fig-acceleration-masks
-# :alt: Left, a dense head: a full triangle with orange marks where the rows of the question cross the columns of the evidence. Right, a streaming head: a thin diagonal band and a narrow column on the left; the same crossings are grey.
+# :alt: Left, a dense head: a full triangle with red marks where the rows of the question cross the columns of the evidence. Right, a streaming head: a thin diagonal band and a narrow column on the left; the same crossings are grey.
 #
-# Blue: seen. Orange: seen pairs of evidence and question. Grey: hidden ones.
+# Blue: seen. Red: seen pairs of evidence and question. Grey: hidden ones.
 # ```
 #
 # ## A plan, and how many questions it takes
@@ -206,7 +206,7 @@ choice.tried.round(3)
 
 # %% [markdown]
 # The plan that passed keeps {glue:text}`plan_heads` dense heads, {glue:text}`plan_share:.0%` of all, a window of {glue:text}`plan_window` and {glue:text}`plan_sinks` sinks.
-# With half as many no window is wide enough: heads further down the slope of RAM do some of the fetching, too.
+# With half as many none of the windows tried is wide enough: heads further down the slope of RAM do some of the fetching, too.
 # Without sinks the same heads lose too much. If nothing passes, all heads stay dense, and nothing is saved.
 #
 # ## Held out
@@ -310,7 +310,7 @@ for at, name in enumerate(names):
     for line, mark in ((lines[name].constant, ":"), (lines[name].option, "-.")):
         axis.hlines(line, at - 0.42, at + 0.42, color="black", lw=1, ls=mark)
 axis.set_xticks(range(len(names)), names)
-axis.set(ylim=(0, 1.05), ylabel="accuracy")
+axis.set(ylim=(-0.03, 1.05), ylabel="accuracy")
 axis.set_title(
     "The chosen plan stays near all heads dense; the controls do not"
 )
@@ -555,7 +555,7 @@ axis.set_yticks(ticks := [0.5, 1, 2, 4, 8], ticks)
 axis.set(xlabel="length (tokens)", ylabel="dense time / hybrid time")
 axis.legend(fontsize=9)
 axis.set_title(
-    f"At most {most[2048]:.2f} times as fast at 2k, {most[131072]:.1f} at 128k"
+    f"At most {free[2048]:.2f} times as fast at 2k, {free[131072]:.1f} at 128k"
 )
 keep("fig_prefill", figure)
 

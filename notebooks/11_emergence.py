@@ -9,9 +9,9 @@
 # %% [markdown]
 # # Emergence: when do they appear, and what makes them few?
 #
-# A head that fetches evidence was not always one. Here are one training run kept step by step, one that you can watch, and a grid of short ones.
+# A head that fetches evidence was not always one. Here are one training run with snapshots along the way, one that you can watch, and a grid of short ones.
 #
-# **What came out.** No fixed order of looking and answering is shown: in the kept run the lag between half of the one and half of the other is
+# **What came out.** No fixed order of looking and answering is shown: in the kept run the lag from half of the looking to half of the answering is
 # {glue:text}`lag_main:+.0f` steps on scenes, with an interval from {glue:text}`lag_main_low:+.0f` to {glue:text}`lag_main_high:+.0f` (above zero,
 # looking is first); in a smaller one it is {glue:text}`small_lag:+.0f` ({glue:text}`small_lag_low:+.0f` to {glue:text}`small_lag_high:+.0f`).
 # {glue:text}`final_at_half:.0f` of the {glue:text}`top_heads:.0f` heads that end on top are there when half of
@@ -189,7 +189,7 @@ lags.rename(columns={"first": "looking", "second": "answering"}).round(1)
 
 # %% [markdown]
 # An interval that holds zero, or that is narrower than the {glue:text}`spacing:.0f` steps between snapshots, says *together, as far as we can see*.
-# Of {glue:text}`kinds:.0f` kinds, {glue:text}`kinds_after:.0f` are answered later than looked at beyond both, and {glue:text}`kinds_before:.0f` earlier. Each
+# Of {glue:text}`kinds:.0f` kinds, answering comes clearly after looking in {glue:text}`kinds_after:.0f`, and clearly before it in {glue:text}`kinds_before:.0f`. Each
 # interval is a 95 % one by itself, not corrected for their number, so that a single one beyond zero shows little.
 #
 # "Half-way" is a choice. The same lag at a quarter and at three quarters of the way:
@@ -309,7 +309,7 @@ axes[1].set(
 )
 for axis in axes:
     axis.set_xlabel("training step")
-keep("fig_since", figure, "The final heads are on top from the middle of the run on")
+keep("fig_since", figure, "Half of the final heads lead early, the last joins at the end")
 
 # %% [markdown]
 # ```{glue:figure} fig_since
@@ -460,7 +460,8 @@ change.groupby("setting", sort=False).mean().drop("base").round(2)
 # %% [markdown]
 # The treatment changes `half` by {glue:text}`half_price:+.2f` and the heads that are effective by {glue:text}`effective_price:+.1f`, at an accuracy of
 # {glue:text}`accuracy_price:.2f` where the base has {glue:text}`accuracy_base:.2f`. Yet the share of heads that must go until half is lost changes by
-# {glue:text}`lost_price:+.2f`: how few look, and how few are needed, are two questions. The other changes move neither beyond what seeds do.
+# {glue:text}`lost_price:+.2f`: how few look, and how few are needed, are two questions. In the larger twin of [](14_models), which paid in its last stage only, fewer heads had to go, not more:
+# what a price does to need is not settled. The other changes move neither beyond what seeds do.
 #
 # ## Is the order the same in every run?
 #

@@ -14,7 +14,8 @@
 # **What came out.** Of {glue:text}`cases` cases (a way, a family, a kind of evidence), {glue:text}`exact_cases` give exactly the tokens of the cell table.
 # *Uniform slices* take {glue:text}`slices_alike:.0%` wrong tokens on documents whose pages have one size, and {glue:text}`slices_mixed:.0%` where
 # sizes differ (means over three tiny families).
-# *Tags* miss nothing of a single target where they were written; used on the plain prompt, {glue:text}`plain_text:.0%` of their tokens are wrong in text.
+# *Tags* miss nothing of a single target in the prompt that they were written into; in the plain prompt their places are wrong for {glue:text}`plain_text:.0%` of the
+# tokens in text.
 #
 # ```{glue:figure} fig_paper
 # :name: fig-paper-targets
