@@ -110,13 +110,17 @@
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 question: int = 0  # which of the held-out questions is shown {0..}
-detection_samples: int = 48  # samples that heads are ranked on {2..100000, quick 12}
-samples: int = 36  # other samples, for the accuracy {2..100000, quick 8}
+detection_samples: int = (
+    48  # samples that heads are ranked on {2..100000, quick 12}
+)
+samples: int = 48  # other samples, for the accuracy, those of chapter 08 {2..100000, quick 8}
 batch_size: int = 16  # prompts that run at once {1..1024}
 draws: int = 5  # random orders of the heads {1..1000, quick 2}
 seed: int = 0  # seeds samples and random orders {0..}
 device: str = "cpu"  # where to compute {device}
-dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
+dtype: str = (
+    "float32"  # of weights and activations {float32, bfloat16, float16}
+)
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt

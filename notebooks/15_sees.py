@@ -14,14 +14,14 @@
 #
 # **What came out.** It sees: of {glue:text}`samples` questions about pictures it answers {glue:text}`accuracy:.2f`; guessing among the digits shown would give {glue:text}`guess:.2f`.
 # One head of {glue:text}`heads` does it: without the first by {term}`RAM` {glue:text}`left_first_on_pictures:.2f` are right, without the others of its top {glue:text}`top_heads` all of them, and tasks that fetch nothing lose
-# {glue:text}`control_first:.2f`. It stood in the top on text before, too. But reading did not need it (it is worth {glue:text}`nats_first_on_texts:.2f` nats there), and the tops share only {glue:text}`shared:.0f` heads, where luck within
+# {glue:text}`control_first:.2f`. It stood in the top on text before, too, as number {glue:text}`first_place_before`. But reading did not need it (it is worth {glue:text}`nats_first_on_texts:.2f` nats there), and the tops share only {glue:text}`shared:.0f` heads, where luck within
 # layers gives {glue:text}`shared_luck:.1f` (p = {glue:text}`shared_p:.2f`), though all heads together rank alike (Spearman {glue:text}`spearman:.2f`, luck {glue:text}`spearman_luck:.2f`).
 #
 # ```{glue:figure} fig_sees
 # :name: fig-sees
-# :alt: Three panels. Left, RAM on pictures over RAM in text: one head of both tops stands high above all others on pictures, most heads near zero; the heads of the text's top alone lie low, those of the pictures' top alone to the left. Middle, asked about pictures: text, pictures, both and first lie left of the dotted line, far from the blue clouds; text alone, pictures alone, both but first and lowest lie on the dashed line. Right, asked about texts: text lies left of the dotted line, pictures in the left half of its blue cloud, and both and first close to the dashed line.
+# :alt: Three panels. Above, RAM on pictures over RAM in text: one head of both tops stands high above all others on pictures, most heads near zero; the heads of the text's top alone lie low, those of the pictures' top alone to the left. Below on the left, asked about pictures: text, pictures, both and first lie left of the dotted line, far from the blue clouds; text alone, pictures alone, both but first and lowest lie on the dashed line. On the right, asked about texts: text lies left of the dotted line, pictures in the left half of its blue cloud, and both and first close to the dashed line.
 #
-# Left: {term}`RAM` of every head, in text before it saw a picture and on pictures afterwards. Right: what is left without the top sets (red) and without as many other heads of the same layers (blue). Dashed: all heads; dotted: a digit picked blindly.
+# Above: {term}`RAM` of every head, in text before it saw a picture and on pictures afterwards. Below: what is left without the top sets (red) and without as many other heads of the same layers (blue). Dashed: all heads; dotted: a digit picked blindly.
 # ```
 
 # %% tags=["parameters"]
@@ -248,7 +248,8 @@ table[columns].round(3)
 # the {glue:text}`shared:.0f` of both {glue:text}`control_both:.2f`, and the text's whole top {glue:text}`control_text:.2f`. It was silenced by itself only after the figure had shown how far it stands above all others.
 #
 # **In texts** there is less to lose, {glue:text}`accuracy_text:.2f` with all heads, and {glue:text}`guess_text:.2f` by guessing. The text's own top takes {glue:text}`nats_text_on_texts:.2f` nats, the pictures' {glue:text}`nats_pictures_on_texts:.2f`, and the
-# {glue:text}`shared:.0f` heads of both {glue:text}`nats_both_on_texts:.2f`, the first on pictures {glue:text}`nats_first_on_texts:.2f`: what reading needs is spread wider, over heads that seeing left alone. After correction for all sets no loss of accuracy is beyond doubt in {glue:text}`text_samples` texts.
+# {glue:text}`shared:.0f` heads of both {glue:text}`nats_both_on_texts:.2f`, the first on pictures {glue:text}`nats_first_on_texts:.2f`: what reading needs is spread wider, over heads that seeing left alone. After correction for all sets of this table the losses of accuracy without the text's top, without
+# its part that pictures do not use, and without either set of {glue:text}`more:.0%` are beyond doubt (p = {glue:text}`p_text_on_texts_accuracy:.2f`); those without the pictures' top, the shared heads or the first are not.
 #
 # Is that more than any such set costs? For the heads of the *other* side, and for the shared ones, {glue:text}`draws` sets of as many heads from the same layers say so.
 
@@ -275,9 +276,8 @@ spread.round(3)
 # {glue:text}`low_like_both:.2f`. In texts the pictures' top is within what such sets can cost (p = {glue:text}`p_pictures_on_texts_nats:.2f` in nats, before correction).
 
 # %% tags=["hide-input", "remove-output"]
-figure, (left, *right_two) = plt.subplots(
-    1, 3, figsize=(9.6, 3.4), width_ratios=[1.3, 1, 1]
-)
+figure, axes = plt.subplot_mosaic("ll;pt", figsize=(7.4, 6.6))
+left, right_two = axes["l"], (axes["p"], axes["t"])
 drawn = {"both": plots.RED, "text alone": plots.AMBER}
 drawn |= {"pictures alone": plots.GREEN}
 taken = {head for name in drawn for head in tops.get(name, [])}
@@ -287,7 +287,7 @@ for name, colour in {"neither": plots.SKY, **drawn}.items():
     at = tuple(np.array(heads, dtype=int).reshape(-1, 2).T)
     left.plot(text.score[at], picture.score[at], ".", color=colour, label=name)
 left.set(xlabel="RAM on the value, before", ylabel="RAM on the cell, after")
-left.legend(title="in the top of", fontsize=7, title_fontsize=7)
+left.legend(title="in the top of", loc="upper left")
 order = ["text", "text alone", "pictures", "pictures alone", "both"]
 order += ["first", "both but first", "lowest"]
 order = [name for name in order if name in tops]
@@ -303,7 +303,7 @@ for axis, (kind, of) in zip(right_two, lost.items(), strict=True):
     axis.set_yticks(range(len(order)), order)
     axis.invert_yaxis()
     axis.set(xlabel="gold log-probability, nats")
-    axis.set_title(f"asked about {kind}", loc="left", fontsize=9)
+    axis.set_title(f"asked about {kind}")
 figure.tight_layout(rect=(0, 0, 1, 0.95))
 keep(
     "fig_sees",
@@ -404,6 +404,7 @@ publish(
         },
         **{f"left_{k}": accuracy[at[0]][at[1]] for k, at in cost.items()},
         **{f"nats_{k}": table.nats[at] for k, at in cost.items()},
+        "p_text_on_texts_accuracy": table.p_adjusted["texts", "text"],
         **{
             f"control_{name.replace(' ', '_')}": v
             for name, v in table.drop_control["pictures"].items()
