@@ -752,8 +752,8 @@ for name, column in (
 untreated = fair_zoo[[not treated(name) for name in fair_zoo.index]]
 for name, column in (("asked", "asked for"), ("unasked", "not asked for")):
     numbers |= {
-        f"fair_{name}_low": untreated[column].min(),
-        f"fair_{name}_high": untreated[column].max(),
+        f"fair_{name}_low": np.nan_to_num(untreated[column].min()),
+        f"fair_{name}_high": np.nan_to_num(untreated[column].max()),
         f"half_{name}": fair[column]["half in"],
         f"{name}_heads": round(fair[column]["half in"] * ranked.score.size),
     }
@@ -773,9 +773,9 @@ for name, part, column in (
     ("natural_control", natural, control),
     ("treated", table[table["treated"] & media], "half in"),
 ):
-    numbers |= {
-        f"{name}_low": part[column].min(),
-        f"{name}_high": part[column].max(),
+    numbers |= {  # 0 where there is no such model
+        f"{name}_low": np.nan_to_num(part[column].min()),
+        f"{name}_high": np.nan_to_num(part[column].max()),
     }
 numbers |= {
     "natural_rows": len(natural),

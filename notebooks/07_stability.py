@@ -390,8 +390,9 @@ keep("fig_models", figure)
 # ```
 #
 # In the {glue:text}`natural:.0f` natural models half of all RAM takes {glue:text}`natural_half_low:.0%` to {glue:text}`natural_half_high:.0%` of the heads, and the top 5 % stand at a mean
-# depth of {glue:text}`natural_depth_low:.2f` to {glue:text}`natural_depth_high:.2f`, where heads by lot would stand at one half. So natural runs differ in the heads that do it and in how
-# much these look, less in how few and how deep they are. But one program made the data of all: that is likeness among these models, not a law. A gap behind the top heads is what the price made.
+# depth of {glue:text}`natural_depth_low:.2f` to {glue:text}`natural_depth_high:.2f`, where heads by lot would stand at one half. So natural runs differ in the
+# heads that do it and in how much these look; how alike they are in number and depth, these two ranges say. One program made the data of all: even that is likeness among these
+# models, not a law. A gap behind the top heads is what the price made.
 #
 # How the ranking of one run came about is told in [](11_emergence).
 #
@@ -704,8 +705,8 @@ for related in ("strangers", "relatives"):
 natural = few[[not treated(name) for name in few.index]]
 numbers["natural"] = len(natural)
 for name, column in (("half", "half in"), ("depth", "mean")):
-    numbers[f"natural_{name}_low"] = natural[column].min()
-    numbers[f"natural_{name}_high"] = natural[column].max()
+    numbers[f"natural_{name}_low"] = np.nan_to_num(natural[column].min())
+    numbers[f"natural_{name}_high"] = np.nan_to_num(natural[column].max())
 
 # %% tags=["hide-input"]
 tables = {"kinds": between, "lengths": lengths}

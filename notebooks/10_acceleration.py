@@ -13,12 +13,11 @@
 #
 # **What came out.** In this tiny model {glue:text}`plan_heads` dense heads of {glue:text}`heads`, a number chosen on other questions, keep
 # {glue:text}`kept_worst:.0%` of the accuracy or more in every retrieval task; naming the background falls from {glue:text}`background_dense:.0%` to
-# {glue:text}`background_plan:.0%` ({glue:text}`background_none:.0%` with no dense head). The {glue:text}`fixed_heads` heads of the 5 % fixed beforehand keep {glue:text}`fixed_worst:.0%` in the worst retrieval task. But the same is to be had
-# **without choosing heads**: with *no* head dense, only the last {glue:text}`question_rows` rows of the prompt in all of them, the model answers
-# {glue:text}`accuracy_question_rows:.0%`. As many heads at random answer {glue:text}`accuracy_random:.0%`, far below guessing ({glue:text}`chance_option:.0%`), and are no strong control.
-# No retrieval task was to lose more than
-# {glue:text}`tolerance:.0%`, which held-out questions cannot quite confirm: {glue:text}`held_lost` of {glue:text}`held_out` are lost in the worst task, and
-# the true loss may be up to {glue:text}`held_at_most:.1%`. Attention alone, of a realistic shape, ran {glue:text}`ratio_longest:.1f` times as fast at
+# {glue:text}`background_plan:.0%` ({glue:text}`background_none:.0%` with no dense head). But {term}`prefill` needs no chosen heads at all: with *none* dense, only the last
+# {glue:text}`question_rows` rows of the prompt in each of them, the model answers {glue:text}`accuracy_question_rows:.0%`. That is the strongest control; {glue:text}`control_heads`
+# random heads answer {glue:text}`accuracy_random:.0%`, far below guessing ({glue:text}`chance_option:.0%`), and are a weak one. The {glue:text}`fixed_heads` heads of the 5 % fixed
+# beforehand keep {glue:text}`fixed_worst:.0%` in the worst retrieval task. None of these tasks was to lose more than {glue:text}`tolerance:.0%`, which held-out questions cannot quite
+# confirm: {glue:text}`held_lost` of {glue:text}`held_out` are lost in the worst, and the true loss may be up to {glue:text}`held_at_most:.1%`. Attention alone, of a realistic shape, ran {glue:text}`ratio_longest:.1f` times as fast at
 # {glue:text}`longest_timed` tokens; a whole prefill cannot gain more than {glue:text}`bound_16384:.2f` times even at 16k.
 #
 # ```{glue:figure} fig_controls
