@@ -12,9 +12,10 @@
 # Every head of a tiny model gets its {term}`RAM`: how much of its attention falls on the evidence.
 #
 # **What came out.** On scenes, {glue:text}`half_heads` of {glue:text}`heads` heads hold half of all RAM; half of all attention to the picture
-# *as a whole*, the control, takes {glue:text}`half_picture_heads`. Two halves of the samples agree on the first {glue:text}`halves_shared` of
-# {glue:text}`top_heads`. So retrieval sits in fewer heads than looking, though in no handful: {glue:text}`half_scenes:.0%` of them, in a model that was
-# never told to be sparse. At the tokens of the question other heads lead than at the last prompt token.
+# *as a whole* takes {glue:text}`half_picture_heads`. The fair control is a shape of the same size in the same picture that was *not* asked for: half of the attention
+# to it takes {glue:text}`unasked_heads` heads, and {glue:text}`asked_heads` once it is asked for. RAM is the sparser in {glue:text}`fair_sparser` of
+# {glue:text}`fair_models` natural models. So retrieval sits in fewer heads than looking, though in no handful. Two halves of the samples agree on the first
+# {glue:text}`halves_shared` of {glue:text}`top_heads`. At the tokens of the question other heads lead on scenes and clips than at the last prompt token.
 #
 # ```{glue:figure} fig_map
 # :name: fig-ranking-map
@@ -152,8 +153,7 @@ def few(score):
 
 
 # %% [markdown]
-# A number alone says little, so a negative control stands beside it: the mass on the *whole* picture, a score with no retrieval in it.
-# If retrieval made RAM sparse, RAM would be the sparser of the two.
+# A number alone says little, so a first control stands beside it: the mass on the *whole* picture, a score with no retrieval in it.
 
 # %%
 held = {
@@ -165,7 +165,6 @@ held = {
 pd.DataFrame(held).T.round(3)
 
 # %% [markdown]
-# **The control holds.**
 # Half of the mass on the picture is spread over {glue:text}`half_picture:.0%` of the heads, and its effective number of heads is
 # {glue:text}`effective_picture:.0f` beside {glue:text}`effective:.0f`: many heads look at the picture, fewer at the right place.
 #
@@ -205,6 +204,52 @@ keep("fig_lorenz", figure)
 # What the best heads hold of each score.
 # ```
 #
+# ### A fair control
+#
+# The picture is an easy rival. It is larger than a shape, and RAM is the mass on the picture *times* selectivity: a product of two uneven scores is mostly less even
+# than either. So take two shapes of one size in each of some new scenes, ask about the one and then about the other, and measure both times what *both* get. The same
+# places, the same sizes; only the question differs.
+
+# %%
+from dataclasses import replace
+from itertools import combinations
+
+from corehead_lib.worlds.synthetic import ask, make_scene
+
+
+def two_questions(rng, unique):
+    scene = make_scene(rng, unique=unique)
+    for two in combinations(scene.things, 2):
+        if len({thing.box.x1 - thing.box.x0 for thing in two}) == 1:
+            return [ask(scene, scene.tasks[0], rng, thing) for thing in two]
+    return two_questions(rng, unique)
+
+
+# %%
+rng, asked, unasked = np.random.default_rng(seed), [], []
+for number in range(max(detection_samples // 2, samples_each)):
+    one, other = two_questions(rng, unique=number % 2 == 0)
+    asked += [one, other]
+    unasked += [replace(one, evidence=other.evidence)]
+    unasked += [replace(other, evidence=one.evidence)]
+
+
+# %%
+def by_question(one, most):
+    parts = [encode_all(one, x[:most], **how) for x in (asked, unasked)]
+    return [measure_ram(one, part, queries) for part in parts]
+
+
+own, control_of = by_question(loaded, detection_samples)
+fair = {"asked for": few(own.ram), "not asked for": few(control_of.ram)}
+fair["the picture"] = few(own.visual.mean(0))
+pd.DataFrame(fair).T.round(3)
+
+# %% [markdown]
+# **The control holds.** Half of the attention to a shape that is asked for sits in {glue:text}`half_asked:.0%` of the heads, half of that to its twin in
+# {glue:text}`half_unasked:.0%`, much as to the picture as a whole. Asked for, a shape gets up to {glue:text}`best_asked:.2f` from a head, otherwise
+# {glue:text}`best_unasked:.2f` at most. It is the question that makes few heads look so hard.
+#
 # ## Whose rows?
 #
 # The paper averages over the question's tokens; its exact normalisation is not known to us.
@@ -241,13 +286,14 @@ by_rows.round(3)
 #
 # - **The question's tokens look less**, the best head with {glue:text}`question_low:.2f` to {glue:text}`question_high:.2f`, where at the last token
 #   it is {glue:text}`last_low:.2f` to {glue:text}`last_high:.2f`. But they look: more than even attention would.
-# - **They rank other heads first.** Of the top {glue:text}`top_heads` both have {glue:text}`shared_scenes` on scenes, {glue:text}`shared_clips` on clips,
-#   {glue:text}`shared_haystacks` in text and {glue:text}`shared_documents` on documents; over all heads Spearman is {glue:text}`spearman_low:.2f` to
-#   {glue:text}`spearman_high:.2f`. The rankings are alike from afar and differ at the top, which is the part that gets used.
+# - **On scenes and clips they rank other heads first**: of the top {glue:text}`top_heads` both have {glue:text}`shared_scenes` and {glue:text}`shared_clips`. In text
+#   both have {glue:text}`shared_haystacks`, on documents {glue:text}`shared_documents`. Over all heads Spearman is {glue:text}`spearman_low:.2f` to
+#   {glue:text}`spearman_high:.2f`: alike from afar, and where they differ, at the top, which is the part that gets used.
 # - **The answer's rows** are no third opinion here. Every gold answer of these tasks is one token, so the row that
 #   writes it *is* the last prompt token, and the numbers are the same.
 #
-# {cite:t}`park2026vrh` find the choice of rows to matter more than any other; it does here.
+# {cite:t}`park2026vrh` find the choice of rows to matter more than any other. Here it matters on two kinds of evidence of four; no other choice stands beside it on this page,
+# but [](09_controls) compares many.
 #
 # ## How sure?
 #
@@ -349,7 +395,7 @@ explorer(loaded, [part[0] for part in each.values()], ranked, queries=queries)
 # ## All models, all kinds of evidence
 #
 # The paper draws such maps for several models and datasets (its figures 4 and 9).
-# Here is the zoo, {glue:text}`samples_each` samples of each kind, the same measures and the same control. {glue:text}`treated` of the
+# Here is the zoo, {glue:text}`samples_each` samples of each kind, the same measures and the picture as control. {glue:text}`treated` of the
 # {glue:text}`models` models was trained with a price on looking, which their cards say; the others learned from answers alone.
 
 # %%
@@ -432,6 +478,23 @@ keep("fig_zoo", figure)
 # **Treated models.** On pictures, pages and clips half of the RAM sits in {glue:text}`treated_low:.1%` to {glue:text}`treated_high:.1%` of the heads, and the control
 # does the same: where each look has its price, a few heads look for all. In text, where looking was free of charge, they are like the
 # others.
+#
+# And the fair control? Half of the attention to a shape that is asked for, and to its twin, in each model, over {glue:text}`fair_samples` questions:
+
+# %%
+most = 2 * samples_each
+fair_zoo = pd.DataFrame(
+    {
+        name: [mass_concentration(x.ram) for x in by_question(one, most)]
+        for name, one in zoo.items()
+    },
+    ["asked for", "not asked for"],
+).T
+fair_zoo.round(3)
+
+# %% [markdown]
+# In {glue:text}`fair_sparser` of {glue:text}`fair_models` natural models the shape that is asked for has fewer heads, {glue:text}`fair_asked_low:.0%` to
+# {glue:text}`fair_asked_high:.0%` against {glue:text}`fair_unasked_low:.0%` to {glue:text}`fair_unasked_high:.0%`.
 #
 # How few heads retrieve depends on how a model was trained; [](11_emergence) tries what makes them few.
 #
@@ -686,6 +749,23 @@ for name, column in (
 ):
     ends = by_rows[column].agg(["min", "max"])
     numbers |= {f"{name}_low": ends["min"], f"{name}_high": ends["max"]}
+untreated = fair_zoo[[not treated(name) for name in fair_zoo.index]]
+for name, column in (("asked", "asked for"), ("unasked", "not asked for")):
+    numbers |= {
+        f"fair_{name}_low": np.nan_to_num(untreated[column].min()),
+        f"fair_{name}_high": np.nan_to_num(untreated[column].max()),
+        f"half_{name}": fair[column]["half in"],
+        f"{name}_heads": round(fair[column]["half in"] * ranked.score.size),
+    }
+numbers |= {
+    "best_asked": own.ram.max(),
+    "best_unasked": control_of.ram.max(),
+    "fair_models": len(untreated),
+    "fair_samples": most,
+    "fair_sparser": int(
+        (untreated["asked for"] < untreated["not asked for"]).sum()
+    ),
+}
 natural = table[~table["treated"]]
 media = table["evidence"].map(lambda k: bool(each[k][0].media))
 for name, part, column in (
@@ -693,9 +773,9 @@ for name, part, column in (
     ("natural_control", natural, control),
     ("treated", table[table["treated"] & media], "half in"),
 ):
-    numbers |= {
-        f"{name}_low": part[column].min(),
-        f"{name}_high": part[column].max(),
+    numbers |= {  # 0 where there is no such model
+        f"{name}_low": np.nan_to_num(part[column].min()),
+        f"{name}_high": np.nan_to_num(part[column].max()),
     }
 numbers |= {
     "natural_rows": len(natural),
@@ -726,5 +806,6 @@ publish(
             "sha256": samples_checksum(part),
         }
         for name, part in (*each.items(), (dataset, samples))
-    },
+    }
+    | {"data asked": {"name": "scenes", "sha256": samples_checksum(asked)}},
 )

@@ -12,10 +12,12 @@
 # A ranking of heads is worth something if it comes out alike on other samples, other kinds of evidence, other lengths, and other models.
 #
 # **What came out.** Within one tiny model, two kinds of evidence share {glue:text}`kinds_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average,
-# two halves of one kind {glue:text}`ceiling_shared:.1f`; luck would share {glue:text}`kinds_luck:.1f`. Between models that were trained apart
-# {glue:text}`strangers_significant:.0f` of {glue:text}`strangers_tests:.0f` comparisons beat luck after correction; between twins, which were one
-# model until their last stage, {glue:text}`relatives_significant:.0f` of {glue:text}`relatives_tests:.0f` do. Heads are stable in a model; across training runs their
-# numbers mean nothing, and indeed do not agree.
+# two halves of one kind {glue:text}`ceiling_shared:.1f`; luck would share {glue:text}`kinds_luck:.1f`. Across training runs the number of a head means nothing; what can be
+# compared is how few they are and how deep. In {glue:text}`natural:.0f` natural models half of all RAM sits in {glue:text}`natural_half_low:.0%` to {glue:text}`natural_half_high:.0%`
+# of the heads, and the top 5 % stand on average {glue:text}`natural_depth_low:.0%` to {glue:text}`natural_depth_high:.0%` of the way through the layers. Heads by number are a
+# negative control: of comparisons between models that were trained apart {glue:text}`strangers_significant:.0f` of {glue:text}`strangers_tests:.0f` beat luck after correction.
+# Between twins, which were one model until their last stage, {glue:text}`relatives_significant:.0f` of {glue:text}`relatives_tests:.0f` do, by rank correlation; by shared
+# top heads {glue:text}`relatives_by_top:.0f`, so that for top heads this test is blind.
 #
 # ```{glue:figure} fig_maps
 # :name: fig-stability-maps
@@ -173,10 +175,10 @@ keep("fig_kinds", figure)
 # Between kinds the correlation is {glue:text}`kinds_spearman:.2f` on average, with a ceiling of {glue:text}`ceiling_spearman:.2f`; they share
 # {glue:text}`kinds_shared:.1f` top heads, with a ceiling of {glue:text}`ceiling_shared:.1f`.
 # After correction {glue:text}`kinds_significant:.0f` of {glue:text}`kinds_tests:.0f` pairs beat luck in their top heads.
-# So kinds share top heads about as much as halves of one kind do, texts without any picture included; the long tail behind them depends more on the kind.
+# So at the top no difference between other evidence and other samples is seen, texts without any picture included, on so few: {glue:text}`half_samples:.0f` samples a half,
+# and intervals of the pairs from {glue:text}`kinds_shared_low:.0f` to {glue:text}`kinds_shared_high:.0f` heads. The long tail behind them depends more on the kind.
 #
-# Bootstrap samples repeat themselves and are noisier than fresh ones, so the intervals lean to the left: the estimate, from {glue:text}`half_samples:.0f`
-# samples a half, often stands at their right end.
+# Bootstrap samples repeat themselves and are noisier than fresh ones, so the intervals lean to the left: the estimate often stands at their right end.
 #
 # ## Other lengths
 #
@@ -260,7 +262,8 @@ conditions[columns].round(3)
 # ## Other models
 #
 # In two runs from other random weights, head 3 of layer 2 has no more to do with head 3 of layer 2 than with its neighbours. So nothing should
-# beat luck. Each such model trained a language model of its own; some share the tower that sees, which has no heads that are ranked here.
+# beat luck: these pairs are the negative control, and no finding. Each such model trained a language model of its own; some share the tower that sees, which has no heads that
+# are ranked here.
 #
 # *Relatives* are the positive control: models that were one model at first, with the same seed and the same first stage, as their [cards](../book/models)
 # say. `tiny-qwen3-vl-priced` is such a twin of `tiny-qwen3-vl`: only in their last stage did one of them pay for looking. Their query
@@ -315,13 +318,34 @@ told.round(2) if across else None
 # %% [markdown]
 # `weights` is the correlation of the query projections: {glue:text}`strangers_weights:.2f` at most between strangers, {glue:text}`relatives_weights:.2f` between relatives on average.
 #
-# Before correction {glue:text}`strangers_raw:.0f` of {glue:text}`strangers_tests:.0f` comparisons of strangers have p < 0.05 in one of the two measures; after it
-# {glue:text}`strangers_significant:.0f` are left.
-# Of the relatives' {glue:text}`relatives_tests:.0f`, {glue:text}`relatives_significant:.0f` are significant: the method sees likeness where there is some.
-# The twins share {glue:text}`relatives_shared:.1f` top heads on average over the kinds, fewer than two kinds share in one model: the last stage, its price
-# included, moved some of them.
+# Before correction {glue:text}`strangers_raw:.0f` of {glue:text}`strangers_tests:.0f` comparisons of strangers have p < 0.05 in one of the two measures. That is what chance gives: with two
+# tests each, up to {glue:text}`strangers_chance:.1f`. After correction {glue:text}`strangers_significant:.0f` are left.
 #
-# Models of other sizes have no heads to compare by number. What can be compared is how few they are and how deep.
+# Of the relatives' {glue:text}`relatives_tests:.0f`, {glue:text}`relatives_significant:.0f` are significant by rank correlation; by shared top heads
+# {glue:text}`relatives_by_top:.0f` of them, so on top heads this test could not have seen likeness, and that strangers show none says nothing about these.
+# The twins share {glue:text}`relatives_shared:.1f` top heads on average over the kinds, where luck would share {glue:text}`relatives_luck:.1f`: too few for a correction over so many
+# comparisons, and fewer than two kinds share in one model. The last stage, its price included, moved some of them.
+#
+# ## As few, as deep?
+#
+# Heads of separate runs have no counterparts. What can be compared is how few they are and how deep, in models of other sizes, too: the share of heads that holds half of
+# all RAM, mean over the kinds of evidence, and where the top 5 % stand, from 0 in the first layer to 1 in the last.
+
+# %%
+from corehead_lib.heads import mass_concentration
+
+
+def few_and_deep(name):
+    score = HeadScores(np.mean([x.mean(0) for x in seen[name].values()], 0))
+    layers = np.array([head.layer for head in score.top(top_fraction)])
+    depth = layers / max(1, len(score.score) - 1)
+    half = mass_concentration(score.score)
+    found = {"heads": score.score.size, "half in": half, "first": depth.min()}
+    return found | {"mean": depth.mean(), "last": depth.max()}
+
+
+few = pd.DataFrame({n: few_and_deep(n) for n in names}).T
+few.round(2)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 2, figsize=(7.5, 4.2))
@@ -365,7 +389,10 @@ keep("fig_models", figure)
 # Sorted RAM, and RAM by depth, of each model on the first kind of evidence. Dashed: the one that paid for looking.
 # ```
 #
-# So natural runs differ in the heads that do it and in how much these look, less in how deep they stand. A gap behind the top heads is what the price made.
+# In the {glue:text}`natural:.0f` natural models half of all RAM takes {glue:text}`natural_half_low:.0%` to {glue:text}`natural_half_high:.0%` of the heads, and the top 5 % stand at a mean
+# depth of {glue:text}`natural_depth_low:.2f` to {glue:text}`natural_depth_high:.2f`, where heads by lot would stand at one half. So natural runs differ in the
+# heads that do it and in how much these look; how alike they are in number and depth, these two ranges say. One program made the data of all: even that is likeness among these
+# models, not a law. A gap behind the top heads is what the price made.
 #
 # How the ranking of one run came about is told in [](11_emergence).
 #
@@ -638,6 +665,8 @@ numbers = {
     "kinds_luck": between.shared_luck[~itself].mean(),
     "kinds_tests": (~itself).sum(),
     "kinds_significant": (between.shared_adjusted[~itself] < 0.05).sum(),
+    "kinds_shared_low": np.nan_to_num(between.shared_low[~itself].min()),
+    "kinds_shared_high": np.nan_to_num(between.shared_high[~itself].max()),
     "ceiling_spearman": between.spearman[itself].mean(),
     "ceiling_shared": between.shared[itself].mean(),
 }
@@ -659,6 +688,11 @@ for related in ("strangers", "relatives"):
     numbers[f"{related}_weights"] = settle(np.abs(close)) if close else 0
     numbers[f"{related}_shared"] = part.shared.mean() if len(part) else 0
     numbers[f"{related}_tests"] = len(part)
+    numbers[f"{related}_chance"] = 2 * 0.05 * len(part)
+    numbers[f"{related}_luck"] = part.shared_luck.mean() if len(part) else 0
+    numbers[f"{related}_by_top"] = (
+        (part.shared_adjusted < 0.05).sum() if len(part) else 0
+    )
     numbers[f"{related}_raw"] = (
         (part[["spearman_p", "shared_p"]].min(axis=1) < 0.05).sum()
         if len(part)
@@ -667,6 +701,12 @@ for related in ("strangers", "relatives"):
     numbers[f"{related}_significant"] = (
         part.significant.sum() if len(part) else 0
     )
+
+natural = few[[not treated(name) for name in few.index]]
+numbers["natural"] = len(natural)
+for name, column in (("half", "half in"), ("depth", "mean")):
+    numbers[f"natural_{name}_low"] = np.nan_to_num(natural[column].min())
+    numbers[f"natural_{name}_high"] = np.nan_to_num(natural[column].max())
 
 # %% tags=["hide-input"]
 tables = {"kinds": between, "lengths": lengths}
