@@ -14,8 +14,9 @@
 # **What came out.** No fixed order of looking and answering is shown: in the kept run the lag from half of the looking to half of the answering is
 # {glue:text}`lag_main:+.0f` steps on scenes, with an interval from {glue:text}`lag_main_low:+.0f` to {glue:text}`lag_main_high:+.0f` (above zero,
 # looking is first); in a smaller one it is {glue:text}`small_lag:+.0f` ({glue:text}`small_lag_low:+.0f` to {glue:text}`small_lag_high:+.0f`).
-# {glue:text}`final_at_half:.0f` of the {glue:text}`top_heads:.0f` heads that end on top are there when half of
-# the ability is. Half of RAM sits in {glue:text}`half_first:.0%` of the heads at first and in {glue:text}`half_last:.0%` at the end.
+# Of the {glue:text}`top_heads:.0f` heads that end on top {glue:text}`final_first:.0f` are there at step {glue:text}`first_step:.0f`, and
+# {glue:text}`final_low:.0f` to {glue:text}`final_high:.0f` when half of the ability is. Half of RAM sits in {glue:text}`half_first:.0%` of the heads at step
+# {glue:text}`first_step:.0f` and in {glue:text}`half_last:.0%` at the end. {PRICE}
 #
 # ```{glue:figure} fig_rise
 # :name: fig-emergence-rise
@@ -309,7 +310,7 @@ axes[1].set(
 )
 for axis in axes:
     axis.set_xlabel("training step")
-keep("fig_since", figure, "Half of the final heads lead early, the last joins at the end")
+keep("fig_since", figure, "Half of the final heads settle early, the others near the end")
 
 # %% [markdown]
 # ```{glue:figure} fig_since
@@ -319,8 +320,9 @@ keep("fig_since", figure, "Half of the final heads lead early, the last joins at
 # Left: RAM of each head, the final top in colour. Right: how many of the final top are on top at each step; dotted: luck.
 # ```
 #
-# The last of them joined at step {glue:text}`last_joined:.0f` of {glue:text}`last_step:.0f`; at the step where the ability was half-way,
-# {glue:text}`final_at_half:.0f` of {glue:text}`top_heads:.0f` were there.
+# At step {glue:text}`first_step:.0f` {glue:text}`final_first:.0f` of the {glue:text}`top_heads:.0f` were there, where luck gives less than one; in the snapshots before and after the
+# step where the ability was half-way, {glue:text}`final_low:.0f` and {glue:text}`final_high:.0f`. That number goes up and down: {glue:text}`settled_late:.0f` of them stay on
+# top only from the last third on, the last from step {glue:text}`last_joined:.0f` of {glue:text}`last_step:.0f`.
 #
 # ## A run to watch
 #
@@ -405,36 +407,83 @@ grid = read_grid()
 grid["all heads"] = grid["layers"] * grid["heads"]
 grid["lost after"] = grid.half_lost / grid["all heads"]
 shown = ["all heads", "accuracy", "half", "gini", "effective", "lost after"]
-table = grid.groupby("setting", sort=False)[shown].agg("mean")
-table.insert(0, "runs", grid.groupby("setting", sort=False).size())
+by_setting = grid.groupby("setting", sort=False)
+table = by_setting[shown].agg("mean")
+table.insert(0, "runs", by_setting.size())
 table.round(2)
 
 # %% [markdown]
-# `half` is the share of heads that holds half of RAM; `lost after` the share that must be silenced, from the top, until half of what the
-# model has beyond chance is lost. One is about looking, the other about need.
+# `half` is the share of heads that holds half of RAM at the last prompt token; `lost after` the share that must be silenced, from the top of that RAM, until half
+# of what the model has beyond chance is lost. With the price few heads look, and yet far more of them must go: a riddle.
+#
+# RAM at one row knows nothing of other rows. So the same was asked of the question's tokens, *after* the riddle: total RAM of all heads at either, how many must go from the
+# top of either, and what is left, on the same fresh questions, if all heads are cut off the evidence there, by {term}`knockout`.
+
+# %%
+both = {
+    ("total RAM", rows): [np.sum(ram[rows]) for ram in grid.ram]
+    for rows in ("last", "question")
+}
+both["lost after", "last"] = grid["lost after"]
+both["lost after", "question"] = grid.half_lost_question / grid["all heads"]
+both["cut off", "nowhere"] = grid.untouched
+both["cut off", "last"] = grid.cut_last
+both["cut off", "question"] = grid.cut_question
+
+# %%
+both = pd.DataFrame(both)
+of_both = both.groupby(grid.setting, sort=False).mean()
+of_both.round(2)
 
 # %% tags=["hide-input", "remove-output"]
 names = list(dict.fromkeys(grid.setting))
-columns = {
-    "accuracy": "accuracy",
-    "half": "share of heads\nwith half of RAM",
-    "lost after": "share silenced\nuntil half is lost",
+place = np.array([names.index(name) for name in grid.setting])
+colours = np.where(grid.price > 0, plots.RED, plots.BLUE)
+panels = {
+    "share of heads\nwith half of RAM": {"last": grid.half},
+    "share silenced\nuntil half is lost": both["lost after"],
+    "accuracy, all heads\ncut off the evidence": both["cut off"],
 }
 figure, axes = plt.subplots(
-    1, 3, figsize=(7.6, 0.33 * len(names) + 1.4), sharey=True
+    1, 3, figsize=(7.6, 0.4 * len(names) + 1.7), sharey=True
 )
-for axis, (column, label) in zip(axes, columns.items(), strict=True):
-    place = [names.index(name) for name in grid.setting]
-    colours = [plots.RED if price else plots.BLUE for price in grid.price]
-    axis.scatter(grid[column], place, c=colours, s=28, alpha=0.8)
-    middle = grid[grid.setting == "base"][column].mean()
-    axis.axvline(middle, color="black", lw=1, ls=":")
+marks = {"last": (-0.15, True), "question": (0.15, False)}
+for axis, (label, found) in zip(axes, panels.items(), strict=True):
+    for rows, (shift, filled) in marks.items():
+        if rows in found:
+            axis.scatter(
+                found[rows],
+                place + shift,
+                facecolors=colours if filled else "none",
+                edgecolors=colours,
+                s=26,
+                alpha=0.8,
+            )
     axis.set_xlabel(label, fontsize=9)
-    most = 1 if column == "accuracy" else grid[column].max()
-    axis.set_xlim(0, 1.08 * most)
+    axis.set_xlim(left=0)
+for axis in axes[:2]:
+    axis.axvline(
+        grid[["half", "lost after"][axis is axes[1]]][
+            grid.setting == "base"
+        ].mean(),
+        color="black",
+        lw=1,
+        ls=":",
+    )
+guessing = chance(questions(SAMPLES, "evaluation")).line
+axes[2].axvline(guessing, color="black", lw=1, ls="-.")
+axes[2].set_xlim(0, 1.04)
 axes[0].set_yticks(range(len(names)), names)
 axes[0].invert_yaxis()
-keep("fig_grid", figure, "With a price RAM sits in fewer heads, and more of them must go")
+handles = [
+    plt.Line2D([], [], color="black", marker="o", ls="", mfc=fill, label=label)
+    for label, fill in (
+        ("at the last prompt token", "black"),
+        ("at the question's tokens", "none"),
+    )
+]
+figure.legend(handles=handles, loc="outside lower center", ncols=2, fontsize=8)
+keep("fig_grid", figure, "With a price heads look less, and at other rows")
 
 # %% [markdown]
 # ```{glue:figure} fig_grid
@@ -567,15 +616,15 @@ pd.DataFrame(by_rows).T.round(1)
 # :label: ex-emergence-luck
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Which of the changes in `half` are larger than what another seed does? `answer` is two numbers: the largest less the smallest `half` of the runs of the
-# setting `base`, and how many other settings changed `half` by more than that, up or down, in the mean over their twins. Round changes and spread to three digits before you compare them: a share moves in steps of one head.
+# Difficulty: 2/5, 10 minutes. What do the changes in `half` say that another seed could not? `answer` is two numbers: the largest change less the smallest among the twins of one setting, for the setting
+# where that is most, rounded to three digits, and in how many settings all twins changed in one direction, none by zero.
 #
 # :::{dropdown} Hint 1
-# `grid` has a row for each run, `change` one for each run less its twin.
+# `change` has a row for each run less its twin; the base less itself is no change.
 # :::
 #
 # :::{dropdown} Hint 2
-# Take the mean of `change` over the runs of a setting first, then its size.
+# All go up if the least is above zero, and all go down if the most is below.
 # :::
 #
 # ```{exercise-end}
@@ -586,16 +635,16 @@ pd.DataFrame(by_rows).T.round(1)
 # ```
 
 # %%
-luck = np.ptp(grid.half[grid.setting == "base"]).round(3)
-moved = change.half.groupby("setting", sort=False).mean().drop("base")
-moved = moved.round(3)
-answer = luck, int((moved.abs() > luck).sum())
-print(f"between seeds of the base: {luck:.3f}")
-moved
+moved = change.half.drop("base").groupby("setting", sort=False)
+moved = moved.agg(["min", "mean", "max"])
+luck = (moved["max"] - moved["min"]).max().round(3)
+one_way = (moved["min"] > 0) | (moved["max"] < 0)
+answer = luck, int(one_way.sum())
+moved.assign(one_way=one_way).round(3)
 
 # %% [markdown]
-# A change that is no larger than the difference of two runs of *one* setting shows nothing, however plausible its sign. And this bar is a low one: the spread of a few runs is less than
-# that of many, and of several settings one goes over it by luck.
+# A mean that is no larger than the spread of its own twins shows little, however plausible its sign. One sign in all twins is a low bar: three agree by luck in one setting of four, so that
+# of several settings one goes over it for nothing.
 #
 # ```{solution-end}
 # ```
@@ -731,6 +780,9 @@ numbers |= {
     "half_first": held["RAM", "half of it in"].iloc[0],
     "half_last": held["RAM", "half of it in"].iloc[-1],
     "half_last_all": held["all evidence", "half of it in"].iloc[-1],
+    "first_step": steps[0],
+    "final_first": shared[0],
+    "settled_late": (settled["since step"] > steps[-1] * 2 / 3).sum(),
     "last_joined": settled["since step"].max(),
     "last_step": steps[-1],
     "loss_first": smooth.loss.iloc[0],
@@ -748,8 +800,9 @@ numbers |= {
     "small_lag_high": small_lag["high"],
 }
 if main.second == main.second:
-    at_half = min(np.searchsorted(steps, main.second), len(steps) - 1)
-    numbers["final_at_half"] = shared[at_half]
+    behind = np.clip(np.searchsorted(steps, main.second), 1, len(steps) - 1)
+    around = shared[behind - 1 : behind + 1]
+    numbers |= {"final_low": around.min(), "final_high": around.max()}
 numbers = {k: v for k, v in numbers.items() if v == v}
 
 # %% tags=["hide-input"]
