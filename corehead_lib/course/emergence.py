@@ -49,7 +49,9 @@ def rows(past, kind, steps, right, guess, how, top_fraction) -> Expected:
     return Expected(value, why, unlike(value, mistakes, 0.5), 0.5)
 
 
-@exercise("ex-emergence-luck", "answer = ...  # two numbers: largest spread of twins, settings of one direction")
+@exercise(
+    "ex-emergence-luck", "answer = ...  # two numbers: largest spread of twins, settings of one direction"
+)
 def luck(grid) -> Expected:
     half = grid.set_index(["setting", "seed"]).half
     others = [s for s in dict.fromkeys(grid.setting) if s != "base"]
