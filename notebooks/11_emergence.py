@@ -474,19 +474,19 @@ axes[0].invert_yaxis()
 figure.legend(
     *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
 )
-keep("fig_grid", figure, "With a price heads look less, and at other rows")
+keep("fig_grid", figure, "With a price heads look less, and fetch at other rows")
 
 # %% [markdown]
 # ```{glue:figure} fig_grid
 # :name: fig-emergence-grid
 # :alt: Three panels with one row to a setting and two points to a run, a filled one for the last prompt token and a hollow one for the question's tokens: mean RAM, the share of heads that must be silenced until half of the ability is lost, and accuracy with all heads cut off the evidence. Runs with a price are in another colour. Their RAM is lowest in both; the filled points of the others need few heads and fall to a low accuracy, while with the price it is the hollow ones that do.
 #
-# Two points a run, filled where looking, ranking and cut are at the last prompt token, hollow where they are at the question's; red: with a price on looking. Dash-dotted: chance.
+# Two points a run, filled where looking, ranking and cut are at the last prompt token, hollow where they are at the question's; red: with a price on looking. Dash-dotted: chance. Runs without hollow points in the middle were not asked about these rows.
 # ```
 #
 # The riddle is one of rows. Cut off the evidence at the last token, the base keeps {glue:text}`cut_last_base:.2f` of {glue:text}`uncut_base:.2f` (chance is
 # {glue:text}`grid_guess:.2f`), with the price {glue:text}`cut_last_price:.2f` of {glue:text}`uncut_price:.2f` are left; at the question's tokens it is {glue:text}`cut_question_base:.2f` and
-# {glue:text}`cut_question_price:.2f`. Of the {glue:text}`cut_runs:.0f` runs without a price none keeps more than {glue:text}`cut_last_most:.2f` after the first cut, nor less than {glue:text}`cut_question_least:.2f` after the
+# {glue:text}`cut_question_price:.2f`. Of the {glue:text}`cut_runs:.0f` runs without a price that were asked none keeps more than {glue:text}`cut_last_most:.2f` after the first cut, nor less than {glue:text}`cut_question_least:.2f` after the
 # second. So the base fetches at the last token, and who paid fetches at the question's, where others need nothing.
 #
 # By the rows where a model fetches, few heads are needed either way: half is lost without {glue:text}`lost_question_price:.0%` of them with the price, without
@@ -638,7 +638,7 @@ pd.DataFrame(by_rows).T.round(1)
 # ```
 
 # %%
-moved = change.half.drop("base").groupby("setting", sort=False)
+moved = change.half.drop("base", level=0).groupby("setting", sort=False)
 moved = moved.agg(["min", "mean", "max"])
 luck = (moved["max"] - moved["min"]).max().round(3)
 one_way = (moved["min"] > 0) | (moved["max"] < 0)
@@ -747,7 +747,7 @@ pd.DataFrame(risen, ["all heads", "best of each step"]).round(1)
 # %% tags=["hide-input"]
 runs = grid.groupby("setting").size()
 treated = change.loc["price"]
-others = change.half.drop(["base", "price"]).groupby("setting").mean()
+others = change.half.drop(["base", "price"], level=0).groupby("setting").mean()
 unpaid = both[grid.price == 0]
 numbers = {
     "accuracy_price": table.accuracy["price"],
