@@ -14,8 +14,11 @@
 # **What came out.** No fixed order of looking and answering is shown: in the kept run the lag from half of the looking to half of the answering is
 # {glue:text}`lag_main:+.0f` steps on scenes, with an interval from {glue:text}`lag_main_low:+.0f` to {glue:text}`lag_main_high:+.0f` (above zero,
 # looking is first); in a smaller one it is {glue:text}`small_lag:+.0f` ({glue:text}`small_lag_low:+.0f` to {glue:text}`small_lag_high:+.0f`).
-# {glue:text}`final_at_half:.0f` of the {glue:text}`top_heads:.0f` heads that end on top are there when half of
-# the ability is. Half of RAM sits in {glue:text}`half_first:.0%` of the heads at first and in {glue:text}`half_last:.0%` at the end.
+# Of the {glue:text}`top_heads:.0f` heads that end on top {glue:text}`final_first:.0f` are there at step {glue:text}`first_step:.0f`, and
+# {glue:text}`final_low:.0f` to {glue:text}`final_high:.0f` when half of the ability is. Half of RAM sits in {glue:text}`half_first:.0%` of the heads at step
+# {glue:text}`first_step:.0f` and in {glue:text}`half_last:.0%` at the end.
+# A price on looking moves the fetching: cut off the evidence at the last prompt token, models that paid keep {glue:text}`cut_last_price:.2f`, the others
+# {glue:text}`cut_last_base:.2f`; at the question's tokens it is {glue:text}`cut_question_price:.2f` and {glue:text}`cut_question_base:.2f`.
 #
 # ```{glue:figure} fig_rise
 # :name: fig-emergence-rise
@@ -309,7 +312,7 @@ axes[1].set(
 )
 for axis in axes:
     axis.set_xlabel("training step")
-keep("fig_since", figure, "Half of the final heads lead early, the last joins at the end")
+keep("fig_since", figure, "Half of the final heads settle early, the others near the end")
 
 # %% [markdown]
 # ```{glue:figure} fig_since
@@ -319,8 +322,9 @@ keep("fig_since", figure, "Half of the final heads lead early, the last joins at
 # Left: RAM of each head, the final top in colour. Right: how many of the final top are on top at each step; dotted: luck.
 # ```
 #
-# The last of them joined at step {glue:text}`last_joined:.0f` of {glue:text}`last_step:.0f`; at the step where the ability was half-way,
-# {glue:text}`final_at_half:.0f` of {glue:text}`top_heads:.0f` were there.
+# At step {glue:text}`first_step:.0f` {glue:text}`final_first:.0f` of the {glue:text}`top_heads:.0f` were there, where luck gives less than one; in the snapshots before and after the
+# step where the ability was half-way, {glue:text}`final_low:.0f` and {glue:text}`final_high:.0f`. That number goes up and down: {glue:text}`settled_late:.0f` of them stay on
+# top only from the last third on, the last from step {glue:text}`last_joined:.0f` of {glue:text}`last_step:.0f`.
 #
 # ## A run to watch
 #
@@ -405,50 +409,98 @@ grid = read_grid()
 grid["all heads"] = grid["layers"] * grid["heads"]
 grid["lost after"] = grid.half_lost / grid["all heads"]
 shown = ["all heads", "accuracy", "half", "gini", "effective", "lost after"]
-table = grid.groupby("setting", sort=False)[shown].agg("mean")
-table.insert(0, "runs", grid.groupby("setting", sort=False).size())
+by_setting = grid.groupby("setting", sort=False)
+table = by_setting[shown].agg("mean")
+table.insert(0, "runs", by_setting.size())
 table.round(2)
 
 # %% [markdown]
-# `half` is the share of heads that holds half of RAM; `lost after` the share that must be silenced, from the top, until half of what the
-# model has beyond chance is lost. One is about looking, the other about need.
+# `half` is the share of heads that holds half of RAM at the last prompt token; `lost after` the share that must be silenced, from the top of that RAM, until half
+# of what the model has beyond chance is lost. With the price few heads look, and yet far more of them must go: a riddle.
+#
+# RAM at one row knows nothing of other rows. So the same was asked of the question's tokens, *after* the riddle: RAM at either, in the mean over all heads, how many must go from the
+# top of either, and what is left, on the same fresh questions, if all heads are cut off the evidence there, by {term}`knockout`.
+
+# %%
+both = {}
+needed = {"last": grid.half_lost, "question": grid.half_lost_question}
+for rows, lost in needed.items():
+    rams = [np.array(ram[rows]) for ram in grid.ram]
+    both["mean RAM", rows] = [ram.mean() for ram in rams]
+    both["half in", rows] = [mass_concentration(ram) for ram in rams]
+    both["lost after", rows] = lost / grid["all heads"]
+cuts = {"nowhere": "untouched", "last": "cut_last", "question": "cut_question"}
+for rows, column in cuts.items():
+    both["cut off", rows] = grid[column]
+
+# %%
+both = pd.DataFrame(both)
+of_both = both.groupby(grid.setting, sort=False).mean()
+of_both.T.round(2)
 
 # %% tags=["hide-input", "remove-output"]
 names = list(dict.fromkeys(grid.setting))
-columns = {
-    "accuracy": "accuracy",
-    "half": "share of heads\nwith half of RAM",
+place = np.array([names.index(name) for name in grid.setting])
+colours = np.where(grid.price > 0, plots.RED, plots.BLUE)
+panels = {
+    "mean RAM": "RAM, mean over heads",
     "lost after": "share silenced\nuntil half is lost",
+    "cut off": "accuracy, all heads\ncut off the evidence",
+}
+marks = {  # where, and in which colour they are filled
+    "last": (-0.15, colours, "at the last prompt token"),
+    "question": (0.15, "none", "at the question's tokens"),
 }
 figure, axes = plt.subplots(
-    1, 3, figsize=(7.6, 0.33 * len(names) + 1.4), sharey=True
+    1, 3, figsize=(7.6, 0.4 * len(names) + 1.7), sharey=True
 )
-for axis, (column, label) in zip(axes, columns.items(), strict=True):
-    place = [names.index(name) for name in grid.setting]
-    colours = [plots.RED if price else plots.BLUE for price in grid.price]
-    axis.scatter(grid[column], place, c=colours, s=28, alpha=0.8)
-    middle = grid[grid.setting == "base"][column].mean()
-    axis.axvline(middle, color="black", lw=1, ls=":")
+for axis, (column, label) in zip(axes, panels.items(), strict=True):
+    for rows, (shift, fill, name) in marks.items():
+        axis.scatter(
+            both[column, rows],
+            place + shift,
+            facecolors=fill,
+            edgecolors=colours,
+            s=26,
+            label=name,
+        )
     axis.set_xlabel(label, fontsize=9)
-    most = 1 if column == "accuracy" else grid[column].max()
-    axis.set_xlim(0, 1.08 * most)
+    axis.set_xlim(left=0)
+guessing = chance(questions(SAMPLES, "evaluation")).line
+axes[2].axvline(guessing, color="black", lw=1, ls="-.")
+axes[2].set_xlim(0, 1.04)
 axes[0].set_yticks(range(len(names)), names)
 axes[0].invert_yaxis()
-keep("fig_grid", figure, "With a price RAM sits in fewer heads, and more of them must go")
+figure.legend(
+    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
+)
+keep("fig_grid", figure, "With a price heads look less, and fetch at other rows")
 
 # %% [markdown]
 # ```{glue:figure} fig_grid
 # :name: fig-emergence-grid
-# :alt: Three panels with one row to a setting and one point to a run: accuracy, the share of heads that holds half of RAM, and the share of heads that must be silenced until half of the ability is lost. The treated runs are in another colour; a dotted line marks the mean of the base.
+# :alt: Three panels with one row to a setting and two points to a run, a filled one for the last prompt token and a hollow one for the question's tokens: mean RAM, the share of heads that must be silenced until half of the ability is lost, and accuracy with all heads cut off the evidence. Runs with a price are in another colour. Their RAM is lowest in both; the filled points of the others need few heads and fall to a low accuracy, while with the price it is the hollow ones that do.
 #
-# One point a run; red: with a price on looking. Dotted: the base.
+# Two points a run, filled where looking, ranking and cut are at the last prompt token, hollow where they are at the question's; red: with a price on looking. Dash-dotted: chance. Runs without hollow points in the middle were not asked about these rows.
 # ```
+#
+# The riddle is one of rows. Cut off the evidence at the last token, the base keeps {glue:text}`cut_last_base:.2f` of {glue:text}`uncut_base:.2f` (chance is
+# {glue:text}`grid_guess:.2f`), with the price {glue:text}`cut_last_price:.2f` of {glue:text}`uncut_price:.2f` are left; at the question's tokens it is {glue:text}`cut_question_base:.2f` and
+# {glue:text}`cut_question_price:.2f`. Of the {glue:text}`cut_runs:.0f` runs without a price that were asked none keeps more than {glue:text}`cut_last_most:.2f` after the first cut, nor less than {glue:text}`cut_question_least:.2f` after the
+# second. So the base fetches at the last token, and who paid fetches at the question's, where others need nothing.
+#
+# By the rows where a model fetches, few heads are needed either way: half is lost without {glue:text}`lost_question_price:.0%` of them with the price, without
+# {glue:text}`lost_last_base:.0%` in the base. By the other rows it takes {glue:text}`lost_last_price:.0%` and {glue:text}`lost_question_base:.0%`. RAM itself falls at both: in the mean over
+# heads from {glue:text}`ram_last_base:.2f` to {glue:text}`ram_last_price:.2f` at the last token, from {glue:text}`ram_question_base:.2f` to {glue:text}`ram_question_price:.2f` at the question's. How much
+# heads look there would not have told that they are needed.
+#
+# The larger twin of [](14_models), which paid in its last stage only, keeps to the last token: by RAM there fewer of its heads have to go, not more. But one model of that page fetches at the
+# question's tokens without any price, while in [](08_ablation) these rows find heads that are not needed. Ask where a model fetches before you rank its heads.
 #
 # The table rests on {glue:text}`grid_runs:.0f` runs of {glue:text}`grid_settings:.0f` settings, {glue:text}`grid_seeds_least:.0f` to
 # {glue:text}`grid_seeds_most:.0f` seeds each: enough to see what is large, too few for a test.
-# Seeds of one setting differ by up to {glue:text}`seed_spread:.2f` in `half`, so that a small difference to the base shows nothing.
-#
-# So twins are compared: the run with the change less the base of the same seed and lessons, and then the mean.
+# So twins are compared: the run with the change less the base of the same seed and lessons, and then the mean. How far these differences are
+# spread in one setting says what a seed does.
 
 # %%
 columns = ["accuracy", "half", "effective", "lost after"]
@@ -458,15 +510,15 @@ change = twins - base.to_numpy()
 change.groupby("setting", sort=False).mean().drop("base").round(2)
 
 # %% [markdown]
-# The treatment changes `half` by {glue:text}`half_price:+.2f` and the heads that are effective by {glue:text}`effective_price:+.1f`, at an accuracy of
-# {glue:text}`accuracy_price:.2f` where the base has {glue:text}`accuracy_base:.2f`. Yet the share of heads that must go until half is lost changes by
-# {glue:text}`lost_price:+.2f`: how few look, and how few are needed, are two questions. In the larger twin of [](14_models), which paid in its last stage only, fewer heads had to go, not more:
-# what a price does to need is not settled. The other changes move neither beyond what seeds do.
+# The price changes `half` by {glue:text}`half_price:+.2f` (by twin from {glue:text}`half_price_least:+.2f` to {glue:text}`half_price_most:+.2f`), and the heads that are effective by
+# {glue:text}`effective_price:+.1f` ({glue:text}`effective_price_least:+.1f` to {glue:text}`effective_price_most:+.1f`), at an accuracy of {glue:text}`accuracy_price:.2f` where the base has
+# {glue:text}`accuracy_base:.2f`. The other settings change `half` by {glue:text}`half_others:.2f` at most, up or down.
 #
 # ## Is the order the same in every run?
 #
 # Each run of the grid was looked at every {glue:text}`grid_every:.0f` steps. Its lag is that of above: when half of the accuracy beyond chance is there, less when half of
-# the way of the RAM of its own final top 5 % is. Beside it stands the lag with the way of accuracy, too, begun at its first value.
+# the way of the RAM of its own final top 5 % is. Beside it stands the lag with the way of accuracy, too, begun at its first value. RAM is that of
+# the last prompt token, so that of the runs that paid it says little.
 
 
 # %%
@@ -567,15 +619,15 @@ pd.DataFrame(by_rows).T.round(1)
 # :label: ex-emergence-luck
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Which of the changes in `half` are larger than what another seed does? `answer` is two numbers: the largest less the smallest `half` of the runs of the
-# setting `base`, and how many other settings changed `half` by more than that, up or down, in the mean over their twins. Round changes and spread to three digits before you compare them: a share moves in steps of one head.
+# Difficulty: 2/5, 10 minutes. What do the changes in `half` say that another seed could not? `answer` is two numbers: the largest change less the smallest among the twins of one setting, for the setting
+# where that is most, rounded to three digits, and in how many settings all twins changed in one direction, none by zero.
 #
 # :::{dropdown} Hint 1
-# `grid` has a row for each run, `change` one for each run less its twin.
+# `change` has a row for each run less its twin; the base less itself is no change.
 # :::
 #
 # :::{dropdown} Hint 2
-# Take the mean of `change` over the runs of a setting first, then its size.
+# All go up if the least is above zero, and all go down if the most is below.
 # :::
 #
 # ```{exercise-end}
@@ -586,16 +638,16 @@ pd.DataFrame(by_rows).T.round(1)
 # ```
 
 # %%
-luck = np.ptp(grid.half[grid.setting == "base"]).round(3)
-moved = change.half.groupby("setting", sort=False).mean().drop("base")
-moved = moved.round(3)
-answer = luck, int((moved.abs() > luck).sum())
-print(f"between seeds of the base: {luck:.3f}")
-moved
+moved = change.half.drop("base", level=0).groupby("setting", sort=False)
+moved = moved.agg(["min", "mean", "max"])
+luck = (moved["max"] - moved["min"]).max().round(3)
+one_way = (moved["min"] > 0) | (moved["max"] < 0)
+answer = luck, int(one_way.sum())
+moved.assign(one_way=one_way).round(3)
 
 # %% [markdown]
-# A change that is no larger than the difference of two runs of *one* setting shows nothing, however plausible its sign. And this bar is a low one: the spread of a few runs is less than
-# that of many, and of several settings one goes over it by luck.
+# A mean that is no larger than the spread of its own twins shows little, however plausible its sign. One sign in all twins is a low bar: three agree by luck in one setting of four, so that
+# of several settings one goes over it for nothing.
 #
 # ```{solution-end}
 # ```
@@ -680,6 +732,9 @@ pd.DataFrame(risen, ["all heads", "best of each step"]).round(1)
 # One run was kept. Its interval is about questions; that other runs have the same order is not shown by it, and the small runs, where the order can be
 # compared, are of another size.
 #
+# Where the runs of the grid fetch was asked only once the last token had given a riddle, of the same runs. Three seeds are no test, and why a price on every
+# token moves the fetching to the question's is not known.
+#
 # The grid changes one thing at a time, so that it cannot see what two things do together. "Twice as long" also stretches the learning rate, and more heads are more
 # weights, since each head keeps its width.
 #
@@ -690,22 +745,39 @@ pd.DataFrame(risen, ["all heads", "best of each step"]).round(1)
 # - Text retrieval heads during training and after it: {cite:t}`wu2024retrieval`
 
 # %% tags=["hide-input"]
-spread = grid.groupby("setting")["half"].agg(lambda x: x.max() - x.min())
 runs = grid.groupby("setting").size()
-treated = change.groupby("setting").mean().loc["price"]
+treated = change.loc["price"]
+others = change.half.drop(["base", "price"], level=0).groupby("setting").mean()
+unpaid = both[grid.price == 0]
 numbers = {
-    "half_price": treated.half,
-    "effective_price": treated.effective,
-    "lost_price": treated["lost after"],
     "accuracy_price": table.accuracy["price"],
     "accuracy_base": table.accuracy["base"],
+    "half_others": others.abs().max(),
+    "cut_runs": unpaid["cut off", "last"].count(),
+    "cut_last_most": unpaid["cut off", "last"].max(),
+    "cut_question_least": unpaid["cut off", "question"].min(),
+    "grid_guess": guessing,
 }
+for name in ("half", "effective"):
+    numbers |= {
+        f"{name}_price": treated[name].mean(),
+        f"{name}_price_least": treated[name].min(),
+        f"{name}_price_most": treated[name].max(),
+    }
+for setting in ("base", "price"):
+    found = of_both.loc[setting]
+    numbers[f"uncut_{setting}"] = found["cut off", "nowhere"]
+    for rows in needed:
+        numbers |= {
+            f"ram_{rows}_{setting}": found["mean RAM", rows],
+            f"lost_{rows}_{setting}": found["lost after", rows],
+            f"cut_{rows}_{setting}": found["cut off", rows],
+        }
 numbers |= {
     "grid_runs": len(grid),
     "grid_settings": len(runs),
     "grid_seeds_least": runs.min(),
     "grid_seeds_most": runs.max(),
-    "seed_spread": spread.max(),
     "price": grid.price.max(),
 }
 of_runs, past_grid = grid["from chance"].dropna(), grid.history[0]
@@ -731,6 +803,9 @@ numbers |= {
     "half_first": held["RAM", "half of it in"].iloc[0],
     "half_last": held["RAM", "half of it in"].iloc[-1],
     "half_last_all": held["all evidence", "half of it in"].iloc[-1],
+    "first_step": steps[0],
+    "final_first": shared[0],
+    "settled_late": (settled["since step"] > steps[-1] * 2 / 3).sum(),
     "last_joined": settled["since step"].max(),
     "last_step": steps[-1],
     "loss_first": smooth.loss.iloc[0],
@@ -748,8 +823,9 @@ numbers |= {
     "small_lag_high": small_lag["high"],
 }
 if main.second == main.second:
-    at_half = min(np.searchsorted(steps, main.second), len(steps) - 1)
-    numbers["final_at_half"] = shared[at_half]
+    behind = np.clip(np.searchsorted(steps, main.second), 1, len(steps) - 1)
+    around = shared[behind - 1 : behind + 1]
+    numbers |= {"final_low": around.min(), "final_high": around.max()}
 numbers = {k: v for k, v in numbers.items() if v == v}
 
 # %% tags=["hide-input"]

@@ -118,6 +118,8 @@ def test_one_run_of_the_grid_says_what_it_was(monkeypatch: pytest.MonkeyPatch) -
     ]
     assert best == pytest.approx([best[0]] * 3, abs=2e-4)  # of four heads one is on top
     assert found["history"][0]["looking"] <= found["history"][0]["best"]
+    assert found["half_lost"] is found["half_lost_question"] is None  # two steps teach nothing
+    assert all(0 <= found[name] <= 1 for name in ("untouched", "cut_last", "cut_question"))
     json.dumps(found)
 
 

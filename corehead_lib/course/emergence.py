@@ -49,24 +49,28 @@ def rows(past, kind, steps, right, guess, how, top_fraction) -> Expected:
     return Expected(value, why, unlike(value, mistakes, 0.5), 0.5)
 
 
-@exercise("ex-emergence-luck", "answer = ...  # two numbers: spread between seeds, settings beyond it")
+@exercise(
+    "ex-emergence-luck", "answer = ...  # two numbers: largest spread of twins, settings of one direction"
+)
 def luck(grid) -> Expected:
     half = grid.set_index(["setting", "seed"]).half
-    base = half["base"]
-    spread = round(float(base.max() - base.min()), 3)
-    others = {s: half[s] - base.reindex(half[s].index) for s in dict.fromkeys(grid.setting) if s != "base"}
-    mean = np.array([other.mean() for other in others.values()]).round(3)
-    most = grid.groupby("setting").half.agg(lambda x: x.max() - x.min()).max()
-    value = spread, int((abs(mean) > spread).sum())
+    others = [s for s in dict.fromkeys(grid.setting) if s != "base"]
+    twins = [half[s] - half["base"].reindex(half[s].index) for s in others]
+    spread = round(max(float(np.ptp(change)) for change in twins), 3)
+    same = sum(bool((change > 0).all() or (change < 0).all()) for change in twins)
+    largest = max(float(np.ptp(half[s])) for s in others)
     mistakes = {
-        "The second counts settings that are *no* further from the base.": (spread, len(mean) - value[1]),
-        "A change may go down as well: take its size.": (spread, int((mean > spread).sum())),
-        "That is the largest spread of any setting; take the base's.": (most, value[1]),
-        "That is a standard deviation; take the largest less the smallest.": (base.std(), value[1]),
-        "The second counts settings, not shares.": (spread, value[1] / len(mean)),
+        "The second counts settings whose twins do *not* agree.": (spread, len(twins) - same),
+        "A change may go down as well.": (spread, sum(bool((change > 0).all()) for change in twins)),
+        "The first is about runs of one setting; take changes, each run less its twin.": (largest, same),
+        "That is a standard deviation; take the largest less the smallest.": (
+            max(float(change.std()) for change in twins),
+            same,
+        ),
+        "The second counts settings, not shares.": (spread, same / len(twins)),
     }
-    why = "What stays below is no larger than luck."
-    return Expected(value, why, unlike(value, mistakes, 0.001), 0.001)
+    why = "A mean within the spread of its twins shows little."
+    return Expected((spread, same), why, unlike((spread, same), mistakes, 0.001), 0.001)
 
 
 @exercise("ex-emergence-power", "answer = ...  # one whole number of seeds")

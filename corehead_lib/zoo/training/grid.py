@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from corehead_lib.chance import chance
 from corehead_lib.data import samples_checksum
 from corehead_lib.encode import encode_all
 from corehead_lib.heads import HeadScores, effective_heads, gini, mass_concentration
+from corehead_lib.interventions import Knockout
 from corehead_lib.models import LoadedModel
 from corehead_lib.progress import watched
-from corehead_lib.study import until_half
+from corehead_lib.study import UNTOUCHED, outcomes, until_half
 from corehead_lib.whole import whole
 from corehead_lib.zoo.snapshots import Snapshot
 from corehead_lib.zoo.training.small import Small, grow, questions
@@ -41,7 +43,7 @@ TOP = 0.05  # share of heads whose RAM is followed, the final top
 
 
 def run(small: Small) -> dict[str, Any]:
-    """Train one small model; return its settings, CPU seconds, history, final RAM by rows, and heads until half is lost.
+    """Train one small model; return its settings, CPU seconds, history, final RAM by rows, and what it ``needs``.
 
     The history is what ``moment`` returns, and ``looking``, the mean RAM of the heads that end on top.
     """
@@ -58,7 +60,7 @@ def run(small: Small) -> dict[str, Any]:
     return {
         **asdict(small),
         "origin": origin(small),
-        "half_lost": _half_lost(loaded, snapshot),
+        **needs(loaded, snapshot),
         "seconds": round(time.process_time() - started),
         "history": past,
         "ram": {rows: score.round(4).tolist() for rows, score in final.items()},
@@ -91,14 +93,24 @@ def spread(ram: np.ndarray) -> dict[str, float]:
     }
 
 
-def _half_lost(loaded: LoadedModel, snapshot: Snapshot) -> int | None:
-    """Heads to silence, highest RAM first, until half of what is beyond chance is gone, on questions of another split."""
+def needs(loaded: LoadedModel, snapshot: Snapshot) -> dict[str, float | None]:
+    """What a run needs, by the rows it looks from, on questions of another split.
+
+    ``half_lost`` and ``half_lost_question``: heads to silence, highest RAM first at the last prompt token or at the question's, until half
+    of what is beyond chance is gone, None where there is nothing to lose. ``untouched``: accuracy; ``cut_last`` and ``cut_question``: what is left
+    of it with all heads cut off the evidence at these rows.
+    """
     asked = questions(SAMPLES, "evaluation")
-    line = chance(asked).line
-    if snapshot.accuracy["scenes"] < line + 0.1:
-        return None
-    ranking = HeadScores(snapshot.ram["scenes"]).ranking()
-    return until_half(loaded, encode_all(loaded, asked, SAMPLES), ranking, line)
+    batches, line = encode_all(loaded, asked, SAMPLES), chance(asked).line
+    able = snapshot.accuracy["scenes"] >= line + 0.1
+    found: dict[str, float | None] = {}
+    for rows, name in (("last", "half_lost"), ("question", "half_lost_question")):
+        ranking = HeadScores(snapshot.mass("scenes", rows).mean(0)).ranking()
+        found[name] = until_half(loaded, batches, ranking, line) if able else None
+        cut = partial(Knockout, queries=rows, keys="targets", when="prefill")
+        right = outcomes(loaded, batches, {"cut": ranking}, cut).groupby("set").correct.mean().round(4)
+        found |= {"untouched": float(right[UNTOUCHED]), f"cut_{rows}": float(right["cut"])}
+    return found
 
 
 def grow_grid(path: Path = TABLE, seeds: Sequence[int] = (0, 1, 2)) -> pd.DataFrame:
@@ -120,7 +132,7 @@ def grow_grid(path: Path = TABLE, seeds: Sequence[int] = (0, 1, 2)) -> pd.DataFr
 
 
 def read_grid(path: Path = TABLE) -> pd.DataFrame:
-    """One row a run, in the grid's order: ``setting``, the fields of Small, ``half_lost`` (NaN if never), ``seconds``,
+    """One row a run, in the grid's order: ``setting``, the fields of Small, what it ``needs`` (NaN if never), ``seconds``,
     ``history`` (a list of what ``moment`` returns, and ``looking``), ``ram`` (by rows, lists of (layers, heads)), and the columns of the last moment.
     """
     runs = json.loads(path.read_text())
