@@ -736,7 +736,7 @@ parts.round(2)
 # :label: ex-ablation-logprob
 # ```
 #
-# Difficulty: 2/5, 8 minutes. On {glue:text}`samples` questions, what the top 5 % cost in accuracy cannot be told from nothing; it took {glue:text}`many_samples`. Accuracy has a threshold in it: can the {term}`gold log-probability` tell, on the same few questions? `answer` is two p,
+# Difficulty: 2/5, 8 minutes. On the questions of `retrieval`, what the top 5 % cost in accuracy cannot be told from nothing; it took more of them. Accuracy has a threshold in it: can the {term}`gold log-probability` tell, on the same few questions? `answer` is two p,
 # not adjusted, by the permutation test `paired_p` with the samples' groups: of the cost of the smaller top set in accuracy, and of its cost in `logprob`.
 #
 # :::{dropdown} Hint 1
