@@ -15,7 +15,8 @@
 # sentence; its top {glue:text}`top_heads` together give it {glue:text}`top_separator:.2f`. Without these {glue:text}`top_heads` the model is still right in
 # {glue:text}`text_top:.2f` of the cases, and without the {glue:text}`top_heads` heads of **lowest** RAM in {glue:text}`text_bottom:.2f`.
 # In the median of {glue:text}`models` models the top costs {glue:text}`top_median:.2f` of the accuracy and the lowest {glue:text}`bottom_median:.2f`:
-# a low rank is no sign that the model can spare a head.
+# a low rank is no sign that the model can spare a head. Part of that is their layer, since other sets from the layers of the lowest leave {glue:text}`low_median:.2f`
+# in the median.
 #
 # ```{glue:figure} fig_tokens
 # :name: fig-text-tokens
@@ -345,6 +346,20 @@ keep("fig_controls", figure)
 # - **Whole model.** For sets from anywhere these are {glue:text}`model_median:.2f` and {glue:text}`model_most:.2f`; they may hold heads of layer 0.
 #   The layer-matched control, often called the stricter one, never draws from a layer without top heads: in `tiny-qwen3-vl` not from layer 0.
 #
+# So are the lowest heads of `tiny-qwen3-vl` needed, or would any heads of their layers do as much damage? The same control, drawn for the lowest:
+
+# %%
+low = ranked["fact"].bottom(top_fraction)
+drawn = controls(low, ranked["fact"], draws, seed, kinds=("layer",))
+without = judged_outcomes(loaded, evaluation, {"bottom": low, **drawn}, **how)
+of_low = summarise(by_task(without), "bottom")
+of_low[["kind", "sets", "median", "low", "high"]].round(2)
+
+# %% [markdown]
+# Both: any heads of these layers cost a good deal ({glue:text}`low_median:.2f` is left in the median, {glue:text}`low_least:.2f` at worst), these cost more
+# ({glue:text}`text_bottom:.2f` is left). A part of what looks like a finding about low RAM is one about a layer, then, and the {glue:text}`low_sets` sets are too few
+# to test the rest. [](08_ablation) finds two heads of layer 0 that are behind much of it in scenes.
+#
 # So beside heads of its own layers the top of `tiny-qwen3-vl` costs a little and the others nothing, but heads elsewhere cost far more.
 # [](08_ablation) silences more heads, against more random sets.
 #
@@ -390,44 +405,6 @@ print(f"{answer[0]} of {len(behind_all)} models, p = {answer[1]:.3f}")
 # %% [markdown]
 # One model with so few random sets cannot give a p below 0.05, and a top that is far worse gives the same p as one that is a little worse. That model after model says the
 # same is evidence of another kind, if they were trained apart. [](08_ablation) draws more sets.
-#
-# ```{solution-end}
-# ```
-#
-# ```{exercise-start} Layer 0, or these heads?
-# :label: ex-text-layer
-# ```
-#
-# Difficulty: 2/5, 10 minutes. Are the lowest heads needed, or would any heads of their layers do as much damage? Draw `draws` sets from the layers of the lowest heads by `ranked["fact"]`, with
-# `seed`, as the chapter does it for the top. `answer` is the accuracy on `evaluation` without the lowest heads, and the median of the accuracies without the sets from their layers.
-#
-# :::{dropdown} Hint 1
-# `ranked["fact"].bottom(top_fraction)` are the lowest, and `controls(lowest, ranked["fact"], draws, seed, kinds=("layer",))` the sets.
-# :::
-#
-# :::{dropdown} Hint 2
-# `by_task(judged_outcomes(loaded, evaluation, sets, **how))` makes the table, and `summarise` the medians; say of which set.
-# :::
-#
-# ```{exercise-end}
-# ```
-#
-# ```{solution-start} ex-text-layer
-# :class: dropdown
-# ```
-
-# %%
-low = ranked["fact"].bottom(top_fraction)
-drawn = controls(low, ranked["fact"], draws, seed, kinds=("layer",))
-sets = {"bottom": low, **drawn}
-table = by_task(judged_outcomes(loaded, evaluation, sets, **how))
-of_low = summarise(table, "bottom")
-answer = of_low.set_index("kind").loc[["bottom", "layer"], "median"].tolist()
-of_low[["kind", "sets", "median", "low", "high"]].round(2)
-
-# %% [markdown]
-# Both: any heads of these layers cost a good deal ({glue:text}`low_median:.2f` is left in the median, {glue:text}`low_least:.2f` at worst), these cost more.
-# So a part of what looked like a finding about low RAM is one about a layer, and only the rest is about these heads.
 #
 # ```{solution-end}
 # ```
@@ -680,6 +657,7 @@ numbers |= {
 }
 of_layer = of_low.set_index("kind").loc["layer"]
 numbers |= {"low_median": of_layer["median"], "low_least": of_layer["low"]}
+numbers["low_sets"] = of_layer["sets"]
 for part in parts[1:]:
     numbers |= {
         f"text_{part}": of_set.accuracy[f"by {part}"],

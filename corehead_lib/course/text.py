@@ -5,11 +5,9 @@ import torch
 
 from corehead_lib.course import Expected, exercise, unlike
 from corehead_lib.data import load_samples
-from corehead_lib.datasets.judged import judged_outcomes
 from corehead_lib.encode import encode
 from corehead_lib.heads import Head
 from corehead_lib.ram import mass
-from corehead_lib.study import controls
 
 
 @exercise("ex-text-read", "answer = ...  # two numbers: models whose top is behind every set, the least p")
@@ -31,30 +29,6 @@ def read(long, by_aim, draws) -> Expected:
     }
     why = "The count says how often, the p how sure one model can make you."
     return Expected((number, least), why, unlike((number, least), mistakes, 0.002), 0.002)
-
-
-@exercise(
-    "ex-text-layer",
-    "answer = ...  # two accuracies: without the lowest heads, without others of their layers (median)",
-)
-def layer(loaded, ranked, evaluation, how, top_fraction, draws, seed, tables) -> Expected:
-    order = ranked["fact"].ranking()[::-1]
-    lowest = order[: len(ranked["fact"].top(top_fraction))]
-    drawn = controls(lowest, ranked["fact"], draws, seed, kinds=("layer",))
-    table = judged_outcomes(loaded, evaluation, {"lowest": lowest, **drawn}, **how)
-    left = table.groupby("set").correct.mean()
-    without, others = float(left["lowest"]), left[[*drawn]].to_numpy(float)
-    right = without, float(np.median(others))
-    top = tables[loaded.name, "text"]["median"]
-    mistakes = {
-        "Those are losses; give the accuracies that are left.": tuple(left["none"] - np.array(right)),
-        "The second is the worst of the sets; take their median.": (without, others.min()),
-        "The second is the mean of the sets; take their median.": (without, others.mean()),
-        "Those are the top and the sets from *its* layers.": (top["needle"], top.get("layer", 1)),
-        "The first is the untouched model.": (float(left["none"]), without),
-    }
-    why = "Beside the untouched model the first says what they cost, beside the second what only they cost."
-    return Expected(right, why, unlike(right, mistakes, 0.004), 0.004)
 
 
 @exercise(
