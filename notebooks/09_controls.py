@@ -480,7 +480,7 @@ null_table.round(3)
 # after the subtraction is the part that the question steers.
 #
 # {term}`Calibrated RAM <calibrated RAM>` by another's question shares {glue:text}`null_shared` of the first {glue:text}`k` heads with RAM and {glue:text}`null_shared_twice` of {glue:text}`twice_k`.
-# So nothing is gained by it here, and nothing confirmed: what its {glue:text}`twice_k` cost, {glue:text}`null_drop:.2f`, is what the same heads cost above.
+# Where it names the same heads it neither gains nor confirms anything: its {glue:text}`twice_k` cost {glue:text}`null_drop:.2f`, RAM's {glue:text}`drop_twice:.2f`.
 #
 # ## Does another head take over?
 #

@@ -226,7 +226,7 @@ counted.assign(all=holds.sum(), cases=len(holds))
 # That RAM is sparser than looking holds everywhere; that few heads are *few* holds nowhere, if few means 5 %. What 5 % does differs from model to model, and
 # 12 % decides in all models but one. The last two lines count a case in if no more than that is lost. Of
 # {glue:text}`samples` questions a single one is {glue:text}`one_low:.1%` to {glue:text}`one_high:.1%` of what a model knows: 3 % lost means that no question is lost on balance, and 5 %
-# that at most one or so is. With the top 5 % dense at most one is lost in {glue:text}`enough_one` cases.
+# that at most one is. With the top 5 % dense at most one is lost in {glue:text}`enough_one` cases.
 
 # %% [markdown]
 # ## Which ranking finds what is needed?
@@ -568,14 +568,16 @@ for part, tail in ((large, ""), (small, "_few")):
     ranked_too[f"rivals_more{tail}"] = (sure & more).sum()
     ranked_too[f"rivals_fewer{tail}"] = (sure & ~more).sum()
     ranked_too[f"rivals_same{tail}"] = (~sure).sum()
-near = (larger.shared / larger.k).groupby(larger.ranking).mean()
+near = larger.assign(of_all=larger.shared / larger.k)
+near = near.groupby("ranking").of_all.mean()
 ranked_too["rivals_near"] = (near.drop("ram-last") >= 0.9).sum()
 lost = (natural["accuracy"] - natural["hybrid"]) * samples
+one = 1 / samples / above[above > 0]
 ranked_too |= {
     "samples": samples,
     "enough_one": (lost < 1.5).sum(),
-    "one_low": (1 / samples / above).min(),
-    "one_high": (1 / samples / above).max(),
+    "one_low": one.min(),
+    "one_high": one.max(),
 }
 publish(
     rows=[
