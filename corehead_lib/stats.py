@@ -156,8 +156,11 @@ def paired_p(
 
 
 def control_p(observed: float, controls: Sequence[float]) -> float:
-    """One-sided p of an effect against R random controls: (1 + #{control >= observed}) / (1 + R)."""
-    return (1 + sum(control >= observed for control in controls)) / (1 + len(controls))
+    """One-sided p of an effect against R random controls: (1 + #{control >= observed}) / (1 + R).
+
+    Shares that are equal may differ in the last bit after a subtraction; they count as equal.
+    """
+    return (1 + sum(control >= observed - 1e-9 for control in controls)) / (1 + len(controls))
 
 
 def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:

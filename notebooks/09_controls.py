@@ -15,7 +15,8 @@
 # accuracy in retrieval, its first {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, and {glue:text}`drop_control_twice:.2f` in control tasks.
 # Another ranking, chosen on other questions, costs {glue:text}`more:.2f` more with {glue:text}`k` ({glue:text}`more_low:.2f` to
 # {glue:text}`more_high:.2f`). Yet RAM's {glue:text}`k` are nearly *enough*: put into a run about another picture, they make {glue:text}`enough_first:.0%` of the way
-# back to the answer. And RAM is blind to head number {glue:text}`quiet_place` in its order, which costs {glue:text}`quiet_cost:.2f` nats alone.
+# back to the answer, while {glue:text}`matched_sets` sets of as many heads of the same layers make {glue:text}`enough_first_most:.0%` at most.
+# And RAM is blind to head number {glue:text}`quiet_place` in its order, which costs {glue:text}`quiet_cost:.2f` nats alone.
 #
 # ```{glue:figure} fig_verdicts
 # :name: fig-controls-verdicts
@@ -36,6 +37,7 @@ batch_size: int = 16  # prompts that run at once {1..1024}
 seed: int = 0  # seeds samples, partners and chance {0..}
 top_fraction: float = 0.05  # share of heads that is taken; fixed before looking {0<..0.25}
 ranking: str = "ram-last"  # the ranking that is put to the test {ram-last, ram-question, ram-answer, calibrated-last, calibrated-question, selectivity, lift, hits, write, visual, attention, norm, entropy, gradient, text, layer, random}
+draws: int = 100  # layer-matched sets to exchange {1..10000, quick 3}
 rounds: int = 3  # how often heads are detected anew behind silent ones {1..20, quick 2}
 device: str = "cpu"  # where to compute {device}
 dtype: str = "float32"  # of weights and activations {float32, bfloat16, float16}
@@ -53,8 +55,14 @@ from corehead_lib.encode import encode_all
 from corehead_lib.heads import Head, HeadScores, agreement, how_many
 from corehead_lib.models import load_model
 from corehead_lib.results import keep, publish
-from corehead_lib.stats import halves, holm, mean_interval, paired_p
-from corehead_lib.study import UNTOUCHED, difference, first_heads, outcomes
+from corehead_lib.stats import control_p, halves, holm, mean_interval, paired_p
+from corehead_lib.study import (
+    UNTOUCHED,
+    controls,
+    difference,
+    first_heads,
+    outcomes,
+)
 
 plots.use_style()
 few = min(probe_samples, samples // 2)
@@ -131,11 +139,12 @@ per_task.assign(counts=per_task.index.isin(counted.task)).round(2)
 
 # %% [markdown]
 # The first rows are retrieval. {glue:text}`controls_count` of {glue:text}`controls` controls count, {glue:text}`controls_high` of
-# them at 0.9 or better untouched. Without RAM's first {glue:text}`twice_k` heads those that need the picture fall by {glue:text}`control_media:.2f` at most;
-# of those that do not, the worst falls by {glue:text}`control_text:.2f`, while copying loses nothing.
+# them at 0.9 or better untouched. Without RAM's first {glue:text}`twice_k` heads `sort` falls by {glue:text}`fell_sort:.2f` and `sum` by
+# {glue:text}`fell_sum:.2f`; the others, among them all that need the picture, fall by {glue:text}`fell_others:.2f` at most. The mean over all controls,
+# {glue:text}`drop_control_twice:.2f` in the table below, is those two.
 #
-# A loss of the second kind need not contradict the claim. To sort, a model may have to fetch as well, only from the words of the question; yet copying must
-# fetch, too, and stands unharmed, so that this is a guess. Read a loss there as a sign that the heads fetch more than pictures, and a loss in `background` as a sign that something else broke.
+# We do not know why. To sort, a model may have to fetch as well, only from the words of the question; but so it must to copy, which stands unharmed. What
+# these heads do is not for pictures alone, and it is not all that the model does.
 #
 # ## The verdict
 #
@@ -152,11 +161,16 @@ for n in sizes:
     found.append(verdicts(asked, some, own, f"{ranking}/{n}"))
 table = pd.concat(found, ignore_index=True)
 table["p_adjusted"] = holm(table.p.to_numpy())
+who: dict[frozenset[Head], str] = {}
+table["set_of"] = [
+    who.setdefault(frozenset(tops[name]), name.split("/")[0])
+    for name in table["set"]
+]
 table.insert(0, "ranking", table.pop("set").str.split("/").str[0])
 
 # %%
 columns = ["k", "drop", "low", "high", "drop_control", "ratio"]
-columns += ["p_adjusted", "shared"]
+columns += ["p_adjusted", "shared", "set_of"]
 table.set_index("ranking")[columns].round(3)
 
 # %% tags=["hide-input", "remove-output"]
@@ -186,10 +200,12 @@ figure.legend(
 keep("fig_verdicts", figure, "RAM's first heads cost little, twice as many cost most")
 
 # %% [markdown]
-# A ratio is NaN where the controls lose nothing. `shared` are heads that are also in the top by RAM.
+# A ratio is NaN where the controls lose nothing. `shared` are heads that are also in the top by RAM; `set_of` is the first ranking that takes the very same heads.
+# Rows that agree in it are one result, not several that confirm each other: {glue:text}`rankings` rankings make {glue:text}`distinct` different sets of
+# {glue:text}`k` heads and {glue:text}`distinct_twice` of {glue:text}`twice_k`, and {glue:text}`same_twice` others take the very {glue:text}`twice_k` that RAM takes.
 #
-# With {glue:text}`k` heads {glue:text}`proven` of {glue:text}`rankings` rankings cost retrieval accuracy beyond doubt (p below 0.05 after the
-# correction), with {glue:text}`twice_k` heads {glue:text}`proven_twice`. RAM's own {glue:text}`k` cost {glue:text}`drop:.2f`, with
+# With {glue:text}`k` heads {glue:text}`proven_distinct` of the sets cost retrieval accuracy beyond doubt (p below 0.05 after the
+# correction), with {glue:text}`twice_k` heads {glue:text}`proven_distinct_twice`. RAM's own {glue:text}`k` cost {glue:text}`drop:.2f`, with
 # an adjusted p of {glue:text}`p_adjusted:.3f`; its {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, with
 # {glue:text}`p_adjusted_twice:.3f`.
 #
@@ -312,7 +328,7 @@ keep("fig_ways", figure, "To see all but the evidence costs more than to see not
 #
 # More is lost when a head does not fall silent but says something wrong. The output under another picture costs {glue:text}`ways_picture:.2f` nats.
 # Cutting nothing but the edges to the evidence costs {glue:text}`ways_evidence:.2f`, all edges to pictures {glue:text}`ways_pictures:.2f`: where the first is
-# larger, a head that is kept from the evidence alone looks at what is like it, and reports that.
+# larger, a head that is kept from the evidence alone may look at what is like it, and report that; we did not test it.
 #
 # Rows differ: edges from the last prompt token are worth {glue:text}`ways_last:.2f` nats, those from the question's tokens
 # {glue:text}`ways_question:.2f`. As many heads by lot lose {glue:text}`ways_lot:.2f` under zero.
@@ -331,8 +347,34 @@ chosen = best[2 * k].split("/")[0]
 orders.setdefault(chosen, ranked[chosen].ranking())
 steps = sorted({1, 2, 4, k, 2 * k, 4 * k, heads // 2, heads})
 grown = first_heads(orders, steps)
+
+# %% tags=["hide-input"]
+for n in sizes:
+    drawn = controls(scores.ranking()[:n], scores, draws, seed, ["layer"])
+    grown |= {f"matched {n}/{i}": h for i, h in enumerate(drawn.values())}
+
+# %%
 moved = patching(loaded, clean, picture, grown)
 moved["ranking"] = moved["set"].str.split("/").str[0]
+moved[moved.ranking == ranking].set_index("direction").round(2)
+
+# %% tags=["hide-input"]
+effects, matched = moved.set_index(["direction", "set"]).effect, []
+for (direction, name), part in moved.groupby(["direction", "ranking"], sort=False):
+    if name.startswith("matched"):
+        n, drawn = int(name.split()[1]), part.effect
+        ours = effects[direction, f"{ranking}/{n}"]
+        p = control_p(ours, list(drawn)) if ours == ours else np.nan
+        matched.append(
+            (direction, n, ours, drawn.median(), drawn.max(), p, len(drawn))
+        )
+matched = pd.DataFrame(
+    matched,
+    columns=["direction", "heads", "effect", "median", "most", "p", "sets"],
+)
+matched["p_adjusted"] = holm(matched.p.to_numpy(float))
+matched = matched.set_index(["direction", "heads"])
+matched.round(3)
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 3.4), sharey=True)
@@ -342,6 +384,8 @@ for axis, direction in zip(axes, ("into corrupted", "into clean"), strict=True):
     ):
         part = moved[(moved.direction == direction) & (moved.ranking == name)]
         axis.plot(part.heads, part.effect, line, color=colour, ms=5, label=name)
+    part = moved[(moved.direction == direction) & moved.ranking.str.contains(" ")]
+    axis.plot(part.heads, part.effect, ".", color="grey", ms=4, label="same layers")
     axis.axhline(1, color="black", lw=1, ls=":")
     axis.axhline(0, color="black", lw=1, ls=":")
     axis.set_xscale("log", base=2)
@@ -349,7 +393,7 @@ for axis, direction in zip(axes, ("into corrupted", "into clean"), strict=True):
     axis.set(xlabel="heads that are exchanged", title=direction)
 axes[0].set_ylabel("part of the way")
 figure.legend(
-    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3
+    *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4
 )
 keep(
     "fig_enough",
@@ -360,13 +404,17 @@ keep(
 # %% [markdown]
 # ```{glue:figure} fig_enough
 # :name: fig-controls-enough
-# :alt: Two panels of rising curves over the number of exchanged heads. Into the corrupted run, heads by RAM make half of the way with one head and nine tenths with six; in the clean one they need twelve. Heads by output norm need more, heads by lot make none of it before half of the model is exchanged.
+# :alt: Two panels of rising curves over the number of exchanged heads. Into the corrupted run, heads by RAM make half of the way with one head and nine tenths with six; in the clean one they need twelve. Heads by output norm need more, heads by lot make none of it before half of the model is exchanged. Grey points, sets drawn from the same layers, stand below RAM's at six and at twelve heads.
 #
-# Outputs of heads exchanged between a clean run and one about another picture.
+# Outputs of heads exchanged between a clean run and one about another picture. Grey: sets of {glue:text}`k` and {glue:text}`twice_k` heads from the layers of RAM's.
 # ```
 #
-# The first {glue:text}`k` heads by RAM make {glue:text}`enough_first:.0%` of the way back, {glue:text}`twice_k` make {glue:text}`enough:.0%`, as many by lot
-# {glue:text}`enough_lot:.0%`. In the other direction it is {glue:text}`needed_first:.0%` and {glue:text}`needed_way:.0%`, by lot {glue:text}`needed_lot:.0%`.
+# The first {glue:text}`k` heads by RAM make {glue:text}`enough_first:.0%` of the way back, and {glue:text}`enough_right:.0%` of the answers are right, not
+# {glue:text}`enough_before:.0%`; {glue:text}`twice_k` make {glue:text}`enough:.0%`. Depth is not the reason: of {glue:text}`matched_sets` sets of {glue:text}`k` others
+# of the same layers the best makes {glue:text}`enough_first_most:.0%`, the median {glue:text}`enough_first_median:.0%` (p {glue:text}`enough_first_p:.3f`, Holm over both sizes
+# and directions). In the other direction RAM's {glue:text}`k` make {glue:text}`needed_first:.0%`, the best drawn set {glue:text}`needed_first_most:.0%`
+# (p {glue:text}`needed_first_p:.3f`), and {glue:text}`twice_k` make {glue:text}`needed_way:.0%`, the best {glue:text}`needed_way_most:.0%`
+# (p {glue:text}`needed_way_p:.3f`).
 #
 # The two directions need not agree, and where the first is larger it says why silencing a few can cost so little: several can do
 # the work, so none is needed while others of its kind are there.
@@ -407,18 +455,22 @@ top, calibrated, null_table = HeadScores(own.ram).ranking()[:k], {}, []
 for name, seen in under.items():
     fresh = HeadScores(own.ram - seen.ram)
     calibrated |= first_heads({name: fresh}, sizes)
-    both = agreement(HeadScores(own.ram), fresh, k)
+    rho = agreement(HeadScores(own.ram), fresh, k).spearman
     means = [np.mean([x.ram[h] for h in top]) for x in (own, seen)]
-    null_table.append((name, *means, both.shared, both.spearman))
+    null_table.append((name, *means, rho))
 
 # %% tags=["hide-input"]
 null_table = pd.DataFrame(
-    null_table, columns=["asked", "RAM", "null RAM", "shared", "spearman"]
+    null_table, columns=["asked", "RAM", "null RAM", "spearman"]
 ).set_index("asked")
 without = outcomes(loaded, questions, calibrated)
 drop = without.groupby("set", sort=False).correct.mean()
 for n in sizes:
     named_so = [f"{name}/{n}" for name in null_table.index]
+    first_n = {*HeadScores(own.ram).ranking()[:n]}
+    null_table[f"shared, {n}"] = [
+        len(first_n & {*calibrated[s]}) for s in named_so
+    ]
     null_table[f"drop, {n}"] = drop[UNTOUCHED] - drop[named_so].to_numpy()
 null_table.round(3)
 
@@ -427,8 +479,8 @@ null_table.round(3)
 # {glue:text}`null_sum:.2f` when a sum is asked for; under another's question {glue:text}`null_other:.2f`. What is left
 # after the subtraction is the part that the question steers.
 #
-# {term}`Calibrated RAM <calibrated RAM>` by another's question shares {glue:text}`null_shared` of {glue:text}`k` top heads with RAM, and its {glue:text}`twice_k`
-# cost {glue:text}`null_drop:.2f`, where RAM's cost {glue:text}`drop_twice:.2f`.
+# {term}`Calibrated RAM <calibrated RAM>` by another's question shares {glue:text}`null_shared` of the first {glue:text}`k` heads with RAM and {glue:text}`null_shared_twice` of {glue:text}`twice_k`.
+# Where it names the same heads it neither gains nor confirms anything: its {glue:text}`twice_k` cost {glue:text}`null_drop:.2f`, RAM's {glue:text}`drop_twice:.2f`.
 #
 # ## Does another head take over?
 #
@@ -591,8 +643,8 @@ broken.unstack(sort=False).round(2)
 # Which ranking would have foreseen single heads? The correlation of each with what heads cost alone, with intervals by sample:
 
 # %% tags=["hide-input"]
-rng, draws = np.random.default_rng(seed), 200
-drawn = rng.integers(len(cost), size=(draws, len(cost)))
+rng = np.random.default_rng(seed)
+drawn = rng.integers(len(cost), size=(200, len(cost)))
 costs = [cost.to_numpy()[d].mean(0).reshape(own.ram.shape) for d in drawn]
 costs.insert(0, cost.to_numpy().mean(0).reshape(own.ram.shape))
 
@@ -864,6 +916,9 @@ for n, tail in zip(sizes, ("", "_twice"), strict=True):
     numbers[f"entropy_control{tail}"] = at[n].drop_control["entropy"]
     proven = (at[n].p_adjusted < 0.05) & (at[n]["drop"] > 0)
     numbers[f"proven{tail}"] = proven.sum()
+    numbers[f"proven_distinct{tail}"] = at[n].set_of[proven].nunique()
+    numbers[f"distinct{tail}"] = at[n].set_of.nunique()
+    numbers[f"same{tail}"] = (at[n].set_of == row.set_of).sum() - 1
     gap = gaps.iloc[sizes.index(n)]
     numbers |= {f"best_drop{tail}": gap["drop"], f"more{tail}": gap.iloc[2]}
     numbers |= {f"more{tail}_low": gap.low, f"more{tail}_high": gap.high}
@@ -876,11 +931,9 @@ numbers |= {
 }
 can = [t for t in wanted if t in set(counted.task)]
 falls = (per_task["none"] - per_task[twice])[can]
-by_eye = falls.index.isin(("background", "heading", "topic"))
-numbers |= {
-    "control_media": falls[by_eye].max(),
-    "control_text": falls[~by_eye].max(),
-}
+fell_of = falls.reindex(wanted)
+numbers |= {f"fell_{task}": fell for task, fell in fell_of.items()}
+numbers["fell_others"] = fell_of.drop(["sort", "sum"]).max()
 numbers |= {
     f"ways_{name}": lost.loc[way].iloc[2]
     for name, way in {
@@ -897,7 +950,6 @@ numbers |= {
 numbers |= {"most_k": 4 * k, "ways_lot": lost.loc["zero"].iloc[3]}
 
 # %% tags=["hide-input"]
-effects = moved.set_index(["direction", "set"]).effect
 numbers |= {
     "enough_first": effects["into corrupted", f"{ranking}/{k}"],
     "enough": effects["into corrupted", f"{ranking}/{2 * k}"],
@@ -907,12 +959,28 @@ numbers |= {
     "needed_lot": effects["into clean", f"random/{2 * k}"],
     "probes": len(probes),
 }
+accuracy = moved.set_index(["direction", "set"]).accuracy["into corrupted"]
+numbers |= {
+    "enough_before": accuracy[UNTOUCHED],
+    "enough_right": accuracy[f"{ranking}/{k}"],
+    "matched_sets": int(matched.sets.max()) if len(matched) else 0,
+}
+tails = {k: "_first", 2 * k: ""}
+for (direction, n), row in matched.iterrows():
+    way = "enough" if direction == "into corrupted" else "needed"
+    tail = tails[n] or ("" if way == "enough" else "_way")
+    numbers |= {
+        f"{way}{tail}_median": row["median"],
+        f"{way}{tail}_most": row.most,
+        f"{way}{tail}_p": row.p_adjusted,
+    }
 of_others = null_table.loc["another's question"]
 numbers |= {
     "own_ram": of_others["RAM"],
     "null_sum": null_table["null RAM"]["a sum"],
     "null_other": of_others["null RAM"],
-    "null_shared": int(of_others.shared),
+    "null_shared": int(of_others[f"shared, {k}"]),
+    "null_shared_twice": int(of_others[f"shared, {2 * k}"]),
     "null_drop": of_others[f"drop, {2 * k}"],
 }
 second = next(h for h in HeadScores(behind[1].ram).ranking() if h not in top)

@@ -212,6 +212,7 @@ def test_wilson_by_hand() -> None:
 
 def test_permutation_p_by_hand() -> None:
     assert control_p(0.5, [0.1, 0.5, 0.6, 0.2]) == 3 / 5
+    assert control_p(1 - 0.7, [0.3]) == control_p(0.1 + 0.2, [0.3]) == 1  # ties, but for the last bit
     assert paired_p(np.ones(5), np.zeros(5)) == pytest.approx(2 / 2**5)  # all signs alike, either way
     assert paired_p(np.array([1.0, 1, 0, 0]), np.array([0.0, 0, 1, 1])) == 1
     twice = paired_p(np.ones(10), np.zeros(10), groups=[str(n // 2) for n in range(10)])

@@ -97,8 +97,8 @@ class Replacement(Intervention):
 class ZeroAblation(Replacement):
     """Sets the outputs of ``heads`` to zero before the output projection.
 
-    The convention of arXiv 2605.27243 and 2608.27417. Zero is off the model's distribution, so the
-    effect is an upper bound on what the head's content does.
+    The convention of arXiv 2605.27243 and 2608.27417. Zero may be an output that a head never has, so it can do more than the
+    loss of the head's content would; it bounds nothing: a head that says something wrong can cost more than one that is silent.
     """
 
     def values(self, call: Call, heads: list[int], rows: torch.Tensor) -> float:
