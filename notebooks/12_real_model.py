@@ -14,8 +14,9 @@
 #
 # **What came out.** Asked for one of {glue:text}`facts` facts, it is right in {glue:text}`accuracy:.2f` of the cases; guessing among the digits shown would be in
 # {glue:text}`guess:.2f`. Without the {glue:text}`top_heads` of {glue:text}`heads` heads that rank highest by {term}`RAM`, {glue:text}`accuracy_top:.2f` is left; {glue:text}`draws` layer-matched
-# sets leave {glue:text}`layer_median:.2f` in the median and {glue:text}`layer_low:.2f` at the least (p = {glue:text}`p_layer:.3f` after correction).
-# How few they are depends on the target: half of the attention to the whole fact sits in {glue:text}`half_fact:.1%` of the heads (to all of the text: {glue:text}`half_source:.1%`), half of that to its value in {glue:text}`half_value:.1%`.
+# sets leave {glue:text}`layer_median:.2f` in the median and {glue:text}`layer_low:.2f` at the least (p = {glue:text}`p_layer:.3f` after correction). So the top falls below guessing, and so does the worst of the matched sets.
+# How few they are depends on the target: half of the attention to the whole fact sits in {glue:text}`half_fact:.1%` of the heads (to all of the text: {glue:text}`half_source:.1%`), half of that to its value in {glue:text}`half_value:.1%`. The fair control for that, the values
+# that were not asked for, takes {glue:text}`half_other:.1%`.
 #
 # ```{glue:figure} fig_real
 # :name: fig-real-controls
@@ -191,7 +192,9 @@ few.unstack("rows").reindex(columns=QUERIES, level=1).round(3)
 # At the last prompt token, from which the digit is written, the best head gives the value {glue:text}`best_value:.2f` of its attention and the full stop {glue:text}`best_separator:.2f`: this model looks at the very
 # token that it copies, as {cite:t}`wu2024retrieval` found in large ones, and not at a full stop as the tiny models do.
 #
-# Half of the mass on the value sits in {glue:text}`half_value:.1%` of the heads. The whole fact is no sharp target: half of its mass takes {glue:text}`half_fact:.1%`, hardly fewer than the control
+# Half of the mass on the value sits in {glue:text}`half_value:.1%` of the heads, half of that on another value in {glue:text}`half_other:.1%`: to look at one token
+# takes fewer heads than to look at all of the text, asked for or not (key {glue:text}`half_key:.1%`, full stop {glue:text}`half_separator:.1%`). What asking adds is the difference to that control: the best head
+# gives the value {glue:text}`best_value:.2f` and another {glue:text}`other_there:.2f`, all heads together {glue:text}`value_total:.1f` and {glue:text}`other_total:.1f`. The whole fact is no sharp target: half of its mass takes {glue:text}`half_fact:.1%`, hardly fewer than the control
 # ({glue:text}`half_source:.1%`), since many heads look a little at all words of a short text.
 
 # %% tags=["hide-input", "remove-output"]
@@ -216,7 +219,7 @@ keep("fig_few", figure)
 # %% [markdown]
 # ```{glue:figure} fig_few
 # :name: fig-real-few
-# :alt: Five rising curves over the share of heads on a logarithmic axis. The one for the value rises first and crosses one half at about 6 percent; key and separator follow at 9 percent; the whole fact runs close to the dashed curve for all of the text, at 20 and 24 percent.
+# :alt: Five rising curves over the share of heads on a logarithmic axis. The one for the value rises first and crosses one half at about 6 percent; key and separator follow at 9 percent; the whole fact runs close to the dashed curve for all of the text, at 20 and 24 percent. A dotted curve is for the other values.
 #
 # Mass at the last prompt token, summed from the best head on.
 # ```
@@ -312,12 +315,13 @@ keep("fig_real", figure)
 # among the digits of the text: the model no longer knows which digits are there.
 #
 # **Over sets.** Of {glue:text}`draws` layer-matched sets {glue:text}`as_bad` cost as much or more in accuracy, p = {glue:text}`p_layer:.3f`, and in log-probability
-# p = {glue:text}`p_nats:.3f`, corrected by Holm for the two measures. The least p that so many sets can give is one over their number plus one, before the correction.
+# p = {glue:text}`p_nats:.3f`, corrected by Holm for the two measures and the two sets below. The least p that so many sets can give is one over their number plus one, before the correction.
 #
 # **Over scores.** The tested set takes {glue:text}`nats:.2f` nats, the one by RAM on the value {glue:text}`nats_value:.2f`, by copying {glue:text}`nats_copying:.2f`, by writing
 # {glue:text}`nats_writing:.2f`. The sharper target finds heads that matter more.
 #
-# **Two controls that fail.** The lowest heads by RAM cost {glue:text}`lowest:.2f` ({glue:text}`lowest_from:.2f` to {glue:text}`lowest_to:.2f`): they are not idle, though many layer-matched sets cost as much. And sums are no control task, since the untouched model
+# **Two controls that fail.** The lowest heads by RAM cost {glue:text}`lowest:.2f` ({glue:text}`lowest_from:.2f` to {glue:text}`lowest_to:.2f`): they are not idle. Of {glue:text}`lowest_draws` sets matched to them by layer {glue:text}`lowest_as_bad` cost as much or more
+# (p = {glue:text}`p_lowest:.2f` in accuracy, {glue:text}`p_lowest_nats:.2f` in log-probability), of those matched to the top {glue:text}`lowest_under_top`. And sums are no control task, since the untouched model
 # is right in {glue:text}`sums:.2f` of them, so that `drop_control` is empty. Whether the top set does retrieval alone this page cannot say.
 
 # %%
