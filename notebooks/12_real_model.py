@@ -268,9 +268,11 @@ sums = texts("evaluation", samples, tasks=("sum",))
 sums = encode_all(loaded, sums, batch_size)
 test_batches = encode_all(loaded, test, batch_size)
 lost = outcomes(choosing, test_batches, tops | matched)
+other = outcomes(choosing, sums, tops)
+
+# %%
 lowest = {"lowest RAM": tops["lowest RAM"]} | low_matched
 lowest = outcomes(choosing, test_batches, lowest)
-other = outcomes(choosing, sums, tops)
 spread = summarise(by_task(lost), "RAM, fact").set_index("kind")
 low_spread = summarise(by_task(lowest), "lowest RAM").set_index("kind")
 guess = chance(test)

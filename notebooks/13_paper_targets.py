@@ -168,6 +168,8 @@ for name, one in families.items():
         found = compare(one, batches)
         rows += summary(found, top_fraction, family=name, kind=kind)
 ways = pd.DataFrame(rows)
+
+# %%
 at = ways.set_index(["way", "kind", "family"])
 count = at[["wrong", "wrong_tokens"]].unstack(sort=False)
 count.loc[list(PAPER)].round(2)
