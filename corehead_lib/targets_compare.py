@@ -19,6 +19,9 @@ from corehead_lib.ram import mass
 from corehead_lib.samples import Clip, Frames, Pages, Sample, TextSpan
 
 EXACT = "exact cells"
+PAPER = ("uniform slices", "cumulative offsets", "tags")  # as the paper has them, read with charity
+THUMBNAILS = "offsets without thumbnails"
+BETWEEN, FIRST, PLAIN = "tags, all between", "tags, first pair alone", "tags, in the plain prompt"
 SEARCH = "search for the needle"
 
 
@@ -88,48 +91,57 @@ def paper_targets(loaded: LoadedModel, batch: Batch) -> dict[str, torch.Tensor]:
     for row, sample in enumerate(batch.samples):
         visual, (count, wanted) = placeholders(loaded, batch, row), units(sample)
         found["uniform slices"].append(paper.uniform_slices(visual, count, wanted))
-        for name, number in (("cumulative offsets", counted[row]), ("... without thumbnails", bare[row])):
+        for name, number in (("cumulative offsets", counted[row]), (THUMBNAILS, bare[row])):
             if number is not None and (name == "cumulative offsets" or bare != counted):
                 places = paper.cumulative_offsets(visual, number, _per_block(loaded) or 0, wanted)
                 found.setdefault(name, []).append(places)
     return {name: _mask(batch, places) for name, places in found.items()}
 
 
-def tagged_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, torch.Tensor, torch.Tensor]:
-    """Write tags around the evidence pages and scan for them.
+def tagged_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, dict[str, torch.Tensor], torch.Tensor]:
+    """Write tags around the evidence, pages or a span of text, and scan for them.
 
-    Returns the tagged batch, the tokens (B, T') found in it, and the same places in the untagged prompts, (B, T).
+    Returns the tagged batch; the tokens (B, T') found in it: "tags" are the visual tokens between every pair, or
+    all tokens if the evidence is text; and the places of "tags" taken in the plain prompts, (B, T), unmoved.
     Raises CoreheadError for clips, between whose frames no text can be written.
     """
     if any(isinstance(item, Clip) for sample in batch.samples for item in sample.media):
         raise CoreheadError("Tags go around images; hand the frames of a clip over one by one (as_images).")
-    marked = encode(loaded, [paper.tagged(sample, units(sample)[1]) for sample in batch.samples])
-    return marked, *_between_tags(loaded, batch, marked)
+    text = _in_text(batch)
+    written = [paper.tagged_span(s) if text else paper.tagged(s, units(s)[1]) for s in batch.samples]
+    marked = encode(loaded, written)
+    start, end = (loaded.processor.tokenizer(tag)["input_ids"] for tag in (paper.START, paper.END))
+    ids = marked.inputs["input_ids"].cpu().numpy()
+    between = [paper.boundary_tags(row, start, end) for row in ids]
+    found = {"tags": between}
+    if not text:
+        visual = [placeholders(loaded, marked, row) for row in range(len(ids))]
+        first = [paper.boundary_tags(row, start, end, pairs=1) for row in ids]
+        found = {"tags": _both(between, visual), BETWEEN: between, FIRST: _both(first, visual)}
+    before, after = (b.inputs["attention_mask"].argmax(1).tolist() for b in (batch, marked))  # padding
+    plain = [at - was + now for at, was, now in zip(found["tags"], after, before, strict=True)]
+    unmoved = _mask(batch, [at[at < batch.question.shape[1]] for at in plain])
+    return marked, {name: _mask(marked, places) for name, places in found.items()}, unmoved
 
 
-def span_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Needles in text: write tags around each and scan for them; or search for the needle's own tokens.
-
-    Returns the tagged batch, the tokens (B, T') found between its tags, the same numbers taken in the plain prompts
-    (B, T), which nobody moves back, and the tokens (B, T) that the search finds there.
-    """
-    marked = encode(loaded, [paper.tagged_span(sample) for sample in batch.samples])
+def searched_targets(loaded: LoadedModel, batch: Batch) -> torch.Tensor:
+    """Needles in text: the tokens (B, T) that a search for each needle's own tokens finds."""
     hits = []
     for sample, ids in zip(batch.samples, batch.inputs["input_ids"].cpu().numpy(), strict=True):
         (span,) = (piece for piece in sample.evidence if isinstance(piece, TextSpan))
         text = sample.context[span.start : span.stop]
         needle = loaded.processor.tokenizer(text, add_special_tokens=False)["input_ids"]
         hits.append(paper.searched(ids, needle))
-    return marked, *_between_tags(loaded, batch, marked), _mask(batch, hits)
+    return _mask(batch, hits)
 
 
 def compare(
     loaded: LoadedModel, batches: Iterable[Batch], queries: Literal["question", "last"] = "last"
 ) -> dict[str, Found]:
-    """Find target tokens in every way that can be taken, and measure heads on each; the exact cells come first.
+    """Find target tokens in every way that can be taken, and measure heads on each; EXACT among them.
 
-    The tags are scored twice: on the tagged prompt, where they were found, and on the plain one. What counts as
-    exact is always the evidence's cells in the prompt that is run.
+    PAPER names the paper's ways; the others are what goes wrong when these are used otherwise. What counts as exact
+    is always the evidence's cells in the prompt that is run, the tagged one for tags.
     """
     parts: dict[str, list[list[np.ndarray]]] = {}
 
@@ -142,17 +154,13 @@ def compare(
             parts.setdefault(name, []).append(row)
 
     for batch in batches:
-        if all(isinstance(piece, TextSpan) for sample in batch.samples for piece in sample.evidence):
-            marked, there, here, hits = span_targets(loaded, batch)
-            plain = {EXACT: batch.targets(), SEARCH: hits}
-        else:
-            plain = {EXACT: batch.targets(), **paper_targets(loaded, batch)}
-            if any(isinstance(item, Clip) for sample in batch.samples for item in sample.media):
-                note(batch, plain)
-                continue
-            marked, there, here = tagged_targets(loaded, batch)
-        note(batch, {**plain, "tags, in the plain prompt": here})
-        note(marked, {"tags, in the tagged prompt": there})
+        text = _in_text(batch)
+        more = {SEARCH: searched_targets(loaded, batch)} if text else paper_targets(loaded, batch)
+        plain = {EXACT: batch.targets(), **more}
+        if not any(isinstance(item, Clip) for sample in batch.samples for item in sample.media):
+            marked, there, plain[PLAIN] = tagged_targets(loaded, batch)
+            note(marked, there)
+        note(batch, plain)
     return {
         name: Found(*(np.concatenate(column) for column in zip(*rows, strict=True)))
         for name, rows in parts.items()
@@ -169,6 +177,7 @@ def summary(found: dict[str, Found], fraction: float, **labels: str) -> list[dic
         ranks = np.ptp(truth) > 0 and np.ptp(score) > 0  # equal scores rank nothing
         like = agreement(HeadScores(truth), HeadScores(score), top) if ranks else None
         row = {"tokens": f.tokens.mean(), "wrong": f.share_wrong.mean(), "missed": f.share_missed.mean()}
+        row |= {"wrong_tokens": f.wrong.mean(), "missed_tokens": f.missed.mean()}
         row |= {"ram_best": score[lead], "spearman": like.spearman if like else 0.0}
         row["top_shared"] = like.shared / top if like else 0.0
         rows.append({**labels, "way": way, **{name: float(value) for name, value in row.items()}})
@@ -181,13 +190,12 @@ def _per_block(loaded: LoadedModel) -> int | None:
     return next((getattr(loaded.processor, n) for n in names if hasattr(loaded.processor, n)), None)
 
 
-def _between_tags(loaded: LoadedModel, batch: Batch, marked: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-    """What a scan takes of the tagged prompts, (B, T'), and the same places of the plain ones, (B, T)."""
-    start, end = (loaded.processor.tokenizer(tag)["input_ids"] for tag in (paper.START, paper.END))
-    found = [paper.boundary_tags(ids, start, end) for ids in marked.inputs["input_ids"].cpu().numpy()]
-    before, after = (b.inputs["attention_mask"].argmax(1).tolist() for b in (batch, marked))  # padding
-    plain = [at - was + now for at, was, now in zip(found, after, before, strict=True)]
-    return _mask(marked, found), _mask(batch, [at[at < batch.question.shape[1]] for at in plain])
+def _in_text(batch: Batch) -> bool:
+    return all(isinstance(piece, TextSpan) for sample in batch.samples for piece in sample.evidence)
+
+
+def _both(one: list[np.ndarray], other: list[np.ndarray]) -> list[np.ndarray]:
+    return [np.intersect1d(a, b) for a, b in zip(one, other, strict=True)]
 
 
 def _mask(batch: Batch, places: Iterable[np.ndarray]) -> torch.Tensor:

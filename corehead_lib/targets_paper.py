@@ -58,26 +58,27 @@ def searched(ids: np.ndarray, needle: Sequence[int]) -> np.ndarray:
     Assumes that the tokenizer writes a text alike wherever it stands: not where its first word is one
     token at the start of a text and another one behind a space.
     """
-    first = _first(ids, needle)
-    there = len(needle) > 0 and np.array_equal(ids[first : first + len(needle)], needle)
-    return np.arange(first, first + len(needle)) if there else np.arange(0)
+    places = _all(ids, needle)[: len(needle) > 0]
+    return np.concatenate([np.arange(0), *(np.arange(at, at + len(needle)) for at in places)])
 
 
-def boundary_tags(ids: np.ndarray, start: Sequence[int], end: Sequence[int]) -> np.ndarray:
-    """Take all tokens between the first start tag and the first end tag, as arg max of a comparison does.
+def boundary_tags(
+    ids: np.ndarray, start: Sequence[int], end: Sequence[int], pairs: int | None = None
+) -> np.ndarray:
+    """Take all tokens between each start tag and the end tag that follows it, the union over the targets.
 
-    ids: (T,) int, the tagged sequence. start, end: the token ids of the tags.
+    ids: (T,) int, the tagged sequence. start, end: the token ids of the tags. pairs: stop after so many; 1 is the
+    arg max of equation 7 taken by the letter, which finds the first of equal tags alone.
     Returns places in the *tagged* sequence, ascending.
 
-    Assumes that there is one target (with several, each finds the first pair again, and the others are
-    missed), that the tags' ids survive between their neighbours (a tag that merged with them is found
-    nowhere, and arg max then answers 0), that no tag occurs earlier in the prompt, that all tokens between
-    the tags are visual (timestamps, newlines and separators are not), that the model is run on the tagged
-    sequence (in the plain one everything behind a tag stands elsewhere), and that tags do no harm there (in
-    Qwen's video a tag between the tokens of a frame breaks its positions).
+    Assumes that the tags' ids survive between their neighbours (a tag that merged with them is found nowhere), that
+    no tag occurs elsewhere in the prompt, that the model is run on the tagged sequence (in the plain one
+    everything behind a tag stands elsewhere), and that tags do no harm there (in Qwen's video a tag between
+    the tokens of a frame breaks its positions). Markers and timestamps between the tags are taken, too.
     """
-    first, last = _first(ids, start), _first(ids, end)
-    return np.arange(first + len(start), max(last, first + len(start)))
+    opened, closed = _all(ids, start) + len(start), _all(ids, end)
+    spans = [np.arange(at, stop) for at in opened[:pairs] for stop in closed[closed >= at][:1]]
+    return np.concatenate([np.arange(0), *spans])
 
 
 def uniform_slices(visual: np.ndarray, count: int, targets: Iterable[int]) -> np.ndarray:
@@ -114,9 +115,9 @@ def cumulative_offsets(
     return np.concatenate([visual[:0], *(visual[starts[t] : ends[t]] for t in sorted(set(targets)))])
 
 
-def _first(ids: np.ndarray, pattern: Sequence[int]) -> int:
-    """Where ``pattern`` begins first; 0 if it does not occur, as arg max has it."""
+def _all(ids: np.ndarray, pattern: Sequence[int]) -> np.ndarray:
+    """Where ``pattern`` begins, ascending."""
     if len(ids) < len(pattern):
-        return 0
+        return np.arange(0)
     windows = np.lib.stride_tricks.sliding_window_view(ids, len(pattern))
-    return int((windows == np.asarray(pattern)).all(axis=1).argmax())
+    return np.flatnonzero((windows == np.asarray(pattern)).all(axis=1))

@@ -14,8 +14,9 @@
 #
 # **What came out.** Asked for one of {glue:text}`facts` facts, it is right in {glue:text}`accuracy:.2f` of the cases; guessing among the digits shown would be in
 # {glue:text}`guess:.2f`. Without the {glue:text}`top_heads` of {glue:text}`heads` heads that rank highest by {term}`RAM`, {glue:text}`accuracy_top:.2f` is left; {glue:text}`draws` layer-matched
-# sets leave {glue:text}`layer_median:.2f` in the median and {glue:text}`layer_low:.2f` at the least (p = {glue:text}`p_layer:.3f` after correction).
-# How few they are depends on the target: half of the attention to the whole fact sits in {glue:text}`half_fact:.1%` of the heads (to all of the text: {glue:text}`half_source:.1%`), half of that to its value in {glue:text}`half_value:.1%`.
+# sets leave {glue:text}`layer_median:.2f` in the median and {glue:text}`layer_low:.2f` at the least (p = {glue:text}`p_layer:.3f` after correction). So the top falls below guessing, and so does the worst of the matched sets.
+# How few they are depends on the target: half of the attention to the whole fact sits in {glue:text}`half_fact:.1%` of the heads (to all of the text: {glue:text}`half_source:.1%`), half of that to its value in {glue:text}`half_value:.1%`. The fair control for that, the values
+# that were not asked for, takes {glue:text}`half_other:.1%`.
 #
 # ```{glue:figure} fig_real
 # :name: fig-real-controls
@@ -46,6 +47,7 @@ dtype: str = (
 )
 
 # %% tags=["hide-input"]
+import re
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -57,6 +59,7 @@ from corehead_lib.chance import chance
 from corehead_lib.data import load_samples, samples_checksum
 from corehead_lib.encode import encode_all
 from corehead_lib.results import keep, publish
+from corehead_lib.samples import TextSpan
 from corehead_lib.text_models import (
     begun,
     load_text_model,
@@ -133,6 +136,9 @@ print(way, "...", best.begun)
 #
 # A fact has parts: the *key* that the question names, the *value* that answers it, the full stop that ends it. {cite:t}`wu2024retrieval` look at the token to be copied, the value; the tiny
 # models aim at the full stop. RAM of all four, at three sets of rows, comes from the same passes.
+#
+# The fair control for the value are the *other values*, those of the facts that nobody asked for: one token each, too, in the same texts.
+# What a head gives them is taken as the mean over them.
 
 # %%
 import torch
@@ -146,17 +152,32 @@ for part in PARTS:
     some = [asked(s, way) for s in texts("detection", detection_samples, part)]
     batches[part] = encode_all(loaded, some, batch_size)
 
+
+# %%
+def not_asked(sample):
+    digits = re.finditer(r"(?<=holds )\d", sample.context)
+    spans = [TextSpan(*found.span()) for found in digits]
+    others = [span for span in spans if span not in sample.evidence]
+    return replace(sample, evidence=tuple(others))
+
+
+some = texts("detection", detection_samples, "value")
+some = [asked(not_asked(sample), way) for sample in some]
+batches["other values"] = encode_all(loaded, some, batch_size)
+
 # %%
 looked = []
 for alike in zip(*batches.values(), strict=True):
     masks = [*(batch.targets() for batch in alike), alike[0].source]
     looked.append(mass(loaded, alike[0], torch.stack(masks), QUERIES))
 looked = np.concatenate(looked, 2)  # (rows, targets, samples, layers, heads)
+TARGETS = (*batches, "all of the text")
+looked[:, TARGETS.index("other values")] /= facts - 1
 
 # %%
 from corehead_lib.heads import HeadScores, mass_concentration
 
-cases = [(r, p) for r in QUERIES for p in (*PARTS, "all of the text")]
+cases = [(r, target) for r in QUERIES for target in TARGETS]
 means = looked.mean(2).reshape(-1, *looked.shape[3:])
 ram = dict(zip(cases, means, strict=True))
 half = {case: mass_concentration(of) for case, of in ram.items()}
@@ -171,19 +192,21 @@ few.unstack("rows").reindex(columns=QUERIES, level=1).round(3)
 # At the last prompt token, from which the digit is written, the best head gives the value {glue:text}`best_value:.2f` of its attention and the full stop {glue:text}`best_separator:.2f`: this model looks at the very
 # token that it copies, as {cite:t}`wu2024retrieval` found in large ones, and not at a full stop as the tiny models do.
 #
-# Half of the mass on the value sits in {glue:text}`half_value:.1%` of the heads. The whole fact is no sharp target: half of its mass takes {glue:text}`half_fact:.1%`, hardly fewer than the control
+# Half of the mass on the value sits in {glue:text}`half_value:.1%` of the heads, half of that on another value in {glue:text}`half_other:.1%`: to look at one token
+# takes fewer heads than to look at all of the text, asked for or not (key {glue:text}`half_key:.1%`, full stop {glue:text}`half_separator:.1%`). What asking adds is the difference to that control: the best head
+# gives the value {glue:text}`best_value:.2f` and another {glue:text}`other_there:.2f`, all heads together {glue:text}`value_total:.1f` and {glue:text}`other_total:.1f`. The whole fact is no sharp target: half of its mass takes {glue:text}`half_fact:.1%`, hardly fewer than the control
 # ({glue:text}`half_source:.1%`), since many heads look a little at all words of a short text.
 
 # %% tags=["hide-input", "remove-output"]
 figure, axis = plt.subplots(figsize=(6.6, 3.2))
-colours = (plots.RED, plots.AMBER, plots.GREEN, plots.SKY, plots.BLACK)
-for part, colour in zip((*PARTS, "all of the text"), colours, strict=True):
+colours = [plots.RED, plots.AMBER, plots.GREEN, plots.SKY]
+for part, colour in zip(TARGETS, [*colours, *[plots.BLACK] * 2], strict=True):
     ordered = np.sort(ram["last", part], axis=None)[::-1]
     axis.plot(
         np.arange(1, len(ordered) + 1) / len(ordered),
         np.cumsum(ordered) / ordered.sum(),
         color=colour,
-        ls="--" if part == "all of the text" else "-",
+        ls={"all of the text": "--", "other values": ":"}.get(part, "-"),
         label=part,
     )
 axis.axhline(0.5, color="grey", lw=0.8, ls=":")
@@ -196,7 +219,7 @@ keep("fig_few", figure)
 # %% [markdown]
 # ```{glue:figure} fig_few
 # :name: fig-real-few
-# :alt: Five rising curves over the share of heads on a logarithmic axis. The one for the value rises first and crosses one half at about 6 percent; key and separator follow at 9 percent; the whole fact runs close to the dashed curve for all of the text, at 20 and 24 percent.
+# :alt: Five rising curves over the share of heads on a logarithmic axis. The one for the value rises first and crosses one half at about 6 percent; key and separator follow at 9 percent; the whole fact runs close to the dashed curve for all of the text, at 20 and 24 percent. A dotted curve is for the other values.
 #
 # Mass at the last prompt token, summed from the best head on.
 # ```
@@ -221,13 +244,19 @@ tested = scores["RAM, fact"]
 tops = {name: of.top(top_fraction) for name, of in scores.items()}
 tops["lowest RAM"] = tested.bottom(top_fraction)
 core = tops["RAM, fact"]
-matched = controls(core, tested, draws, seed, ["layer"])
-matched = matched or controls(core, tested, draws, seed, ["model"])
-kind = next(iter(matched)).partition("/")[0]
+
+
+def like(heads):
+    drawn = controls(heads, tested, draws, seed, ["layer"])
+    return drawn or controls(heads, tested, draws, seed, ["model"])
+
+
+matched, low_matched = like(core), like(tops["lowest RAM"])
+kind, low_kind = (next(iter(m)).split("/")[0] for m in (matched, low_matched))
 
 # %% [markdown]
 # Every set is silenced ({term}`zero ablation`) at every token of the same {glue:text}`samples` held-out texts.
-# The layer-matched sets take as many heads from each layer; where a layer is too small for that, which can happen in quick runs, they are drawn from the whole model.
+# The layer-matched sets take as many heads from each layer as the tested set, or in a second draw as the lowest heads; where a layer is too small for that, which can happen in quick runs, they are drawn from the whole model.
 # Sums, which need nothing from the text, are the control task, if the model can do them at all.
 
 # %%
@@ -237,9 +266,15 @@ from corehead_lib.study.sets import by_task
 test = [asked(s, way) for s in texts("evaluation", samples)]
 sums = texts("evaluation", samples, tasks=("sum",))
 sums = encode_all(loaded, sums, batch_size)
-lost = outcomes(choosing, encode_all(loaded, test, batch_size), tops | matched)
+test_batches = encode_all(loaded, test, batch_size)
+lost = outcomes(choosing, test_batches, tops | matched)
 other = outcomes(choosing, sums, tops)
+
+# %%
+lowest = {"lowest RAM": tops["lowest RAM"]} | low_matched
+lowest = outcomes(choosing, test_batches, lowest)
 spread = summarise(by_task(lost), "RAM, fact").set_index("kind")
+low_spread = summarise(by_task(lowest), "lowest RAM").set_index("kind")
 guess = chance(test)
 
 # %%
@@ -282,19 +317,24 @@ keep("fig_real", figure)
 # among the digits of the text: the model no longer knows which digits are there.
 #
 # **Over sets.** Of {glue:text}`draws` layer-matched sets {glue:text}`as_bad` cost as much or more in accuracy, p = {glue:text}`p_layer:.3f`, and in log-probability
-# p = {glue:text}`p_nats:.3f`, corrected by Holm for the two measures. The least p that so many sets can give is one over their number plus one, before the correction.
+# p = {glue:text}`p_nats:.3f`, corrected by Holm for the two measures and the two sets below. The least p that so many sets can give is one over their number plus one, before the correction.
 #
 # **Over scores.** The tested set takes {glue:text}`nats:.2f` nats, the one by RAM on the value {glue:text}`nats_value:.2f`, by copying {glue:text}`nats_copying:.2f`, by writing
 # {glue:text}`nats_writing:.2f`. The sharper target finds heads that matter more.
 #
-# **Two controls that fail.** The lowest heads by RAM cost {glue:text}`lowest:.2f` ({glue:text}`lowest_from:.2f` to {glue:text}`lowest_to:.2f`): they are not idle, though many layer-matched sets cost as much. And sums are no control task, since the untouched model
+# **Two controls that fail.** The lowest heads by RAM cost {glue:text}`lowest:.2f` ({glue:text}`lowest_from:.2f` to {glue:text}`lowest_to:.2f`): they are not idle. Of {glue:text}`lowest_draws` sets matched to them by layer {glue:text}`lowest_as_bad` cost as much or more
+# (p = {glue:text}`p_lowest:.2f` in accuracy, {glue:text}`p_lowest_nats:.2f` in log-probability), of those matched to the top {glue:text}`lowest_under_top`. And sums are no control task, since the untouched model
 # is right in {glue:text}`sums:.2f` of them, so that `drop_control` is empty. Whether the top set does retrieval alone this page cannot say.
 
 # %%
 from corehead_lib.stats import holm
 
 logs = summarise(by_task(lost), "RAM, fact", "logprob").set_index("kind")
-spreads = pd.concat({"accuracy": spread, "log-probability": logs})
+low_logs = summarise(by_task(lowest), "lowest RAM", "logprob")
+spreads = {"accuracy": spread, "log-probability": logs}
+spreads["accuracy, lowest"] = low_spread
+spreads["log-probability, lowest"] = low_logs.set_index("kind")
+spreads = pd.concat(spreads)
 spreads["p_adjusted"] = holm(spreads.pop("p").to_numpy())
 spreads.round(3)
 
@@ -336,6 +376,11 @@ spreads.round(3)
 
 # %% tags=["hide-input"]
 drops = spread["median"]["none"] - by_set.correct[kind]
+low_drops = (
+    low_spread["median"]["none"]
+    - lowest[lowest.kind == low_kind].groupby("set").correct.mean()
+)
+best_head = np.unravel_index(ram["last", "value"].argmax(), tested.score.shape)
 publish(
     rows=[
         {"layer": layer, "head": head}
@@ -372,8 +417,24 @@ publish(
         "nats_copying": table.nats["copying"],
         "nats_writing": table.nats["writing"],
         "best_value": few.loc[("last", "value"), "best"],
+        "half_other": few.loc[("last", "other values"), "half"],
+        "half_key": few.loc[("last", "key"), "half"],
+        "half_separator": few.loc[("last", "separator"), "half"],
+        "best_other": few.loc[("last", "other values"), "best"],
+        "other_there": ram["last", "other values"][best_head],
+        "value_total": ram["last", "value"].sum(),
+        "other_total": ram["last", "other values"].sum(),
         "best_separator": few.loc[("last", "separator"), "best"],
         "lowest": table["drop"]["lowest RAM"],
+        "lowest_as_bad": int((low_drops >= table["drop"]["lowest RAM"]).sum()),
+        "lowest_draws": low_spread.sets[low_kind],
+        "lowest_median": low_spread["median"][low_kind],
+        "lowest_left": low_spread["median"]["lowest RAM"],
+        "p_lowest": spreads.p_adjusted["accuracy, lowest", low_kind],
+        "p_lowest_nats": spreads.p_adjusted[
+            "log-probability, lowest", low_kind
+        ],
+        "lowest_under_top": int((drops >= table["drop"]["lowest RAM"]).sum()),
         "lowest_from": table.low["lowest RAM"],
         "lowest_to": table.high["lowest RAM"],
         "sums": other[other["set"] == "none"].correct.mean(),

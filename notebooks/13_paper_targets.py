@@ -11,17 +11,17 @@
 #
 # The appendix of {cite:t}`sun2026core` finds target tokens by counting, not by asking what a token shows. How far does that carry?
 #
-# **What came out.** Of {glue:text}`cases` cases (a way, a family, a kind of evidence), {glue:text}`exact_cases` give exactly the tokens of the cell table.
+# **What came out.** Used as the paper uses them, its three ways give exactly the tokens of the cell table in {glue:text}`exact_cases` of {glue:text}`cases` cases (a way, a family, a
+# kind of evidence), and the ranking of heads stays near the exact one in all of them (Spearman {glue:text}`worst_spearman:.2f` at the least).
 # *Uniform slices* take {glue:text}`slices_alike:.0%` wrong tokens on documents whose pages have one size, and {glue:text}`slices_mixed:.0%` where
-# sizes differ (means over three tiny families).
-# *Tags* miss nothing of a single target in the prompt that they were written into; in the plain prompt their places are wrong for {glue:text}`plain_text:.0%` of the
-# tokens in text.
+# sizes differ (means over three tiny families). *Tags* miss nothing, and what they take too much are newlines.
+# Used otherwise, they go wrong without a word: places found among the tags are wrong for {glue:text}`plain_text:.0%` of the tokens in the plain prompt of a text.
 #
 # ```{glue:figure} fig_paper
 # :name: fig-paper-targets
-# :alt: Three panels, one for each family. Each row is a kind of evidence, each marker one way to find tokens, its place the share of wrong tokens. Markers stand at zero in some rows and far to the right in others.
+# :alt: Three panels, one for each family. Each row is a kind of evidence, each marker one of three ways to find tokens, its place the share of wrong tokens. Tags stand at or near zero everywhere; slices stand to the right where sizes differ, offsets in the third family alone.
 #
-# Wrong tokens by the paper's ways, on what the models were shown.
+# Wrong tokens by the paper's ways, used as the paper has them, on what the models were shown.
 # ```
 
 # %% tags=["parameters"]
@@ -58,7 +58,7 @@ families = {one.model.config.model_type: one for one in loaded}
 # %% [markdown]
 # ## Three ways to count
 #
-# - **Boundary tags** (equations 7, 12 and 16): write `<GT_START>` and `<GT_END>` around the evidence and take everything between.
+# - **Boundary tags** (equations 7, 12 and 16): write `<GT_START>` and `<GT_END>` around each page or frame that is evidence, and take the visual tokens between each pair (in a text, all).
 # - **Uniform slices** (14, 18): cut all M visual tokens into N equal runs, one for each picture, page or frame.
 # - **Cumulative offsets**: give every item the tokens of its blocks (tiles), 256 each in InternVL3.5, and count on.
 #
@@ -74,8 +74,7 @@ print(
 )
 
 # %% [markdown]
-# Tags are found in a sequence that is longer than the one without them.
-# Places found there and used in the plain prompt are off by a tag, so both prompts are measured below.
+# Tags are found in a sequence that is longer than the one without them, and the model must be run on that sequence:
 
 # %%
 from corehead_lib.targets_paper import END, START, boundary_tags, tagged_span
@@ -156,10 +155,11 @@ kinds = {
 
 # %% [markdown]
 # `compare` finds the tokens in every way that can be taken and measures all heads on each, at the last prompt token.
-# The exact cells are the baseline; their {term}`RAM` tells what the others should read.
+# The exact cells are the baseline; their {term}`RAM` tells what the others should read. `wrong` is the share of the tokens taken that
+# show no evidence, `wrong_tokens` their number (both means over samples). First the paper's ways:
 
 # %%
-from corehead_lib.targets_compare import EXACT, compare, summary
+from corehead_lib.targets_compare import EXACT, PAPER, compare, summary
 
 rows = []
 for name, one in families.items():
@@ -168,41 +168,63 @@ for name, one in families.items():
         found = compare(one, batches)
         rows += summary(found, top_fraction, family=name, kind=kind)
 ways = pd.DataFrame(rows)
-shares = ways.set_index(["kind", "way", "family"])["wrong"]
-shares.unstack(sort=False).round(2)
+
+# %%
+at = ways.set_index(["way", "kind", "family"])
+count = at[["wrong", "wrong_tokens"]].unstack(sort=False)
+count.loc[list(PAPER)].round(2)
+
+# %%
+own = ways[ways["way"].isin(PAPER)]
+exact = own.set_index(["way", "family"])[["wrong", "missed"]].eq(0)
+exact = exact.all(axis=1).groupby(["way", "family"], sort=False)
+exact.agg(["sum", "size"]).unstack()
 
 # %% tags=["hide-input", "remove-output"]
 marks = {
     "uniform slices": ("o", plots.BLUE),
     "cumulative offsets": ("s", plots.GREEN),
-    "... without thumbnails": ("D", plots.AMBER),
-    "tags, in the tagged prompt": ("^", plots.PINK),
+    "tags": ("^", plots.PINK),
+    "offsets without thumbnails": ("s", plots.GREEN),
+    "tags, all between": ("^", plots.PINK),
+    "tags, first pair alone": ("D", plots.AMBER),
     "tags, in the plain prompt": ("v", plots.RED),
     "search for the needle": ("x", plots.BLACK),
 }
-figure, axes = plt.subplots(
-    1, len(families), figsize=(8, 4), sharey=True, layout="none"
-)
-figure.subplots_adjust(
-    left=0.22, right=0.98, top=0.92, bottom=0.28, wspace=0.12
-)
-for axis, name in zip(axes, families, strict=True):
-    mine = ways[ways["family"] == name]
-    for place, (way, (marker, colour)) in enumerate(marks.items()):
-        part = mine[mine["way"] == way]
-        at = [
-            list(kinds).index(kind) + 0.1 * (place - 2.5)
-            for kind in part["kind"]
-        ]
-        axis.plot(part["wrong"], at, marker, color=colour, label=way, ms=6)
-    axis.set(title=name, xlim=(-0.06, 1.06), xticks=(0, 0.5, 1))
-    axis.grid(axis="y", alpha=0.3)
-axes[0].set_yticks(range(len(kinds)), list(kinds))
-axes[0].invert_yaxis()
-axes[1].set_xlabel("share of wrong tokens")
-handles, labels = axes[1].get_legend_handles_labels()
-figure.legend(handles, labels, loc="lower center", ncols=3, fontsize=9)
-keep("fig_paper", figure)
+
+
+def draw(chosen, title):
+    figure, axes = plt.subplots(
+        1, len(families), figsize=(8, 4.2), sharey=True, layout="none"
+    )
+    figure.subplots_adjust(
+        left=0.22, right=0.98, top=0.84, bottom=0.26, wspace=0.12
+    )
+    for axis, name in zip(np.atleast_1d(axes), families, strict=True):
+        mine = ways[ways["family"] == name]
+        for place, way in enumerate(chosen):
+            part = mine[mine["way"] == way]
+            shift = 0.15 * (place - (len(chosen) - 1) / 2)
+            rows_at = [list(kinds).index(k) + shift for k in part["kind"]]
+            marker, colour = marks[way]
+            axis.plot(
+                part["wrong"], rows_at, marker, color=colour, label=way, ms=6
+            )
+        axis.set(title=name, xlim=(-0.06, 1.06), xticks=(0, 0.5, 1))
+        axis.grid(axis="y", alpha=0.3)
+    first_axis = np.atleast_1d(axes)[0]
+    first_axis.set_yticks(range(len(kinds)), list(kinds))
+    first_axis.invert_yaxis()
+    figure.supxlabel("share of wrong tokens", y=0.14, fontsize=10)
+    figure.suptitle(title, fontweight="bold", fontsize=11)
+    named = first_axis.get_legend_handles_labels()
+    figure.legend(*named, loc="lower center", ncols=3, fontsize=9)
+    return figure
+
+
+keep("fig_paper", draw(PAPER, "Slices fail where sizes differ, tags hold"))
+misused = [way for way in marks if way not in PAPER]
+keep("fig_misused", draw(misused, "Used otherwise, each can miss the evidence"))
 
 # %% [markdown]
 # ## Where each holds
@@ -211,14 +233,31 @@ keep("fig_paper", figure)
 # slip in. Pages of two sizes break it in the first two, not in LLaVA-OneVision, which pads each of several pictures to a square. Clips break it in
 # Qwen3-VL, where two frames share their tokens: {glue:text}`slices_odd_wrong:.0%` wrong and {glue:text}`slices_odd_missed:.0%` missed in odd ones.
 #
-# **Cumulative offsets** exist for families with blocks. In InternVL they are exact, if the thumbnail is counted as a block; without it
-# {glue:text}`offsets_bare:.0%` of the tokens are wrong on pages of two sizes. In LLaVA-OneVision newlines shift them, and as it pools the frames of
+# **Cumulative offsets** exist for families with blocks. In InternVL they are exact. In LLaVA-OneVision, which our copy of the paper does not mention, newlines shift them, and as it pools the frames of
 # a clip, each of which then holds fewer tokens than a block, {glue:text}`offsets_pooled:.0%` are wrong there.
 #
-# **Tags** catch what stands between them, markers and newlines included, and find the first pair alone: of frames handed over one by one they
-# (in the tagged prompt) miss {glue:text}`tags_missed:.0%` (first family), since most events last several frames.
+# **Tags** find all of the evidence, in every case. Only in LLaVA-OneVision do they take too much, newlines that have the id of a visual token, {glue:text}`tags_newlines:.1f` a sample at the most.
 #
-# **Search** misses {glue:text}`search_missed:.0%` of the needle's tokens, because its first word is one token at the start of a text and another behind a space.
+# ## Used otherwise
+#
+# Five ways to go wrong that are not the paper's, and are easily taken for it:
+
+# %%
+count.drop([EXACT, *PAPER]).round(2)
+
+# %% [markdown]
+# ```{glue:figure} fig_misused
+# :name: fig-paper-misused
+# :alt: Three panels, one for each family, rows as before, five markers. Tags with all that stands between them lie near zero, places of tags used in the plain prompt mostly far to the right, the search for the needle at the right in text.
+#
+# Wrong tokens where the ways are used otherwise.
+# ```
+#
+# - *Places in the plain prompt.* What tags found in one sequence is used in the other, where all behind a tag stands elsewhere: {glue:text}`plain_text:.0%` wrong in text.
+# - *The first pair alone.* By the letter, an arg max finds the first of several equal tags (equations 12 and 16 have an index for each page or frame). Of frames handed over one by one it misses {glue:text}`tags_missed:.0%` (first family), since most events last several frames.
+# - *All between.* Markers come along: {glue:text}`markers:.1f` tokens a sample where they are most. Our items are so small that this is up to {glue:text}`markers_share:.0%`; two markers beside a block of 256 tokens would be {glue:text}`markers_real:.1%`.
+# - *Thumbnails forgotten.* {glue:text}`offsets_bare:.0%` of the tokens of InternVL are wrong on pages of two sizes.
+# - *Search.* It misses {glue:text}`search_missed:.0%` of the needle's tokens, because its first word is one token at the start of a text and another behind a space.
 #
 # ## What it does to RAM
 #
@@ -232,11 +271,11 @@ table[["missed", "ram_best", "spearman", "top_shared"]].round(2)
 # %% [markdown]
 # With uniform slices on pages of two sizes, the best head's RAM reads {glue:text}`ram_slices:.2f` instead of {glue:text}`ram_exact:.2f`.
 #
-# Over all families and kinds, the ranking suffers most under tags used in the plain prompt, where it can turn over: its Spearman correlation with the
-# exact one falls to {glue:text}`worst_spearman:.2f`. A head that gives its attention to the evidence has little left for what stands beside it.
+# Over all families and kinds, the paper's ways leave a Spearman correlation with the exact ranking of {glue:text}`worst_spearman:.2f` at the least. That is in the tagged prompt: the tags are also read by the
+# model (a tiny one, which never saw any), so ranks move even where the tokens are right; in text they agree to
+# {glue:text}`tagged_spearman:.2f` (mean over families). Slices and offsets, in the plain prompt, leave {glue:text}`counted_spearman:.2f` at the least.
 #
-# The tags are also read by the model: even with exactly the right tokens between them, ranks in the tagged prompt agree with the plain ones to
-# {glue:text}`tagged_spearman:.2f` in text, not to 1 (mean over families).
+# Where tags' places are used in the plain prompt the ranking can turn over, to {glue:text}`misused_spearman:.2f`: a head that gives its attention to the evidence has little left for what stands beside it.
 #
 # ## Exercises
 #
@@ -317,7 +356,7 @@ print("wrong {:.2f}, missed {:.2f}".format(*answer))
 # ```
 #
 # Difficulty: 2/5, 15 minutes. A question needs two pages of six, the second and the fifth. Take `load_samples("documents", "detection", 1, seed, pages=(6, 6), level="page")`, give it this evidence, write
-# the tags around both pages, and scan as above. `answer` is the share of the evidence's tokens that you miss, and by how many tokens the tags lengthen the prompt, in the first family. How
+# the tags around both pages, and take the first pair alone (`boundary_tags(..., pairs=1)`), as an arg max by the letter does. `answer` is the share of the evidence's tokens that you miss, and by how many tokens the tags lengthen the prompt, in the first family. How
 # would you mend the tags without giving them up?
 #
 # :::{dropdown} Hint 1
@@ -347,13 +386,13 @@ ids = with_tags.inputs["input_ids"][0].cpu().numpy()
 needed = with_tags.targets()[0].cpu().numpy().nonzero()[0]
 
 # %%
-between = boundary_tags(ids, start, end)
+between = boundary_tags(ids, start, end, pairs=1)
 missed = np.setdiff1d(needed, between).size / needed.size
 answer = missed, len(ids) - bare.question.shape[1]
 print("missed {:.2f}, {} tokens more".format(*answer))
 
 # %% [markdown]
-# One page is found: the search returns the first start tag and the first end tag, and says nothing of the other. A tag of its own for each page (`<GT_START_2>`) finds both. The prompt is then
+# One page is found: an arg max returns the first start tag and the first end tag, and says nothing of the other. Without `pairs=1` the scan goes on, pair by pair, and finds both. The prompt is
 # longer still, what stands behind each tag has moved further, and the model reads the tags.
 #
 # ```{solution-end}
@@ -456,19 +495,18 @@ pd.DataFrame(off).round(2)
 # - The same for pages, frames and words: [](03_targets_document), [](04_targets_video), [](05_targets_text)
 
 # %% tags=["hide-input"]
-at = ways.set_index(["way", "kind", "family"]).sort_index()
+at = at.sort_index()
 mean = ways.groupby(["way", "kind"])[["wrong", "missed", "spearman"]].mean()
-counted = ways[ways["way"] != EXACT]
-right = (counted["wrong"] == 0) & (counted["missed"] == 0)
-worst = counted.loc[counted["spearman"].idxmin()]
+most = ways.groupby("way")[["wrong", "wrong_tokens"]].max()
+least = ways.groupby("way")["spearman"].min()
 second = list(families)[1]
-bare = ("... without thumbnails", "pages, two sizes", second)
+bare = ("offsets without thumbnails", "pages, two sizes", second)
 pooled = ("cumulative offsets", "clips, even", list(families)[-1])
 odd_slices = at.loc[("uniform slices", "clips, odd", first)]
-tags = "tags, in the tagged prompt"
+alone = ("tags, first pair alone", "clips, frame by frame", first)
 numbers = {
-    "cases": len(counted),
-    "exact_cases": right.sum(),
+    "cases": len(own),
+    "exact_cases": exact.sum().sum(),
     "slices_alike": mean.loc[("uniform slices", "pages, one size"), "wrong"],
     "slices_mixed": mean.loc[("uniform slices", "pages, two sizes"), "wrong"],
     "plain_text": mean.loc[("tags, in the plain prompt", "text"), "wrong"],
@@ -476,14 +514,20 @@ numbers = {
     "slices_odd_missed": odd_slices["missed"],
     "offsets_bare": at.loc[bare, "wrong"] if bare in at.index else 0.0,
     "offsets_pooled": at.loc[pooled, "wrong"] if pooled in at.index else 0.0,
-    "tags_missed": at.loc[(tags, "clips, frame by frame", first), "missed"],
+    "tags_newlines": most.loc["tags", "wrong_tokens"],
+    "tags_missed": at.loc[alone, "missed"],
+    "markers": most.loc["tags, all between", "wrong_tokens"],
+    "markers_share": most.loc["tags, all between", "wrong"],
+    "markers_real": 2 / (256 + 2),
     "search_missed": mean.loc[("search for the needle", "text"), "missed"],
     "ram_slices": at.loc[
         ("uniform slices", "pages, two sizes", first), "ram_best"
     ],
     "ram_exact": at.loc[(EXACT, "pages, two sizes", first), "ram_best"],
-    "worst_spearman": worst["spearman"],
-    "tagged_spearman": mean.loc[(tags, "text"), "spearman"],
+    "worst_spearman": own["spearman"].min(),
+    "counted_spearman": least.reindex(PAPER[:2]).min(),
+    "misused_spearman": least.reindex(misused).min(),
+    "tagged_spearman": mean.loc[("tags", "text"), "spearman"],
 }
 data = {
     kind: {"name": kind, "sha256": samples_checksum(some)}

@@ -13,7 +13,7 @@ from corehead_lib.explorer import attention_to
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import mass
 from corehead_lib.samples import Box, Frames, Pages, Sample
-from corehead_lib.targets_compare import EXACT, Found, compare, units
+from corehead_lib.targets_compare import BETWEEN, EXACT, FIRST, THUMBNAILS, Found, compare, units
 
 SAME, MIXED = [(64, 64)] * 3, [(96, 48), (48, 48), (160, 96)]
 
@@ -42,10 +42,10 @@ def test_offsets_need_the_thumbnails(families: dict[str, LoadedModel]) -> None:
     loaded = families["internvl"]
     found = compare(loaded, [encode(loaded, [pages(MIXED)])])
     assert found["cumulative offsets"].wrong.tolist() == found["cumulative offsets"].missed.tolist() == [0]
-    assert found["... without thumbnails"].missed[0] > 0
+    assert found[THUMBNAILS].missed[0] > 0
 
 
-def test_tags_miss_a_second_page_and_padding_does_not_matter(family: LoadedModel) -> None:
+def test_tags_find_every_page_and_padding_does_not_matter(family: LoadedModel) -> None:
     one, two = pages(SAME), pages(SAME, (0, 2))
     longer = replace(one, question="Which digit is on the very long and winding road?")
     alone = compare(family, [encode(family, [s]) for s in (one, two, longer)])
@@ -53,9 +53,12 @@ def test_tags_miss_a_second_page_and_padding_does_not_matter(family: LoadedModel
     for way in alone:
         for name in ("tokens", "wrong", "missed"):
             assert getattr(alone[way], name).tolist() == getattr(padded[way], name).tolist(), (way, name)
-    tags = alone["tags, in the tagged prompt"]
-    assert tags.missed[0] == 0
-    assert tags.share_missed[1] == 0.5
+    assert not alone["tags"].missed.any()
+    newlines = family.model.config.model_type == "llava_onevision"
+    assert alone["tags"].wrong.any() == newlines  # which are visual tokens by their id
+    assert (alone[BETWEEN].wrong >= alone["tags"].wrong).all()
+    assert alone[BETWEEN].wrong.all()
+    assert alone[FIRST].share_missed.tolist() == [0, 0.5, 0]
 
 
 def test_maps_equal_eager_attention(family: LoadedModel) -> None:

@@ -29,12 +29,14 @@ def visual(loaded: LoadedModel, batch: Batch) -> np.ndarray:
     return np.flatnonzero(np.isin(batch.inputs["input_ids"][0].numpy(), kinds))
 
 
-def by_tags(loaded: LoadedModel, sample: Sample, items: tuple[int, ...]) -> tuple[list[int], Batch]:
+def by_tags(
+    loaded: LoadedModel, sample: Sample, items: tuple[int, ...], pairs: int | None = None
+) -> tuple[list[int], Batch]:
     """What the tags find, and the tagged prompt."""
     batch = encode(loaded, [tagged(sample, items)])
     tokenizer = loaded.processor.tokenizer
     ids = batch.inputs["input_ids"][0].numpy()
-    found = boundary_tags(ids, tokenizer(START)["input_ids"], tokenizer(END)["input_ids"])
+    found = boundary_tags(ids, tokenizer(START)["input_ids"], tokenizer(END)["input_ids"], pairs)
     return found.tolist(), batch
 
 
@@ -55,18 +57,24 @@ def test_tags_move_what_stands_behind_them(family: LoadedModel) -> None:
     assert len(set(found) & set(plain)) < len(plain)
 
 
-def test_repeated_tags_find_the_first_target_alone(family: LoadedModel) -> None:
-    found, batch = by_tags(family, pages(*MIXED, target=(0, 2)), (0, 2))
+@pytest.mark.parametrize(("pairs", "which"), [(None, {0, 2}), (1, {0})])
+def test_every_pair_is_found_unless_the_first_alone_is_asked_for(
+    family: LoadedModel, pairs: int | None, which: set[int]
+) -> None:
+    found, batch = by_tags(family, pages(*MIXED, target=(0, 2)), (0, 2), pairs)
     items = batch.cells[0].item[np.isin(batch.cells[0].position, found)]
-    assert set(items.tolist()) == {0}
+    assert set(items.tolist()) == which
+    if pairs is None:
+        assert set(exact(batch)) <= set(found)
 
 
-def test_tags_that_are_not_there_are_found_at_the_start() -> None:
-    ids = np.array([5, 6, 7, 8, 6, 9])
-    assert boundary_tags(ids, [6], [9]).tolist() == [2, 3, 4]
-    assert boundary_tags(ids, [1], [8]).tolist() == [1, 2]
+def test_tags_by_hand() -> None:
+    ids = np.array([5, 6, 7, 8, 9, 6, 4, 9])
+    assert boundary_tags(ids, [6], [9]).tolist() == [2, 3, 6]
+    assert boundary_tags(ids, [6], [9], 1).tolist() == [2, 3]
+    assert boundary_tags(ids, [6, 7], [8, 9]).tolist() == []
+    assert boundary_tags(ids, [1], [9]).tolist() == []
     assert boundary_tags(ids, [6], [1]).tolist() == []
-    assert boundary_tags(ids, [6, 9], [9]).tolist() == []
     assert boundary_tags(ids[:1], [5, 6], [9]).tolist() == []
 
 
