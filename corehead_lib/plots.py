@@ -18,7 +18,7 @@ from PIL import Image
 
 from corehead_lib.cells.table import Cells
 from corehead_lib.heads import Head
-from corehead_lib.samples import Box, Clip, Frames, Pages, Sample
+from corehead_lib.samples import Box, Clip, Sample, lies_in
 
 STYLE = Path(__file__).with_name("corehead.mplstyle")
 BLUE, RED, GREEN, PINK, AMBER, SKY, BLACK = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
@@ -70,13 +70,8 @@ def evidence(axis: Axes, sample: Sample, item: int = 0, frame: int = 0) -> None:
     media = sample.media[item]
     width, height = media.frames[0].size if isinstance(media, Clip) else media.size
     for piece in sample.evidence:
-        match piece:
-            case Box() if piece.item == item and piece.frame in (None, frame):
-                outline(axis, (piece.x0, piece.y0, piece.x1, piece.y1))
-            case Pages() if item in piece.index:
-                outline(axis, (1, 1, width, height))
-            case Frames() if piece.item == item and piece.start <= frame < piece.stop:
-                outline(axis, (1, 1, width, height))
+        if lies_in(piece, item, frame):
+            outline(axis, piece.corners if isinstance(piece, Box) else (1, 1, width, height))
 
 
 def strip(

@@ -101,7 +101,7 @@ def in_its_units(loaded: LoadedModel, sample: Sample, max_pixels: int = 0) -> tu
     assert not isinstance(picture, Clip)
     how = convention(loaded, picture.size, max_pixels)
     question = sample.question.strip().rstrip(".").removesuffix(" in pixels")
-    gold = how.write((box.x0, box.y0, box.x1, box.y1))
+    gold = how.write(box.corners)
     return replace(sample, question=f"{question}, {ASKED[how.kind]}.", answer=gold), how
 
 
