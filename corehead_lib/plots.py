@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from corehead_lib.cells.table import Cells
@@ -123,14 +122,6 @@ def mark_cells(axis: Axes, boxes: np.ndarray) -> None:
     """Lay a see-through colour over visual cells (N, 4), to show which ones were taken."""
     rectangles = [_rectangle(box) for box in boxes]
     axis.add_collection(PatchCollection(rectangles, fc=to_rgba(AMBER, 0.4), ec=AMBER, lw=1.2))
-
-
-def label_cells(axis: Axes, boxes: np.ndarray, labels: Sequence[object]) -> None:
-    """Write a short label into the middle of each visual cell (N, 4), legible on any picture."""
-    halo = [withStroke(linewidth=2, foreground="white")]
-    for (x0, y0, x1, y1), label in zip(boxes, labels, strict=True):
-        place = ((x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2)
-        axis.text(*place, str(label), ha="center", va="center", fontsize=8, path_effects=halo)
 
 
 def control_strips(
