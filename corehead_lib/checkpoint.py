@@ -2,11 +2,14 @@
 
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 import torch
 from transformers import PretrainedConfig, PreTrainedModel
+from transformers.utils import logging
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.known import Known
@@ -19,6 +22,23 @@ LARGEST = {  # far above any model; what a damaged config says beyond would fill
     "head_dim": 4096,
     "hidden_size": 65536,
 }
+
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """No progress bars of transformers in the block, and one sentence for whatever a library raises in it."""
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    except (CoreheadError, MemoryError):
+        raise
+    except Exception as error:  # every library that is used here has kinds of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CoreheadError(f"Cannot load {what}: {reason}") from error
+    finally:
+        if bars:
+            logging.enable_progress_bar()
 
 
 def check_dtype(dtype: str) -> None:

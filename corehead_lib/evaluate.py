@@ -7,12 +7,11 @@ import numpy as np
 import torch
 
 from corehead_lib.answers import with_answers
+from corehead_lib.chat import ANSWER
 from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
 from corehead_lib.progress import watched
-
-MARK = "\ue000"  # a private use character: stands for an answer in the chat template
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,9 @@ def ends(loaded: LoadedModel) -> list[int]:
     """
     stop = loaded.model.generation_config.eos_token_id
     found = set() if stop is None else {stop} if isinstance(stop, int) else set(stop)
-    turns = [("user", "Q"), ("assistant", MARK)]
+    turns = [("user", "Q"), ("assistant", ANSWER)]
     chat = [{"role": role, "content": [{"type": "text", "text": text}]} for role, text in turns]
-    behind = loaded.processor.apply_chat_template(chat).partition(MARK)[2].lstrip()
+    behind = loaded.processor.apply_chat_template(chat).partition(ANSWER)[2].lstrip()
     following = loaded.processor.tokenizer(behind, add_special_tokens=False)["input_ids"]
     marks = loaded.processor.tokenizer.get_added_vocab().values()  # tokens that no text can hold
     found.update(token for token in following[:1] if token in marks)

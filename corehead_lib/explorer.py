@@ -6,30 +6,25 @@ data), so that it works alike in Jupyter and on a page of the book.
 
 import json
 from base64 import b64encode
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from PIL import Image
 
 from corehead_lib.answers import Queries
-from corehead_lib.cells.table import Cells
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
+from corehead_lib.explorer_sample import shown_of
 from corehead_lib.heads import Head, HeadScores
-from corehead_lib.media import Ready, ready
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import mass
-from corehead_lib.samples import Box, Evidence, Frames, Pages, Sample
+from corehead_lib.samples import Sample
 from corehead_lib.targets import Overlap
 
 TEMPLATE = Path(__file__).with_suffix(".html")
-SIDE = 320  # pixels of a picture's longer side, at most
-SMALL = 10_000  # bytes up to which a picture is kept without loss
 ONE, ROOT = 65535, 255  # 1 as it is stored: a sum of weights, and the square root of a weight
 
 
@@ -70,7 +65,7 @@ def explorer(
     if scores.score.shape != geometry:
         raise CoreheadError(f"Scores of {scores.score.shape} heads do not belong to a model of {geometry}.")
     batches = [encode(loaded, [sample]) for sample in samples]
-    shown = [_sample(batch) for batch in batches]
+    shown = [shown_of(batch) for batch in batches]
     rows = [query_tokens(loaded, batch) for batch in batches]
     places = [batch.source[0].nonzero().flatten() for batch in batches]
     left = (budget - len(json.dumps(shown))) * 3 // 4  # four characters of base64 hold three bytes
@@ -173,70 +168,3 @@ def some_heads(ranking: list[Head], room: int) -> list[tuple[Head, int]]:
     middle = ranked[third:-third]
     drawn = np.random.default_rng(0).choice(len(middle), room - 2 * third, replace=False)
     return ranked[:third] + [middle[i] for i in sorted(drawn)] + ranked[-third:]
-
-
-def _sample(batch: Batch) -> dict[str, Any]:
-    """Everything about the one sample of a batch that does not depend on heads; cells are numbered as in Batch.source."""
-    sample, cells, source = batch.samples[0], batch.cells[0], batch.source[0].cpu().numpy()
-    number = np.cumsum(source) - 1  # of the cell or token at each place
-    pictures = [p for i, item in enumerate(ready(sample)) for p in _pictures(sample, cells, i, item, number)]
-    question = f"{sample.question} ({sample.answer})"
-    return {"question": question, "pictures": pictures, "text": _text(batch, number)}
-
-
-def _pictures(
-    sample: Sample, cells: Cells, item: int, shown: Ready, number: np.ndarray
-) -> Iterator[dict[str, Any]]:
-    """Each picture of one media item, frame by frame, with its cells and the outlines of the evidence."""
-    width, height = shown.size
-    frames = [shown.image] if shown.video is None else [Image.fromarray(frame) for frame in shown.video]
-    for frame, image in enumerate(frames):
-        first, stop = cells.frames.T
-        here = (cells.item == item) & (first <= frame) & (frame < stop)
-        name = f"frame {frame}" if shown.frames else f"picture {item}" * (len(sample.media) > 1)
-        for view in dict.fromkeys(cells.view[here]):
-            mine = here & (cells.view == view)
-            boxes = [*number[cells.position[mine]].tolist()], np.round(cells.box[mine], 1).tolist()
-            assert image is not None
-            yield {
-                "name": name if view == "main" else f"{name} ({view})".strip(),
-                "size": [width, height],
-                "src": _address(image),
-                "cells": [[place, *box] for place, box in zip(*boxes, strict=True)],
-                "evidence": [b for piece in sample.evidence if (b := _box(piece, item, frame, shown.size))],
-            }
-
-
-def _box(piece: Evidence, item: int, frame: int, size: tuple[int, int]) -> list[float] | None:
-    """What of the evidence is to be outlined in one frame of one item: a box, or all of it."""
-    match piece:
-        case Box() if piece.item == item and piece.frame in (None, frame):
-            return [piece.x0, piece.y0, piece.x1, piece.y1]
-        case Pages() if item in piece.index:
-            return [0, 0, *size]
-        case Frames() if piece.item == item and piece.start <= frame < piece.stop:
-            return [0, 0, *size]
-    return None
-
-
-def _text(batch: Batch, number: np.ndarray) -> list[list]:
-    """The context in pieces: [characters, number of the token or -1]."""
-    context, spans, pieces, done = batch.samples[0].context, batch.context[0], [], 0
-    for place in np.flatnonzero(spans[:, 0] < spans[:, 1]):
-        start, stop = (int(c) for c in spans[place])
-        pieces += [[context[done:start], -1]] * (done < start)
-        pieces.append([context[max(start, done) : stop], int(number[place])])
-        done = max(stop, done)
-    return pieces + [[context[done:], -1]] * (done < len(context))
-
-
-def _address(image: Image.Image) -> str:
-    """A picture as a data address, reduced to SIDE pixels; photographs as JPEG, because PNG would be too large."""
-    image = image.copy()
-    image.thumbnail((SIDE, SIDE))
-    for kind, options in (("png", {"optimize": True}), ("jpeg", {"quality": 80})):
-        buffer = BytesIO()
-        image.save(buffer, kind, **options)
-        if len(buffer.getvalue()) <= SMALL:
-            break
-    return f"data:image/{kind};base64,{b64encode(buffer.getvalue()).decode()}"

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy.stats import spearmanr
 
 from corehead_lib.errors import CoreheadError
+from corehead_lib.stats import group_sums
 
 
 class Head(NamedTuple):
@@ -151,7 +152,7 @@ def agreement(one: HeadScores, other: HeadScores, top: int) -> Agreement:
         raise CoreheadError(f"top={top}: use a number of heads from 1 to {one.score.size}.")
     if np.ptp(one.score) == 0 or np.ptp(other.score) == 0:
         raise CoreheadError("All heads score the same, so there is no ranking to compare.")
-    correlation = stats.spearmanr(one.score.ravel(), other.score.ravel()).statistic
+    correlation = spearmanr(one.score.ravel(), other.score.ravel()).statistic
     shared = set(one.ranking()[:top]) & set(other.ranking()[:top])
     return Agreement(float(correlation), len(shared), top * top / one.score.size)
 
@@ -170,9 +171,9 @@ def membership(
         raise CoreheadError(
             f"top={top} of {size} heads, {len(groups)} groups for {len(target)} samples: give a group to each sample."
         )
-    names, place = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    sums = np.zeros((len(names), size))  # the mean has the same order as the sum, draw by draw
-    np.add.at(sums, place, target.reshape(len(target), -1))
-    drawn = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1 / len(names)), draws)
+    sums, _ = group_sums(target.reshape(len(target), -1), groups)
+    number = len(sums)
+    drawn = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), draws)
+    # the mean has the same order as the sum, draw by draw
     first = np.argsort(-(drawn @ sums), axis=1, kind="stable")[:, :top]
     return (np.bincount(first.ravel(), minlength=size) / draws).reshape(target.shape[1:])

@@ -13,7 +13,7 @@ from transformers import (
     PreTrainedModel,
     ProcessorMixin,
 )
-from transformers.utils import find_adapter_config_file, logging
+from transformers.utils import find_adapter_config_file
 
 from corehead_lib.checkpoint import (
     AUTO,
@@ -23,6 +23,7 @@ from corehead_lib.checkpoint import (
     check_numbers,
     check_processor,
     check_weights,
+    loading,
     quantisation,
 )
 from corehead_lib.errors import CoreheadError
@@ -124,9 +125,7 @@ def load_model(
             f"The weights in {folder} do not match data_manifests/{name}.yaml: sha256 is {checksum[:12]}..., "
             f"expected {known.sha256[:12]}...; restore the file."
         )
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with loading(f"{name!r} from {source}"):
         config = AutoConfig.from_pretrained(source)
         check_config(name, config, quantised)
         if (local and any(folder.glob("adapter_*"))) or find_adapter_config_file(str(source)):
@@ -146,14 +145,6 @@ def load_model(
             device_map=placed,
         )
         model = model.eval() if placed else model.eval().to(device)
-    except (CoreheadError, MemoryError):
-        raise
-    except Exception as error:  # every library that is used here has kinds of its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CoreheadError(f"Cannot load {name!r} from {source}: {reason}") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
     check_processor(name, processor, model.config)
     check_weights(name, model, report)
     backbone = geometry(model.config)

@@ -13,12 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
-from matplotlib.patheffects import withStroke
 from PIL import Image
 
 from corehead_lib.cells.table import Cells
 from corehead_lib.heads import Head
-from corehead_lib.samples import Box, Clip, Frames, Pages, Sample
+from corehead_lib.samples import Box, Clip, Sample, lies_in
 
 STYLE = Path(__file__).with_name("corehead.mplstyle")
 BLUE, RED, GREEN, PINK, AMBER, SKY, BLACK = "#0072B2 #D55E00 #009E73 #CC79A7 #E69F00 #56B4E9 #000000".split()
@@ -70,13 +69,8 @@ def evidence(axis: Axes, sample: Sample, item: int = 0, frame: int = 0) -> None:
     media = sample.media[item]
     width, height = media.frames[0].size if isinstance(media, Clip) else media.size
     for piece in sample.evidence:
-        match piece:
-            case Box() if piece.item == item and piece.frame in (None, frame):
-                outline(axis, (piece.x0, piece.y0, piece.x1, piece.y1))
-            case Pages() if item in piece.index:
-                outline(axis, (1, 1, width, height))
-            case Frames() if piece.item == item and piece.start <= frame < piece.stop:
-                outline(axis, (1, 1, width, height))
+        if lies_in(piece, item, frame):
+            outline(axis, piece.corners if isinstance(piece, Box) else (1, 1, width, height))
 
 
 def strip(
@@ -128,14 +122,6 @@ def mark_cells(axis: Axes, boxes: np.ndarray) -> None:
     """Lay a see-through colour over visual cells (N, 4), to show which ones were taken."""
     rectangles = [_rectangle(box) for box in boxes]
     axis.add_collection(PatchCollection(rectangles, fc=to_rgba(AMBER, 0.4), ec=AMBER, lw=1.2))
-
-
-def label_cells(axis: Axes, boxes: np.ndarray, labels: Sequence[object]) -> None:
-    """Write a short label into the middle of each visual cell (N, 4), legible on any picture."""
-    halo = [withStroke(linewidth=2, foreground="white")]
-    for (x0, y0, x1, y1), label in zip(boxes, labels, strict=True):
-        place = ((x0 + x1 - 1) / 2, (y0 + y1 - 1) / 2)
-        axis.text(*place, str(label), ha="center", va="center", fontsize=8, path_effects=halo)
 
 
 def control_strips(

@@ -147,3 +147,17 @@ def locate(prompt: Prompt, offsets: np.ndarray, expansions: list[dict[str, Any]]
         for item, expansion in zip(prompt.order, expansions, strict=True)
     }
     return Located(question, context, tuple(items[number] for number in range(len(items))))
+
+
+def pieces(context: str, spans: np.ndarray) -> list[tuple[str, int]]:
+    """The whole context in pieces, in order, each with the place of the token that it belongs to, or -1.
+
+    spans: (T, 2) as in ``Located.context``. What two tokens share goes to the first; the other's piece may be empty.
+    """
+    found, done = [], 0
+    for place in np.flatnonzero(spans[:, 0] < spans[:, 1]).tolist():
+        start, stop = spans[place].tolist()
+        found += [(context[done:start], -1)] * (done < start)
+        found.append((context[max(start, done) : stop], place))
+        done = max(stop, done)
+    return found + [(context[done:], -1)] * (done < len(context))

@@ -10,7 +10,6 @@ from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError, did_you_mean
 from corehead_lib.heads import HeadScores
 from corehead_lib.models import LoadedModel
-from corehead_lib.ram import TINY
 from corehead_lib.study.survey import Survey
 
 Ranking = Callable[[Survey], np.ndarray]  # (layers, heads), high scores first
@@ -28,14 +27,12 @@ def calibrated(survey: Survey, rows: str = "last") -> np.ndarray:
 
 def selectivity(survey: Survey, rows: str = "last") -> np.ndarray:
     """Of the attention to all that can be evidence, the part on the evidence."""
-    return ram(survey, rows) / np.maximum(survey.mean("source", rows), TINY)
+    return survey.ram(rows).selectivity
 
 
 def lift(survey: Survey, rows: str = "last") -> np.ndarray:
     """Selectivity of each sample over the evidence's share of tokens, then the mean."""
-    at = QUERIES.index(rows)
-    target, source = survey.looks["target"][at], survey.looks["source"][at]
-    return (target / np.maximum(source, TINY) / survey.looks["share"][:, None, None]).mean(0)
+    return survey.ram(rows).lift
 
 
 def hits(survey: Survey, rows: str = "answer") -> np.ndarray:

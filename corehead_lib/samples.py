@@ -59,6 +59,11 @@ class Box:
         if self.x0 < 0 or self.y0 < 0 or self.item < 0:
             raise CoreheadError(f"{self} starts outside its item: coordinates count from 0.")
 
+    @property
+    def corners(self) -> tuple[float, float, float, float]:
+        """x0, y0, x1, y1."""
+        return self.x0, self.y0, self.x1, self.y1
+
 
 @dataclass(frozen=True)
 class Pages:
@@ -85,6 +90,18 @@ class TextSpan:
 
 
 Evidence = Box | Pages | Frames | TextSpan
+
+
+def lies_in(piece: Evidence, item: int, frame: int) -> bool:
+    """Whether a piece of evidence is in one frame of a media item; an image is its own frame 0."""
+    match piece:
+        case Box():
+            return piece.item == item and piece.frame in (None, frame)
+        case Pages():
+            return item in piece.index
+        case Frames():
+            return piece.item == item and piece.start <= frame < piece.stop
+    return False
 
 
 @dataclass(frozen=True)

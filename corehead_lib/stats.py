@@ -109,27 +109,6 @@ def _with_two_more(
     return float(mean - reach), float(mean + reach)
 
 
-def paired_interval(
-    first: np.ndarray,
-    second: np.ndarray,
-    groups: Sequence[str] | None = None,
-    level: float = 0.95,
-    bounds: Interval | None = None,
-) -> Interval:
-    """Interval of the mean of ``first - second``, (S,) each, measured on the same samples; as in ``mean_interval``.
-
-    bounds: of a difference. Two arrays of booleans (correct or not) differ by -1 to 1; for other numbers None means none.
-    """
-    first, second = np.asarray(first), np.asarray(second)
-    if first.shape != second.shape:
-        raise CoreheadError(
-            f"{first.shape} and {second.shape} values are not pairs: measure both on the same samples."
-        )
-    if bounds is None and first.dtype == second.dtype == bool:
-        bounds = (-1.0, 1.0)
-    return mean_interval(first.astype(float) - second.astype(float), level, groups=groups, bounds=bounds)
-
-
 def paired_p(
     first: np.ndarray,
     second: np.ndarray,
@@ -168,18 +147,13 @@ def holm(p: Sequence[float] | np.ndarray) -> np.ndarray:
 
     NaN is a test that was not made: it stays NaN and does not count. Raises CoreheadError for a p outside [0, 1].
     """
-    p, made = _family(p)
+    p = np.array(p, dtype=float)
+    made = ~np.isnan(p)
+    if p.ndim != 1 or (p[made] < 0).any() or (p[made] > 1).any():
+        raise CoreheadError("A family of tests is one row of p-values from 0 to 1.")
     order = np.flatnonzero(made)[np.argsort(p[made], kind="stable")]
     raised = np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1))
     p[order] = np.minimum(raised, 1)
-    return p
-
-
-def benjamini_hochberg(p: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Adjusted p of a family, (N,): of those below 0.05, 5 % are expected to be false; NaN and errors as in ``holm``."""
-    p, made = _family(p)
-    if made.any():
-        p[made] = stats.false_discovery_control(p[made], method="bh")
     return p
 
 
@@ -204,13 +178,13 @@ def _by_group(values: np.ndarray, groups: Sequence[str] | None) -> tuple[np.ndar
         return values, np.ones(len(values))
     if len(groups) != len(values):
         raise CoreheadError(f"{len(values)} values and {len(groups)} groups: name the group of every value.")
+    return group_sums(values, groups)
+
+
+def group_sums(values: np.ndarray, groups: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Sums (G, ...) of the values (S, ...) of each group, in the order of their names, and how many they are, (G,)."""
     _, place = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    return np.bincount(place, values), np.bincount(place).astype(float)
-
-
-def _family(p: Sequence[float] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    p = np.array(p, dtype=float)
-    made = ~np.isnan(p)
-    if p.ndim != 1 or (p[made] < 0).any() or (p[made] > 1).any():
-        raise CoreheadError("A family of tests is one row of p-values from 0 to 1.")
-    return p, made
+    count = np.bincount(place).astype(float)
+    total = np.zeros((len(count), *values.shape[1:]))
+    np.add.at(total, place, values)
+    return total, count

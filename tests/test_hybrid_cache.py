@@ -13,7 +13,7 @@ from corehead_lib.heads import Head
 from corehead_lib.hybrid.cache import HybridCache
 from corehead_lib.hybrid.operator import HybridAttention
 from corehead_lib.models import LoadedModel
-from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.ram_operator import RetrievalAttentionMass
 
 DENSE = [Head(0, 1), Head(1, 0), Head(1, 5)]  # of 2 groups: one full in layer 0, both in 1, none in 2
 

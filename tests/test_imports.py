@@ -7,7 +7,7 @@ from conftest import ROOT
 
 PACKAGE = ROOT / "corehead_lib"
 CORE = """samples models model_names known checkpoint prompt chat media pictures encode batches answers tokens cells
-targets targets_paper targets_compare targets_naive attention ram heads interventions evaluate chance stats plots explorer hybrid study
+targets targets_paper targets_compare targets_naive attention ram ram_operator heads interventions evaluate chance stats plots explorer hybrid study
 rankings""".split()
 ABOVE = {  # what each part of the house must not know
     **dict.fromkeys(CORE, ("data", "worlds", "datasets", "zoo", "bookkeeping", "cli")),

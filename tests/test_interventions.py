@@ -13,7 +13,7 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import Head
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
-from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.ram_operator import RetrievalAttentionMass
 
 SOME = [Head(0, 5), Head(1, 0), Head(1, 3), Head(2, 2)]
 

@@ -22,7 +22,7 @@ from corehead_lib.hybrid.cache import HybridCache
 from corehead_lib.hybrid.operator import HybridAttention
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
-from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.ram_operator import RetrievalAttentionMass
 
 HEADS = [Head(1, 2), Head(2, 4)]
 DENSE = [Head(0, 1), Head(1, 0), Head(1, 5)]

@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny import KINDS, SAMPLES, eager_attention, forward, generate, save_tiny
 
-from corehead_lib import ram
+from corehead_lib import ram_operator
 from corehead_lib.answers import with_answers
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
@@ -95,7 +95,7 @@ def test_other_groups_of_heads(tmp_path: Path, kv_heads: int) -> None:
 def test_any_rows_and_columns_in_any_chunks(
     tiny: LoadedModel, batch: Batch, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(ram, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(ram_operator, "ROWS_AT_ONCE", at_once)
     real = batch.inputs["attention_mask"].bool()
     random = torch.Generator().manual_seed(at_once)
     queries = (torch.rand(real.shape, generator=random) < 0.3) & real

@@ -16,7 +16,7 @@ from conftest import FIXTURES
 
 from corehead_lib import provenance
 from corehead_lib.bookkeeping import notebooks, runs
-from corehead_lib.bookkeeping.meter import Meter
+from corehead_lib.bookkeeping.meter import Meter, weights
 from corehead_lib.bookkeeping.parameters import declared
 from corehead_lib.cli import main
 from corehead_lib.errors import CoreheadError
@@ -255,11 +255,11 @@ def test_the_progress_of_loops_in_cells_is_passed_on(tmp_path: Path, monkeypatch
     assert any("left" in line for line in lines)
     assert lines[-1] == ""  # the line is cleared at the end
     assert not {"COREHEAD_PROGRESS", CHANGED} & {*os.environ}
-    weights = runs._weights(planned, out / "06_loop.ipynb")
+    spent = weights(planned.notebook, True, out / "06_loop.ipynb")
     _title, banner, *rest = nbformat.read(out / "06_loop.ipynb", as_version=4).cells
-    assert banner.metadata.tags == [runs.BANNER]
+    assert banner.metadata.tags == [notebooks.BANNER]
     cells = [_title, *rest]
-    assert next(weights[i] for i, cell in enumerate(cells) if "sheep" in cell.source) >= 0.4  # seconds
+    assert next(spent[i] for i, cell in enumerate(cells) if "sheep" in cell.source) >= 0.4  # seconds
 
 
 def test_time_left_is_what_earlier_cells_took() -> None:

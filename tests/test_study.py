@@ -15,7 +15,7 @@ from corehead_lib.evaluate import evaluate
 from corehead_lib.heads import Head, HeadScores, random_heads
 from corehead_lib.interventions import ZeroAblation
 from corehead_lib.models import LoadedModel
-from corehead_lib.study import ablate, difference, first_heads, outcomes, summarise, until_half
+from corehead_lib.study import by_task, difference, first_heads, outcomes, summarise, until_half
 from corehead_lib.study.controls import controls, norm_matched_heads
 from corehead_lib.study.replay import PerBlock
 
@@ -138,7 +138,8 @@ def test_what_is_refused(tiny: LoadedModel, batch: Batch) -> None:
 
 
 def test_a_row_a_set_and_task(tiny: LoadedModel, batch: Batch) -> None:
-    long, table = outcomes(tiny, [batch, batch], SETS), ablate(tiny, [batch, batch], SETS)
+    long = outcomes(tiny, [batch, batch], SETS)
+    table = by_task(long)
     assert list(table.columns) == ["set", "kind", "heads", "task", "accuracy", "logprob", "samples"]
     assert len(table) == 3 * (1 + len(SETS))
     row = table[(table["set"] == "any/2") & (table.task == "colour")].iloc[0]
@@ -229,6 +230,9 @@ def test_a_kind_is_the_mean_over_its_sets() -> None:
     assert difference(pd.DataFrame(rows), "none", "layer/0").mean == pytest.approx(0.25)
     with pytest.raises(CoreheadError, match="no set 'layers'"):
         difference(pd.DataFrame(rows), "none", "layers")
+    for other in (rows[:-1], [*rows[:-1], {**rows[-1], "id": "another"}]):
+        with pytest.raises(CoreheadError, match="not pairs"):
+            difference(pd.DataFrame(other), "none", "layer/1")
 
 
 def test_until_half_is_lost(monkeypatch: pytest.MonkeyPatch, tiny: LoadedModel, batch: Batch) -> None:

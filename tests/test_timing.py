@@ -6,7 +6,7 @@ import torch
 from corehead_lib.attention import plain
 from corehead_lib.heads import Head
 from corehead_lib.hybrid.operator import HybridAttention
-from corehead_lib.hybrid.timing import arithmetic_limit, compare_attention, masked, random_call
+from corehead_lib.hybrid.timing import arithmetic_limit, compare_attention
 from corehead_lib.models import Backbone
 
 
@@ -29,9 +29,3 @@ def test_one_row_for_each_kernel_and_length() -> None:
         (kernel, length) for length in (16, 32) for kernel in ("dense", "hybrid")
     ]
     assert all(row["seconds"] > 0 and row["peak_bytes"] >= 0 for row in rows)
-
-
-def test_a_mask_gives_the_same_as_the_kernel() -> None:
-    operator = HybridAttention([Head(0, 1), Head(0, 2)], window=8, sinks=2)
-    call = random_call(Backbone(1, 4, 2, 8), 40)
-    torch.testing.assert_close(masked(call, operator), operator.kernel(call))

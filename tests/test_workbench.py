@@ -31,7 +31,7 @@ from corehead_lib.lab.workbench import workbench
 from corehead_lib.models import LoadedModel, load_model
 from corehead_lib.ram import mass, measure_ram
 from corehead_lib.samples import Sample
-from corehead_lib.study import ablate, with_partners
+from corehead_lib.study import outcomes, with_partners
 
 MODEL, REFERENCE = "tiny-qwen3-vl", 6
 HEADS = [Head(2, 3), Head(3, 6), Head(4, 10)]
@@ -139,7 +139,7 @@ def test_heads_are_those_of_the_ranking(
     for which, heads in (("top by RAM", ranking[:4]), ("lowest by RAM", ranking[::-1][:4])):
         choose(box, heads=which, number=4)
         assert " ".join(head.name for head in heads) in box.said.value
-        table = ablate(loaded, [encode(loaded, [asked[1]])], {"off": heads})
+        table = outcomes(loaded, [encode(loaded, [asked[1]])], {"off": heads})
         right = [option == asked[1].answer for option in asked[1].options]
         np.testing.assert_allclose(told(box)[right][0], np.exp(table.logprob), atol=1e-3)
     choose(box, heads="others of the top's layers")

@@ -24,12 +24,8 @@ from corehead_lib.zoo.training.build import build
 from corehead_lib.zoo.training.families.qwen3_vl import TOKENS
 from corehead_lib.zoo.training.lessons import Lesson, answer_labels, make_lesson
 from corehead_lib.zoo.training.optimizers import learning_rate, split_parameters
-from corehead_lib.zoo.training.train import (
-    is_over,
-    read_recipe,
-    score,
-    train_model,
-)
+from corehead_lib.zoo.training.resume import is_over
+from corehead_lib.zoo.training.train import read_recipe, score, train_model
 from corehead_lib.zoo.training.turns import MODALITIES, corpus
 
 MIX = {

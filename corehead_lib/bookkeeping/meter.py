@@ -1,10 +1,16 @@
 """What `corehead run` says while it runs: the cell, the loop inside it, and about how long the rest will take."""
 
+import json
 import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TextIO
+
+from nbformat import NotebookNode
+
+from corehead_lib.bookkeeping.notebooks import BANNER
 
 EVERY = 10.0  # seconds between two lines where nothing can be rewritten, such as a log
 BAR = re.compile(r"[^\r\n]*\d+%\|[^\r\n]*|[^\r\n]*\d+it \[[^\r\n]*")
@@ -67,6 +73,25 @@ class Meter:
         if self.out.isatty():
             self.out.write("\r\x1b[K")
             self.out.flush()
+
+
+def weights(notebook: NotebookNode, changed: bool, earlier: Path) -> dict[int, float]:
+    """Seconds that each code cell took in the run that lies in ``earlier``, by index; 1 each if it tells nothing.
+
+    changed: papermill puts a cell of its own behind the parameters, or at the top.
+    """
+    kinds = [cell.cell_type == "code" and bool(cell.source.strip()) for cell in notebook.cells]
+    try:
+        cells = json.loads(earlier.read_text(encoding="utf-8"))["cells"]
+        cells = [cell for cell in cells if BANNER not in cell["metadata"].get("tags", [])]
+        spent = [cell["metadata"].get("papermill", {}).get("duration") or 0.0 for cell in cells]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        spent = []
+    if changed:
+        tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
+        kinds.insert(next((i + 1 for i, t in enumerate(tags) if "parameters" in t), 0), True)
+    alike = len(spent) != len(kinds) or not all(isinstance(s, int | float) for s in spent) or not sum(spent)
+    return {i: 1.0 if alike else spent[i] for i, code in enumerate(kinds) if code}
 
 
 def _span(seconds: float) -> str:

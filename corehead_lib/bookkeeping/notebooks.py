@@ -12,6 +12,7 @@ from corehead_lib.errors import CoreheadError, did_you_mean
 
 MASTERS = "[0-9][0-9]_*.py"
 WIDGET = "application/vnd.jupyter.widget-view+json"  # lives no longer than its kernel
+BANNER = "other-parameters"  # tag of the cell that says what a run changed
 LANGUAGE = {
     "name": "python",
     "file_extension": ".py",

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
 from corehead_lib.bookkeeping import notebooks
-from corehead_lib.bookkeeping.meter import Meter
+from corehead_lib.bookkeeping.meter import Meter, weights
 from corehead_lib.bookkeeping.parameters import Value, check, declared
 from corehead_lib.errors import CoreheadError
 from corehead_lib.progress import SHOWN
@@ -21,7 +21,6 @@ from corehead_lib.provenance import LIBRARY, library_sha256, other_library, vers
 from corehead_lib.results import CHANGED, Results, Source, published
 from corehead_lib.whole import whole
 
-BANNER = "other-parameters"
 QUIET = ["--IPKernelApp.log_level=ERROR"]
 FOR_KERNEL = ("JUPYTER_PREFER_ENV_PATH", SHOWN)  # this environment's kernel, not the user's; loops show bars
 
@@ -110,7 +109,7 @@ def _execute(planned: Plan, target: Path) -> NotebookNode:
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    meter = Meter(planned.name, _weights(planned, target))
+    meter = Meter(planned.name, weights(planned.notebook, bool(planned.overrides), target))
     told = (*FOR_KERNEL, CHANGED) if planned.overrides else FOR_KERNEL
     before = {name: os.environ.get(name) for name in told}
     os.environ.update({name: before[name] or "1" for name in told})
@@ -159,23 +158,7 @@ def _banner(overrides: Mapping[str, Value]) -> NotebookNode:
 
 This page was run with {changed}. Numbers and figures are of this run; the sentences around them were written for the defaults.
 :::"""
-    return new_markdown_cell(text, metadata={"tags": [BANNER]})
-
-
-def _weights(planned: Plan, earlier: Path) -> dict[int, float]:
-    """Seconds that each code cell took in the run that lies in ``earlier``, by index; 1 each if it tells nothing."""
-    kinds = [cell.cell_type == "code" and bool(cell.source.strip()) for cell in planned.notebook.cells]
-    try:
-        cells = json.loads(earlier.read_text(encoding="utf-8"))["cells"]
-        cells = [cell for cell in cells if BANNER not in cell["metadata"].get("tags", [])]
-        spent = [cell["metadata"].get("papermill", {}).get("duration") or 0.0 for cell in cells]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        spent = []
-    if planned.overrides:  # papermill puts its own cell behind the parameters, or at the top
-        tags = [cell.metadata.get("tags", []) for cell in planned.notebook.cells]
-        kinds.insert(next((i + 1 for i, t in enumerate(tags) if "parameters" in t), 0), True)
-    alike = len(spent) != len(kinds) or not all(isinstance(s, int | float) for s in spent) or not sum(spent)
-    return {i: 1.0 if alike else spent[i] for i, code in enumerate(kinds) if code}
+    return new_markdown_cell(text, metadata={"tags": [notebooks.BANNER]})
 
 
 def _failure(planned: Plan, target: Path, error: Any) -> CoreheadError:

@@ -13,7 +13,7 @@ from corehead_lib.samples import Box
 @exercise("ex-image-count", "answer = ...  # two whole numbers: visual tokens, target tokens")
 def count(loaded, example) -> Expected:
     one, (image, box) = loaded[0], (example.media[0], example.evidence[0])
-    twice = Box(*(2 * x for x in (box.x0, box.y0, box.x1, box.y1)))
+    twice = Box(*(2 * x for x in box.corners))
     large = replace(example, media=(image.resize((2 * image.width, 2 * image.height)),), evidence=(twice,))
     few, many = encode(one, [example]), encode(one, [large])
     tokens, target = (int(x.sum()) for x in (many.visual, many.targets()))

@@ -73,10 +73,8 @@ def _original(path: Path, folder: Path, report: Report, subsets: tuple[str, ...]
                 continue
             if ref["ann_id"] not in boxes or ref["image_id"] not in images:
                 raise CoreheadError("missing annotation: instances.json lacks it")
-            image, corners = images[ref["image_id"]], boxes[ref["ann_id"]]["bbox"]
-            read = partial(_photograph, places, image["file_name"])
-            id = f"refcocog/{ref['ref_id']}"
-            yield _record(id, ref["image_id"], _first(ref), corners, read, report, _size(image))
+            corners = boxes[ref["ann_id"]]["bbox"]
+            yield _annotated(ref, images[ref["image_id"]], corners, places, report)
 
 
 def _without_pixels(path: Path, folder: Path, report: Report) -> Iterator[Record]:
@@ -89,10 +87,7 @@ def _without_pixels(path: Path, folder: Path, report: Report) -> Iterator[Record
             readings = (corners, [x, y, x + width, y + height])
             if not any(_close(ref["bbox"], reading) for reading in readings):
                 raise CoreheadError(f"bad box: bbox {ref['bbox']} is neither reading of raw_anns {corners}")
-            image = json.loads(ref["raw_image_info"])
-            read = partial(_photograph, places, image.get("file_name") or ref["file_name"])
-            id = f"refcocog/{ref['ref_id']}"
-            yield _record(id, ref["image_id"], _first(ref), corners, read, report, _size(image))
+            yield _annotated(ref, json.loads(ref["raw_image_info"]), corners, places, report)
 
 
 def _with_pixels(path: Path, report: Report) -> Iterator[Record]:
@@ -110,9 +105,12 @@ def _with_pixels(path: Path, report: Report) -> Iterator[Record]:
             yield _record(f"refcocog/{path.stem}/{row}", number, expression, ref["bbox"], read, report)
 
 
-def _size(image: dict) -> tuple[int, int] | None:
-    """Width and height of the photograph that was annotated, where COCO's entry says so."""
-    return (whole(image["width"]), whole(image["height"])) if {"width", "height"} <= set(image) else None
+def _annotated(ref: dict, image: dict, corners: Any, places: list[Path], report: Report) -> Record:
+    """A reference with COCO's entries of its image, which may say how large the annotated photograph was, and of its box."""
+    size = (whole(image["width"]), whole(image["height"])) if {"width", "height"} <= set(image) else None
+    expression = next((s["sent"] for s in ref["sentences"] if s["sent"].strip()), "")
+    read = partial(_photograph, places, image.get("file_name") or ref["file_name"])
+    return _record(f"refcocog/{ref['ref_id']}", ref["image_id"], expression, corners, read, report, size)
 
 
 def _record(
@@ -136,15 +134,11 @@ def _record(
         target = box((x, y, x + width, y + height), photograph.size, report, scale=scale)
         if scale != (1, 1):
             report.notes["photographs of another size than the annotated ones, boxes scaled"] += 1
-        corners = ", ".join(str(round(c)) for c in (target.x0, target.y0, target.x1, target.y1))
+        corners = ", ".join(str(round(c)) for c in target.corners)
         question = f"Where is {expression.strip().rstrip('.')}? Answer with its box [x0, y0, x1, y1]."
         return Sample(id, "refer", question, f"[{corners}]", (photograph,), (target,))
 
     return Record(id, f"coco/{int(image)}", "refer", build)
-
-
-def _first(ref: dict) -> str:
-    return next((s["sent"] for s in ref["sentences"] if s["sent"].strip()), "")
 
 
 def _close(a: Any, b: Any) -> bool:

@@ -106,7 +106,7 @@ def _document(read: str, sample: Sample) -> float:
 
 def _box(read: Corners, sample: Sample) -> float:
     boxes = [piece for piece in sample.evidence if isinstance(piece, Box)]
-    return max(box_iou(read, (box.x0, box.y0, box.x1, box.y1)) for box in boxes)
+    return max(box_iou(read, box.corners) for box in boxes)
 
 
 SCORES = {

@@ -14,7 +14,7 @@ from PIL import Image
 
 from corehead_lib.encode import Batch, encode
 from corehead_lib.models import LoadedModel
-from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.ram_operator import RetrievalAttentionMass
 from corehead_lib.samples import Pages, Sample
 
 SIDE = 256  # pixels, of the pictures in a long prompt

@@ -7,13 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 
 from corehead_lib.attention import Attend, Call, plain
 from corehead_lib.heads import Head
 from corehead_lib.hybrid.cost import take_turns
 from corehead_lib.hybrid.operator import HybridAttention
-from corehead_lib.interventions import heads_of_layer
 from corehead_lib.models import Backbone
 
 
@@ -54,22 +52,6 @@ def compare_attention(
             for name, cost in costs.items()
         ]
     return rows
-
-
-def masked(call: Call, operator: HybridAttention) -> torch.Tensor:
-    """The same attention without a kernel for it: one mask for all streaming heads, dense heads apart.
-
-    Returns (B, T, H, D); for a prefill without padding.
-    """
-    place = torch.arange(call.key.shape[2], device=call.key.device)
-    mask = (place <= place[:, None]) & ((place[:, None] - place < operator.window) | (place < operator.sinks))
-    output = scaled_dot_product_attention(call.query, call.key, call.value, mask, enable_gqa=True)
-    dense, group = heads_of_layer(operator.dense, call.layer), call.query.shape[1] // call.key.shape[1]
-    groups = [head // group for head in dense]
-    output[:, dense] = scaled_dot_product_attention(
-        call.query[:, dense], call.key[:, groups], call.value[:, groups], is_causal=True
-    )
-    return output.transpose(1, 2)
 
 
 def arithmetic_limit(length: int, heads: int, dense: int, window: int, sinks: int) -> float:

@@ -56,7 +56,8 @@ class Bench:
         return [*encode_all(self.loaded, self.reference, 8)]
 
     @cached_property
-    def _scores(self) -> dict[str, HeadScores]:
+    def scores(self) -> dict[str, HeadScores]:
+        """RAM over the reference set, by rows of ``answers.QUERIES``."""
         return {
             rows: HeadScores(ram.ram)
             for rows, ram in measure_ram(self.loaded, self._batches, QUERIES).items()
@@ -66,13 +67,9 @@ class Bench:
     def _means(self) -> Means:
         return mean_outputs(self.loaded, self._batches)
 
-    def scores(self, rows: str) -> HeadScores:
-        """RAM over the reference set, at one of ``answers.QUERIES``."""
-        return self._scores[rows]
-
     def heads(self, which: str, number: int, typed: str, rows: str) -> list[Head]:
         """Heads by one of ``HEADS``; ``typed`` are names such as "L3H5 L2H1". Raises CoreheadError for what it cannot read."""
-        ranking = self.scores(rows).ranking()
+        ranking = self.scores[rows].ranking()
         if which == "typed":
             found = [TYPED.fullmatch(word) for word in re.split(r"[\s,]+", typed.strip()) if word]
             if not all(found):

@@ -12,6 +12,7 @@ from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.media import ready
 from corehead_lib.models import LoadedModel
+from corehead_lib.prompt import pieces
 from corehead_lib.samples import Box, Sample
 from corehead_lib.worlds import clips, documents, films, haystacks, needles, synthetic
 
@@ -148,21 +149,11 @@ def _question(loaded: LoadedModel, batch: Batch) -> dict[str, Any]:
         "boxes": [
             box for piece in sample.evidence if isinstance(piece, Box) for box in _boxes(piece, sample)
         ],
-        "words": _words(batch),
+        "words": [piece for piece in pieces(sample.context, batch.context[0]) if piece[0]],
     }
 
 
 def _boxes(box: Box, sample: Sample) -> list[list[float]]:
     """[frame, x0, y0, x1, y1], the frames of all items counted on."""
     before = sum(max(1, item.frames) for item in ready(sample)[: box.item])
-    return [[before + (box.frame or 0), box.x0, box.y0, box.x1, box.y1]]
-
-
-def _words(batch: Batch) -> list[tuple[str, int]]:
-    """The context in pieces: (characters, the token's place, or -1)."""
-    text, pieces, done = batch.samples[0].context, [], 0
-    for place, (start, stop) in enumerate(batch.context[0].tolist()):
-        if start < stop:
-            pieces += [(text[done:start], -1), (text[max(start, done) : stop], place)]
-            done = max(done, stop)
-    return [piece for piece in [*pieces, (text[done:], -1)] if piece[0]]
+    return [[before + (box.frame or 0), *box.corners]]

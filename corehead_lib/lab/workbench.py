@@ -109,7 +109,7 @@ def _look(bench: Bench, chosen: Mapping[str, Any], samples: Sequence[Sample]) ->
     if chosen["map"] == "changed":
         under = change(encode(bench.loaded, [sample]))(bench.loaded.model)
     with under:
-        made = explorer(bench.loaded, [sample], bench.scores(chosen["rows"]), queries=chosen["rows"])
+        made = explorer(bench.loaded, [sample], bench.scores[chosen["rows"]], queries=chosen["rows"])
     return _table(sample, heads, before, after), made.html
 
 

@@ -12,7 +12,7 @@ from corehead_lib.checkpoint import AUTO, check_device
 from corehead_lib.errors import CoreheadError
 from corehead_lib.model_names import find_model
 from corehead_lib.models import Backbone, LoadedModel, geometry
-from corehead_lib.ram import ROWS_AT_ONCE
+from corehead_lib.ram_operator import ROWS_AT_ONCE
 from corehead_lib.samples import Sample
 from corehead_lib.scoring.job import Job
 from corehead_lib.tokens import count_tokens

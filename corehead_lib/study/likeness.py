@@ -9,7 +9,7 @@ from scipy.stats import rankdata
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.heads import HeadScores, agreement
-from corehead_lib.stats import ENOUGH, holm
+from corehead_lib.stats import ENOUGH, group_sums, holm
 
 Scored = tuple[np.ndarray, Sequence[str]]  # (S, layers, heads) and the group of each sample
 
@@ -95,8 +95,4 @@ def _sums(scores: np.ndarray, groups: Sequence[str]) -> tuple[np.ndarray, np.nda
     """(G, layers, heads) sums over the samples of each group, and their numbers (G,)."""
     if len(groups) != len(scores):
         raise CoreheadError(f"{len(scores)} samples and {len(groups)} groups: name the group of every one.")
-    _, place = np.unique(np.asarray(groups, dtype=str), return_inverse=True)
-    count = np.bincount(place)
-    total = np.zeros((len(count), *scores.shape[1:]))
-    np.add.at(total, place, scores)
-    return total, count
+    return group_sums(scores, groups)

@@ -66,21 +66,6 @@ def outcomes(
     return table.sort_values("set", kind="stable", ignore_index=True).astype({"set": "object"})
 
 
-def ablate(
-    loaded: LoadedModel,
-    batches: Sequence[Batch],
-    sets: Sets,
-    intervention: Intervention = ZeroAblation,
-    progress: bool = False,
-) -> pd.DataFrame:
-    """Accuracy without each set of heads; a row for each set and task, the untouched model ("none") first.
-
-    Columns: ``set``, ``kind``, ``heads`` (number), ``task``, ``accuracy``, ``logprob`` (mean of the gold answers'), ``samples``.
-    Errors as in ``outcomes``.
-    """
-    return by_task(outcomes(loaded, batches, sets, intervention, progress))
-
-
 def first_heads(
     orders: Mapping[str, HeadScores | Sequence[Head]], sizes: Iterable[int]
 ) -> dict[str, list[Head]]:
@@ -91,7 +76,10 @@ def first_heads(
 
 
 def by_task(table: pd.DataFrame) -> pd.DataFrame:
-    """What ``ablate`` returns, from what ``outcomes`` returns."""
+    """Accuracy without each set of heads, from what ``outcomes`` returns: a row for each set and task.
+
+    Columns: ``set``, ``kind``, ``heads`` (number), ``task``, ``accuracy``, ``logprob`` (mean of the gold answers'), ``samples``.
+    """
     grouped = table.groupby(["set", "kind", "heads", "task"], sort=False)
     return grouped.agg(
         accuracy=("correct", "mean"), logprob=("logprob", "mean"), samples=("id", "size")

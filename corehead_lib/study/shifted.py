@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import false_discovery_control
 
 from corehead_lib.encode import Batch
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
 from corehead_lib.ram import mass
-from corehead_lib.stats import benjamini_hochberg
 
 
 def shifted(
@@ -61,4 +61,4 @@ def shifted_targets(
     p = (1 + (null >= ram - 1e-12).sum(0)) / (1 + draws)
     layer, head = np.indices(ram.shape).reshape(2, -1)
     table = pd.DataFrame({"layer": layer, "head": head, "ram": ram.ravel(), "null": null.mean(0).ravel()})
-    return table.assign(p=p.ravel(), p_adjusted=benjamini_hochberg(p.ravel()))
+    return table.assign(p=p.ravel(), p_adjusted=false_discovery_control(p.ravel(), method="bh"))

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 
 from corehead_lib.errors import CoreheadError, did_you_mean
-from corehead_lib.stats import Interval, control_p, paired_interval, paired_p
+from corehead_lib.stats import Interval, control_p, mean_interval, paired_p
 from corehead_lib.study.sets import UNTOUCHED
 
 
 def summarise(
     table: pd.DataFrame, of: str = "top", column: Literal["accuracy", "logprob"] = "accuracy"
 ) -> pd.DataFrame:
-    """Compare one set with the spread of each kind of control, over all tasks that ``table`` (of ``ablate``) holds.
+    """Compare one set with the spread of each kind of control, over all tasks that ``table`` (of ``by_task``) holds.
 
     Returns a row for each kind, "none" first: ``sets``, how many; ``median``, ``low`` and ``high`` of ``column``; ``drop``, of the median
     below the untouched model; ``p`` = (1 + #{drop of a control >= drop of ``of``}) / (1 + sets), one-sided, before any correction; its
@@ -48,7 +48,6 @@ def difference(
     first: str,
     second: str,
     column: Literal["correct", "logprob"] = "correct",
-    level: float = 0.95,
     resamples: int = 9_999,
 ) -> Difference:
     """The mean of ``first`` minus ``second`` in a table of ``outcomes``, with a paired interval and a permutation p by group.
@@ -58,16 +57,20 @@ def difference(
     ``difference(table, "none", "top")`` is what the top set costs. Two-sided, before any correction. Interval and p say
     how sure the difference is over other samples, not over other draws: for these see ``summarise``.
     resamples: exchanges behind p, see ``paired_p``.
-    Raises CoreheadError for a set that is not in the table, and as ``paired_interval`` does.
+    Raises CoreheadError for a set that is not in the table, for sets of different samples, and as ``mean_interval`` does.
     """
     missing = {first, second} - set(table["set"]) - set(table.get("kind", ()))
     if missing:
         raise CoreheadError(f"The table holds no set {missing.pop()!r}.")
     one, other = (_by_sample(table, name, column) for name in (first, second))
     a, b = one.to_numpy(), other.to_numpy()
+    if not one.index.equals(other.index):
+        raise CoreheadError(
+            f"{a.shape} and {b.shape} values are not pairs: measure both on the same samples."
+        )
     groups = table[table["set"] == UNTOUCHED].group.tolist()
     bounds = (-1.0, 1.0) if column == "correct" else None
-    found = paired_interval(a, b, groups, level, bounds=bounds)
+    found = mean_interval(a - b, groups=groups, bounds=bounds)
     return Difference(float(a.mean() - b.mean()), found, paired_p(a, b, groups, resamples=resamples))
 
 

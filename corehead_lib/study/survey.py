@@ -11,23 +11,14 @@ from torch.nn.functional import pad
 from transformers import PreTrainedModel
 
 from corehead_lib.answers import QUERIES, query_rows, with_answers
-from corehead_lib.attention import Attend, Call, Operator, allowed
+from corehead_lib.attention import Attend, Call, Operator
 from corehead_lib.encode import Batch, encode
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
-from corehead_lib.ram import mass
+from corehead_lib.ram import RamScores, mass
+from corehead_lib.ram_operator import ROWS_AT_ONCE, attention_rows
 
-ROWS_AT_ONCE = 64
 NULL_QUESTION = "N/A"  # arXiv 2605.27243
-
-
-def attention_rows(call: Call, rows: torch.Tensor) -> torch.Tensor:
-    """Attention weights of some rows (R,): (B, H, R, Tk), float32; zero where a row of padding sees nothing."""
-    batch, heads, _, width = call.query.shape
-    key = call.key.float().transpose(2, 3)
-    query = call.query[:, :, rows].float().reshape(batch, key.shape[1], -1, width)
-    logits = (query @ key).reshape(batch, heads, len(rows), -1) * call.scaling
-    return logits.masked_fill(~allowed(call, rows), -torch.inf).softmax(-1).nan_to_num()
 
 
 @dataclass
@@ -147,6 +138,11 @@ class Survey:
     def gradient(self) -> np.ndarray:
         """(S, layers, heads): how the gold answer's log-probability falls if a head is turned down, to first order."""
         return np.concatenate([_gradient(self.loaded, batch) for batch in self.batches])
+
+    def ram(self, rows: str) -> RamScores:
+        """RAM at one of ``answers.QUERIES``, as ``measure_ram`` returns it."""
+        at = QUERIES.index(rows)
+        return RamScores(self.looks["target"][at], self.looks["source"][at], self.looks["share"])
 
     def mean(self, name: str, rows: str = "last") -> np.ndarray:
         """(layers, heads): mean of one of ``looks`` over the samples."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import yaml
 from safetensors import safe_open
-from transformers import InternVLConfig, InternVLForConditionalGeneration, InternVLProcessor
+from transformers import InternVLForConditionalGeneration, InternVLProcessor
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import ZOO, LoadedModel, geometry
@@ -32,28 +32,17 @@ def assemble(text: LoadedModel, sizes: dict) -> tuple[InternVLForConditionalGene
     sizes: ``vision`` and ``tiles``, as in the recipe of a tiny InternVL.
     """
     from corehead_lib.zoo.training.families import internvl
-    from corehead_lib.zoo.training.families.chat import chat_template
 
     tokenizer = deepcopy(text.processor.tokenizer)
     tokenizer._set_model_specific_special_tokens(NAMED)
-    vision = sizes["vision"]
-    config = InternVLConfig(
-        text_config={**text.model.config.to_dict(), "num_hidden_layers": 0},  # replaced below
-        vision_config=vision,
-        image_token_id=tokenizer.context_image_token_id,
-        image_seq_length=int(vision["image_size"] // vision["patch_size"] * internvl.SHUFFLE) ** 2,
-        downsample_ratio=internvl.SHUFFLE,
-        tie_word_embeddings=True,
-    )
+    hollow = {**text.model.config.to_dict(), "num_hidden_layers": 0}  # replaced below
+    config = internvl.config(tokenizer, sizes, hollow)
     model = InternVLForConditionalGeneration(config).to(text.model.device, text.model.dtype)
     config.text_config.num_hidden_layers = text.model.config.num_hidden_layers
     model.model.language_model = text.model.model.requires_grad_(False)
     model.lm_head = text.model.lm_head.requires_grad_(False)
     model.generation_config = text.model.generation_config
-    processor = internvl.processor(tokenizer, sizes)
-    pictures = (f"{{{{ '{NAMED[name]}\\n' }}}}" for name in ("context_image_token", "video_token"))
-    processor.chat_template = chat_template(*pictures)
-    return model.eval(), processor
+    return model.eval(), internvl.processor(tokenizer, sizes)
 
 
 def load_sees(

@@ -16,7 +16,7 @@ from corehead_lib.hybrid.backbone import (
 )
 from corehead_lib.hybrid.cost import measured
 from corehead_lib.hybrid.timing import take_turns
-from corehead_lib.ram import RetrievalAttentionMass
+from corehead_lib.ram_operator import RetrievalAttentionMass
 
 QUESTION = 32  # query tokens of RAM, about a sentence or two
 

@@ -34,10 +34,10 @@ def learning_rate(step: int, left: int | None, train: dict) -> float:
     )
 
 
-def update(model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], rates: list[float]) -> None:
-    """Take one step along the gradient."""
+def update(model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], share: float) -> None:
+    """Take one step along the gradient, at that share of the peak rates."""
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    for optimizer, rate in zip(optimizers, rates, strict=True):
-        optimizer.param_groups[0]["lr"] = rate
+    for optimizer in optimizers:
+        optimizer.param_groups[0]["lr"] = share * optimizer.defaults["lr"]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

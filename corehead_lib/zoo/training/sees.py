@@ -8,14 +8,12 @@ Nothing here looks at attention.
 import json
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from corehead_lib.models import LoadedModel, geometry
@@ -23,8 +21,9 @@ from corehead_lib.text_models import SMOLLM2, load_text_model
 from corehead_lib.zoo.sees import assemble
 from corehead_lib.zoo.training.adapters import adapt
 from corehead_lib.zoo.training.lessons import Lesson, make_lesson
+from corehead_lib.zoo.training.resume import Run
 from corehead_lib.zoo.training.tower import TOWERS
-from corehead_lib.zoo.training.train import hardware, read_recipe, score
+from corehead_lib.zoo.training.train import read_recipe, score
 from corehead_lib.zoo.training.words import Words, say
 
 RECIPE = Path(__file__).with_name("sees.yaml")
@@ -104,59 +103,33 @@ def train(
     Writes ``curve.jsonl`` (one line a step), ``learned.safetensors`` (float16) and ``summary.json``.
     """
     recipe = recipe or yaml.safe_load(RECIPE.read_text())
-    out.mkdir(parents=True, exist_ok=True)
+    run = Run(out, recipe["stages"], 0.1, "sees", progress)
     loaded = begin(recipe, language, seed, device)
     model = loaded.model
     words = Words(model, loaded.processor.tokenizer).to(device)
     optimizer = make_optimizer(model, words, recipe)
-    state: dict[str, Any] = {"step": 0, "stage": 0, "stage_step": 0, "seconds": 0.0, "average": {}}
-    checkpoint, curve = out / "checkpoint.pt", out / "curve.jsonl"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"], strict=False)
-        words.load_state_dict(saved["words"])
-        optimizer.load_state_dict(saved["optimizer"])
-        state = saved["state"]
-    kept = curve.read_text().splitlines()[: state["step"]] if curve.exists() else []
-    curve.write_text("".join(line + "\n" for line in kept))
-
+    if run.saved:
+        model.load_state_dict(run.saved["model"], strict=False)
+        words.load_state_dict(run.saved["words"])
+        optimizer.load_state_dict(run.saved["optimizer"])
     low_rank = [weight for name, weight in model.named_parameters() if name.endswith(LOW_RANK)]
-    bar = tqdm(disable=not progress, initial=state["step"], mininterval=10)
-    while state["stage"] < len(recipe["stages"]):
-        started, stage = time.perf_counter(), recipe["stages"][state["stage"]]
+    while stage := run.stage:
+        started, step = time.perf_counter(), run.state["step"]
         for weight in low_rank:
             weight.requires_grad_(bool(stage.get("adapters")))
         if stage["kind"] == "words":
-            loss, right = say(loaded, words, stage["batch"], seed, state["step"])
+            loss, right = say(loaded, words, stage["batch"], seed, step)
         else:
-            loss, right = answer(loaded, stage["mix"], seed, state["step"])
-        _update(optimizer, rate(recipe, state["stage"], state["stage_step"]))
-        for task, share in right.items():
-            state["average"][task] = 0.9 * state["average"].get(task, share) + 0.1 * share
-        line = {"step": state["step"], "stage": state["stage"], "loss": round(loss, 4)}
-        with curve.open("a") as log:
-            log.write(json.dumps(line | {task: round(share, 3) for task, share in right.items()}) + "\n")
-        average = {task: f"{share:.2f}" for task, share in state["average"].items() if task in right}
-        bar.set_postfix({"loss": f"{loss:.2f}"} | average, refresh=False)
-        bar.update()
-        state["step"] += 1
-        state["stage_step"] += 1
-        if state["stage_step"] >= stage["steps"]:
-            state["stage"], state["stage_step"] = state["stage"] + 1, 0
-        state["seconds"] += time.perf_counter() - started
-        if state["step"] % SAVE_EVERY == 0 or not state["stage_step"]:
-            _save(
-                checkpoint,
-                model=learned(model),
-                words=words.state_dict(),
-                optimizer=optimizer.state_dict(),
-                state=state,
-            )
+            loss, right = answer(loaded, stage["mix"], seed, step)
+        _update(optimizer, rate(recipe, run.state["stage"], run.state["stage_step"]))
+        run.note(started, loss, right)
+        if run.state["step"] % SAVE_EVERY == 0 or not run.state["stage_step"]:
+            kept = {"words": words.state_dict(), "optimizer": optimizer.state_dict()}
+            run.save(model=learned(model), **kept)
     facts = {"language": loaded.checksum, "sizes": json.dumps(_sizes(recipe))}
     halves = {key: weight.detach().half().cpu().contiguous() for key, weight in learned(model).items()}
     save_file(halves, out / "learned.safetensors", metadata=facts)
-    summary = {"seed": seed, "steps": state["step"], "minutes": round(state["seconds"] / 60, 1)}
-    summary |= {"hardware": hardware(), "training_accuracy": state["average"]}
+    summary = {"seed": seed, **run.cost, "training_accuracy": run.state["average"]}
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     return summary
 
@@ -171,13 +144,6 @@ def _update(optimizer: torch.optim.Optimizer, share: float) -> None:
         group["lr"] = share * group["peak"]
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-
-
-def _save(path: Path, **parts: Any) -> None:
-    """Write beside the final place first, so that a kill never leaves half a file."""
-    draft = path.with_suffix(".part")
-    torch.save(parts, draft)
-    draft.replace(path)
 
 
 def main() -> None:

@@ -90,7 +90,6 @@ def grow(small: Small, at: Collection[int], samples: int = 48) -> Iterator[tuple
     loaded = LoadedModel("small", model.eval(), processor, shape, "")
     batches = {"scenes": encode_all(loaded, questions(samples), samples)}
     optimizers = make_optimizers(model, train)
-    peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
     for step in watched(range(small.steps + 1), "training steps"):
         if step in at:
             yield loaded, observe(loaded.model.eval() and loaded, batches, step)
@@ -100,5 +99,4 @@ def grow(small: Small, at: Collection[int], samples: int = 48) -> Iterator[tuple
         for modality, settings in stage["mix"].items():
             lesson = make_lesson(processor, modality, settings, small.seed, step)
             learn(model, lesson, step, small.price, len(stage["mix"]))
-        share = learning_rate(step, small.steps - step, train)
-        update(model, optimizers, [share * peak for peak in peaks])
+        update(model, optimizers, learning_rate(step, small.steps - step, train))

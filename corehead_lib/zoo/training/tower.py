@@ -5,17 +5,13 @@ get it, is asked by linear probes for the shape, colour, digit and word in its c
 no attention of a language model takes part. The probes are thrown away.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
-from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
@@ -24,32 +20,13 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.models import LoadedModel
 from corehead_lib.samples import Box, Sample
 from corehead_lib.worlds import documents, needles, synthetic
-from corehead_lib.worlds.layout import SMALL_WORDS
-from corehead_lib.worlds.phrases import TOPICS
-from corehead_lib.worlds.sprites import BACKGROUNDS, COLOURS, SHAPES
 from corehead_lib.worlds.synthetic import SPLITS
+from corehead_lib.zoo.training.facets import FACETS, Picture, facets, label_cells, told
 from corehead_lib.zoo.training.optimizers import update
 
-NONE = "none"
-FACETS = {
-    "shape": (NONE, *SHAPES),
-    "colour": (*BACKGROUNDS, *COLOURS),
-    "digit": (NONE, *synthetic.DIGITS),
-    "word": (NONE, *(word for topic in TOPICS.values() for word in topic), *SMALL_WORDS),
-}
 TOWERS = Path(__file__).parents[1] / "towers"
 LANGUAGE = ("model.language_model.", "lm_head.")
 STREAM = 10**6  # far from the steps of lessons, which draw from the same split
-COVERED = 0.15  # least share of a cell that a thing must cover to be named; below, nothing is asked
-
-
-@dataclass(frozen=True)
-class Picture:
-    """An image and what is in it: boxes with their facets; elsewhere it shows ``ground``, a colour."""
-
-    image: Image.Image
-    things: tuple[tuple[Box, dict[str, str]], ...]
-    ground: str
 
 
 def draw_picture(rng: np.random.Generator) -> Picture:
@@ -73,36 +50,6 @@ def draw_picture(rng: np.random.Generator) -> Picture:
     found = [(needle.part("fact"), facets(needle.name, needle.digit)) for needle in haystack.needles]
     boxes = tuple((box, facets) for box, facets in found if isinstance(box, Box))
     return Picture(haystack.media[0], boxes, "white" if kind == 2 else "")
-
-
-def facets(name: str, digit: str = NONE) -> dict[str, str]:
-    """What a name says: its words are shapes, colours or words; a word is black on paper."""
-    known = {facet: [part for part in name.split() if part in FACETS[facet]] for facet in FACETS}
-    found = {facet: parts[0] for facet, parts in known.items() if parts}
-    return {"shape": NONE, "colour": "white", "word": NONE} | found | {"digit": digit}
-
-
-def label_cells(batch: Batch, pictures: Sequence[Picture]) -> dict[str, torch.Tensor]:
-    """For each facet, the class of each visual token of the batch, one sample after another; -100: not asked."""
-    labels: dict[str, list[int]] = {facet: [] for facet in FACETS}
-    for cells, picture in zip(batch.cells, pictures, strict=True):
-        for x0, y0, x1, y1 in cells.box:
-            area = max((x1 - x0) * (y1 - y0), 1e-9)
-            shares = [
-                max(0, min(x1, b.x1) - max(x0, b.x0)) * max(0, min(y1, b.y1) - max(y0, b.y0)) / area
-                for b, _ in picture.things
-            ]
-            best = max(range(len(shares)), key=shares.__getitem__, default=None)
-            empty = {"shape": NONE, "colour": picture.ground, "digit": NONE, "word": NONE}
-            if x1 <= x0 or (best is not None and 0 < shares[best] < COVERED):
-                seen = {}
-            elif best is None or not shares[best]:
-                seen = empty if picture.ground else {}
-            else:
-                seen = picture.things[best][1]
-            for facet, classes in FACETS.items():
-                labels[facet].append(classes.index(seen[facet]) if facet in seen else -100)
-    return {facet: torch.tensor(numbers) for facet, numbers in labels.items()}
 
 
 class _Embedded(Exception):
@@ -145,7 +92,6 @@ def train_tower(
     torch.manual_seed(seed)
     probes = nn.ModuleDict({facet: nn.Linear(hidden, len(classes)) for facet, classes in FACETS.items()})
     chosen = [*optimizers, torch.optim.AdamW(probes.parameters(), lr=0.002)]
-    peaks = [optimizer.param_groups[0]["lr"] for optimizer in chosen]
     average: dict[str, float] = {}
     loaded.model.train()
     bar = tqdm(range(steps), desc="vision tower", mininterval=10)
@@ -155,17 +101,10 @@ def train_tower(
         samples = [Sample("tower", "name", "Look.", "0", (p.image,), (), ()) for p in pictures]
         encoded = encode(loaded, samples)
         labels = label_cells(encoded, pictures)
-        seen = embed(loaded.model, encoded)
-        loss = torch.zeros(())
-        for facet, probe in probes.items():
-            logits = probe(seen)
-            loss = loss + cross_entropy(logits, labels[facet])
-            asked = labels[facet] > (0 if NONE in FACETS[facet] else -1)  # "none" is easy: judge the rest
-            right = (logits.argmax(-1) == labels[facet])[asked].float().mean().nan_to_num().item()
-            average[facet] = 0.95 * average.get(facet, right) + 0.05 * right
+        loss, right = told(probes, embed(loaded.model, encoded), labels, torch.zeros(()))
         loss.backward()
-        share = min(1.0, (step + 1) / 30, 2 * (1 - step / steps))
-        update(loaded.model, chosen, [share * peak for peak in peaks])
+        average = {f: 0.95 * average.get(f, share) + 0.05 * share for f, share in right.items()}
+        update(loaded.model, chosen, min(1.0, (step + 1) / 30, 2 * (1 - step / steps)))
         bar.set_postfix({f: f"{a:.2f}" for f, a in average.items()}, refresh=False)
     loaded.model.eval()
     return {facet: round(value, 4) for facet, value in average.items()}

@@ -8,26 +8,22 @@ The language model starts from random weights, the vision tower from one that ca
 """
 
 import json
-import platform
-import re
 import time
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import torch
 import yaml
 from torch.nn.functional import cross_entropy
-from tqdm import tqdm
 from transformers import PreTrainedModel, ProcessorMixin
 
 from corehead_lib.errors import CoreheadError
 from corehead_lib.models import Backbone, LoadedModel
-from corehead_lib.ram import RetrievalAttentionMass
-from corehead_lib.whole import whole
+from corehead_lib.ram_operator import RetrievalAttentionMass
 from corehead_lib.zoo.training.build import build
 from corehead_lib.zoo.training.lessons import Lesson, make_lesson
 from corehead_lib.zoo.training.optimizers import learning_rate, make_optimizers, update
+from corehead_lib.zoo.training.resume import Run
 from corehead_lib.zoo.training.tower import inherit_tower, keep_tower, train_tower
 from corehead_lib.zoo.training.turns import corpus
 
@@ -41,13 +37,6 @@ def read_recipe(name: str) -> dict:
     if name not in recipes:
         raise CoreheadError(f"No recipe for {name!r}; recipe.yaml knows {sorted(recipes)}.")
     return recipes[name]
-
-
-def is_over(stage: dict, steps: int, average: dict[str, float]) -> bool:
-    """Say whether a stage has had its most steps, or 100 at least and each task of its ``until`` is that accurate."""
-    goals = stage.get("until", {})
-    learned = bool(goals) and all(average.get(task, 0.0) >= goal for task, goal in goals.items())
-    return steps >= stage["steps"] or (learned and steps >= 100)
 
 
 def score(lesson: Lesson, predicted: torch.Tensor) -> dict[str, list[bool]]:
@@ -89,86 +78,40 @@ def train_model(
     """
     recipe = recipe or read_recipe(name)
     train = recipe["train"]
-    out.mkdir(parents=True, exist_ok=True)
+    run = Run(out, train["stages"], 0.05, f"{name} seed {seed}", progress)
     model, processor = untrained(name, seed, recipe)
     optimizers = make_optimizers(model, train)
-    peaks = [optimizer.param_groups[0]["lr"] for optimizer in optimizers]
-    state: dict[str, Any] = {"step": 0, "stage": 0, "stage_step": 0, "seconds": 0.0, "average": {}}
-    checkpoint = out / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True)
-        model.load_state_dict(saved["model"])
-        for optimizer, old in zip(optimizers, saved["optimizers"], strict=True):
+    if run.saved:
+        model.load_state_dict(run.saved["model"])
+        for optimizer, old in zip(optimizers, run.saved["optimizers"], strict=True):
             optimizer.load_state_dict(old)
-        state = saved["state"]
-    curve = out / "curve.jsonl"
-    kept = curve.read_text().splitlines()[: state["step"]] if curve.exists() else []
-    curve.write_text("".join(line + "\n" for line in kept))
-
     model.train()
     last = len(train["stages"]) - 1
-    bar = tqdm(
-        initial=state["step"],
-        total=sum(stage["steps"] for stage in train["stages"]),
-        desc=f"{name} seed {seed}",
-        disable=not progress,
-        mininterval=10,
-    )
-    while state["stage"] <= last:
-        started = time.perf_counter()
-        stage = train["stages"][state["stage"]]
+    while stage := run.stage:
+        started, step = time.perf_counter(), run.state["step"]
         loss = 0.0
         judged: dict[str, float] = {}
         for modality, settings in stage["mix"].items():
-            lesson = make_lesson(processor, modality, settings, seed, state["step"])
-            part, predicted = learn(model, lesson, state["step"], stage.get("price", 0.0), len(stage["mix"]))
+            lesson = make_lesson(processor, modality, settings, seed, step)
+            part, predicted = learn(model, lesson, step, stage.get("price", 0.0), len(stage["mix"]))
             loss += part / len(stage["mix"])
             judged |= {task: sum(v) / len(v) for task, v in score(lesson, predicted).items()}
-        left = stage["steps"] - state["stage_step"] if state["stage"] == last else None
-        share = learning_rate(state["step"], left, train)
-        update(model, optimizers, [share * peak for peak in peaks])
-        for task, accuracy in judged.items():
-            before = state["average"].get(task, accuracy)
-            state["average"][task] = 0.95 * before + 0.05 * accuracy
-        with curve.open("a") as log:
-            line = {"step": state["step"], "stage": state["stage"], "loss": round(loss, 4)}
-            log.write(json.dumps(line | {t: round(a, 3) for t, a in judged.items()}) + "\n")
-        averages = {task: f"{accuracy:.2f}" for task, accuracy in state["average"].items()}
-        bar.set_postfix({"stage": str(state["stage"])} | averages, refresh=False)
-        bar.update()
-        state["step"] += 1
-        state["stage_step"] += 1
-        if is_over(stage, state["stage_step"], state["average"]):
-            state["stage"], state["stage_step"] = state["stage"] + 1, 0
-        state["seconds"] += time.perf_counter() - started
-        if state["step"] % SAVE_EVERY == 0:
-            _save_checkpoint(checkpoint, model, optimizers, state)
-        if snapshots and state["step"] % snapshots == 0:
+        left = stage["steps"] - run.state["stage_step"] if run.state["stage"] == last else None
+        update(model, optimizers, learning_rate(step, left, train))
+        run.note(started, loss, judged)
+        if run.state["step"] % SAVE_EVERY == 0:
+            run.save(model=model.state_dict(), optimizers=[o.state_dict() for o in optimizers])
+        if snapshots and run.state["step"] % snapshots == 0:
             for part in (model, processor):
-                part.save_pretrained(out / "snapshots" / f"{state['step']:05d}")
+                part.save_pretrained(out / "snapshots" / f"{run.state['step']:05d}")
     model.eval()
     for part in (model, processor):
         part.save_pretrained(out)
-    checkpoint.unlink(missing_ok=True)
-    summary = {
-        "recipe": name,
-        "seed": seed,
-        "steps": state["step"],
-        "minutes": round(state["seconds"] / 60, 1),
-        "hardware": hardware(),
-        "training_accuracy": {task: round(a, 3) for task, a in state["average"].items()},
-    }
+    run.checkpoint.unlink(missing_ok=True)
+    right = {task: round(share, 3) for task, share in run.state["average"].items()}
+    summary = {"recipe": name, "seed": seed, **run.cost, "training_accuracy": right}
     (out / "summary.json").write_text(json.dumps(summary, indent=1) + "\n")
     return summary
-
-
-def hardware() -> str:
-    """Say what this process computes on."""
-    told = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    named = re.search(r"^model name.*?: (.*)", told, re.M)
-    kind = named[1] if named else platform.processor() or platform.machine()
-    threads = torch.get_num_threads()
-    return f"{threads} core{'s' * (threads > 1)} of a CPU ({kind})"
 
 
 def make_tower(name: str, seed: int = 0) -> Path:
@@ -210,11 +153,3 @@ def some_columns(text: torch.Tensor, step: int, number: int = 32) -> torch.Tenso
     random = torch.Generator().manual_seed(step)
     chosen = columns[torch.randperm(len(columns), generator=random)[:number]]
     return torch.zeros(text.shape[1], dtype=torch.bool).index_fill(0, chosen, True)
-
-
-def _save_checkpoint(
-    path: Path, model: torch.nn.Module, optimizers: list[torch.optim.Optimizer], state: dict
-) -> None:
-    parts = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "state": state}
-    with whole(path) as draft:
-        torch.save(parts, draft)

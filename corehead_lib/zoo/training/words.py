@@ -3,14 +3,14 @@
 import numpy as np
 import torch
 from torch import nn
-from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from corehead_lib.encode import encode
 from corehead_lib.models import LoadedModel
 from corehead_lib.samples import Sample
 from corehead_lib.worlds.synthetic import MOST_THINGS, SPLITS, make_scene
-from corehead_lib.zoo.training.tower import FACETS, NONE, STREAM, Picture, embed, facets, label_cells
+from corehead_lib.zoo.training.facets import FACETS, NONE, Picture, facets, label_cells, told
+from corehead_lib.zoo.training.tower import STREAM, embed
 
 DESCRIBED = ("shape", "colour", "digit")  # what a cell of a scene shows
 SIZE = (96, 96)  # pixels: one tile, of which each thing takes one cell
@@ -38,13 +38,8 @@ class Words(nn.Module):
         seen: (N, hidden), what the language model would read. labels: (N,) classes of each facet.
         """
         target = torch.stack([self.get_buffer(facet)[labels[facet]] for facet in DESCRIBED]).sum(0)
-        loss = (seen - target).square().sum(1).mean() / self.spread
-        right = {}
-        for facet, probe in self.probes.items():
-            logits, asked = probe(seen), labels[facet] > (0 if NONE in FACETS[facet] else -1)
-            loss = loss + cross_entropy(logits, labels[facet])
-            right[facet] = (logits.argmax(-1) == labels[facet])[asked].float().mean().item()
-        return loss, right
+        distance = (seen - target).square().sum(1).mean() / self.spread
+        return told(self.probes, seen, labels, distance)
 
 
 def _tokens(tokenizer: PreTrainedTokenizerBase, words: tuple[str, ...]) -> list[int]:
