@@ -74,7 +74,7 @@ def encode(loaded: LoadedModel, samples: Sequence[Sample], max_pixels: int = 0) 
     if not samples:
         raise CoreheadError("There are no samples to encode.")
     loaded = replace(loaded, processor=limited(loaded.processor, max_pixels))
-    processor, device = loaded.processor, loaded.model.device
+    processor, device = loaded.processor, loaded.device
     lengths = {sample.id: _clip_lengths(sample) for sample in samples}
     if len(set().union(*lengths.values())) > 1 and not takes_clips_of_any_length(processor):
         raise CoreheadError(

@@ -5,6 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import (
     AutoConfig,
     AutoModelForImageTextToText,
@@ -69,6 +70,13 @@ class LoadedModel:
     processor: ProcessorMixin = field(repr=False)
     backbone: Backbone
     checksum: str  # sha256 of the weights, or the hub's commit
+
+    @property
+    def device(self) -> torch.device:
+        """Where inputs go; a split model's first weights may lie elsewhere, or nowhere until they are used."""
+        hook = getattr(self.model.get_input_embeddings(), "_hf_hook", None)  # accelerate's
+        place = getattr(hook, "execution_device", None)
+        return self.model.device if place is None else torch.device(place)
 
     @property
     def provenance(self) -> dict[str, Any]:

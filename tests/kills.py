@@ -32,7 +32,11 @@ def words(what: str, out: Path, here: Path) -> list[str]:
     notebook = str(Path(__file__).resolve().parent / "fixtures" / "01_ok.py")
     lists = {"seed": [1, 2, 3], "label": ["one", "it's two"]}
     grid.write_text(yaml.safe_dump({"runs": [{"notebook": notebook, "parameters": lists}]}))
-    return [*COREHEAD, "sweep", str(grid), "--out", str(out), "-j", "2"]
+    until = [
+        "--until",
+        "table",
+    ]  # the page behind it takes as long as all the runs, and nothing of it is kept
+    return [*COREHEAD, "sweep", str(grid), "--out", str(out), "-j", "2", *until]
 
 
 def start(command: list[str]) -> subprocess.Popen:

@@ -215,11 +215,16 @@ def forward(loaded: LoadedModel, batch: Batch) -> torch.Tensor:
         return loaded.model(**batch.inputs).logits
 
 
-def generate(loaded: LoadedModel, batch: Batch, tokens: int = 6) -> torch.Tensor:
+def generate(loaded: LoadedModel, batch: Batch, tokens: int = 6, **options: Any) -> torch.Tensor:
     """Greedy continuation, (B, tokens) ids; it does not stop early."""
     length = batch.inputs["input_ids"].shape[1]
     written = loaded.model.generate(
-        **batch.inputs, do_sample=False, min_new_tokens=tokens, max_new_tokens=tokens, use_cache=True
+        **batch.inputs,
+        do_sample=False,
+        min_new_tokens=tokens,
+        max_new_tokens=tokens,
+        use_cache=True,
+        **options,
     )
     return written[:, length:]
 

@@ -43,9 +43,9 @@ def partner_outputs(
         place = _matched(batch, partner)
         outputs = head_outputs(loaded, replace(partner, answers=batch.answers))
         length = partner.question.shape[1]
-        behind = torch.arange(length, outputs[0].shape[1], device=place.device)
+        behind = torch.arange(length, outputs[0].shape[1])
         place = torch.cat([place, behind.expand(len(place), -1)], 1)
-        row = torch.arange(len(place), device=place.device)[:, None]
+        row = torch.arange(len(place))[:, None]
         found[_key(batch)] = {layer: outputs[layer][row, place] for layer in sorted(layers)}
     return Outputs(found)
 
@@ -88,7 +88,7 @@ def _key(batch: Batch) -> tuple[str, ...]:
 
 
 def _matched(batch: Batch, partner: Batch) -> torch.Tensor:
-    """(B, T) int64: for each token, the place of its counterpart in the partner."""
+    """(B, T) int64 on CPU, from where it can index any device: for each token, the place of its counterpart in the partner."""
     if len(batch.samples) != len(partner.samples):
         raise CoreheadError(f"{len(batch.samples)} samples have {len(partner.samples)} partners.")
     length, other = batch.question.shape[1], partner.question.shape[1]
@@ -103,7 +103,7 @@ def _matched(batch: Batch, partner: Batch) -> torch.Tensor:
         begin, its_begin = (pad, its_pad) if mine < 0 else (mine + 1, its + 1)
         place[row, :begin] = torch.arange(begin) + its_begin - begin
         place[row, begin:] = (torch.arange(begin, length) - length + other).clamp(min=its_begin)
-    return place.clamp(min=0).to(batch.question.device)
+    return place.clamp(min=0)
 
 
 def _last_visual(batch: Batch) -> list[int]:

@@ -84,7 +84,7 @@ def _tried(
     except Exception as error:  # whatever a file, a processor or a model can make of a sample
         kind = "" if isinstance(error, CoreheadError) else f"{type(error).__name__}: "
         reason = kind + str(error)
-    if loaded.model.device.type == "cuda":
+    if loaded.device.type == "cuda":
         torch.cuda.empty_cache()  # outside of the except clause, which keeps the tensors alive
     if len(samples) == 1:
         return [], [(samples[0].id, " ".join(reason.split()))]

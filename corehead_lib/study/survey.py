@@ -42,6 +42,18 @@ class Looks(Operator):
 
     def attend(self, call: Call, inner: Attend) -> torch.Tensor:
         output = inner(call)
+        here = self._on(output.device)
+        for name, value in here._reduced(call, output).items():
+            self.found.setdefault(name, []).append(value.to(self.queries.device))
+        return output
+
+    def _on(self, device: torch.device) -> "Looks":
+        """The same with masks where a layer is: a model may be split over several devices."""
+        masks = ("queries", "targets", "source", "sink", "real", "direction")
+        return replace(self, **{name: getattr(self, name).to(device) for name in masks})
+
+    def _reduced(self, call: Call, output: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What is found in one layer, by name."""
         weights = self.queries.float() / self.queries.sum(-1, keepdim=True)
         write = _output_projection(call)  # (H, D, hidden)
         sums: dict[str, torch.Tensor] = {}
@@ -53,9 +65,7 @@ class Looks(Operator):
         said = output.float()
         length = torch.einsum("bthd,hde,bthe->bth", said, gram, said).clamp(min=0).sqrt()
         sums["norm"] = (length * self.real[..., None]).sum(1) / self.real.sum(1, keepdim=True)
-        for name, value in sums.items():
-            self.found.setdefault(name, []).append(value)
-        return output
+        return sums
 
     def _measured(self, call: Call, rows: torch.Tensor, write: torch.Tensor) -> dict[str, torch.Tensor]:
         """Per head and row, (B, H, R)."""
@@ -86,7 +96,17 @@ def _output_projection(call: Call) -> torch.Tensor:
         raise CoreheadError(
             f"o_proj is a {type(module.o_proj).__name__}: what heads write is read off full weights, not quantised ones."
         )
-    return module.o_proj.weight.detach().float().T.unflatten(0, (call.query.shape[1], -1))
+    return _weight(module.o_proj).float().T.unflatten(0, (call.query.shape[1], -1))
+
+
+def _weight(part: Any) -> torch.Tensor:
+    """Its weight, which accelerate fetches where it is left on disk or in memory until it is used."""
+    if not part.weight.is_meta:
+        return part.weight.detach()
+    from accelerate.utils import align_module_device
+
+    with align_module_device(part):
+        return part.weight.detach()
 
 
 @dataclass
@@ -171,8 +191,8 @@ def _look(loaded: LoadedModel, batch: Batch) -> dict[str, np.ndarray]:
 
 def _directions(loaded: LoadedModel, labels: torch.Tensor, length: int) -> torch.Tensor:
     """(B, T + A, hidden): for the rows that predict the answer, the gold token's unembedding less the mean one, through the last norm."""
-    table = loaded.model.get_output_embeddings().weight.detach().float()
-    scale = loaded.model.get_decoder().norm.weight.detach().float()
+    table = _weight(loaded.model.get_output_embeddings()).float()
+    scale, labels = (x.to(table.device) for x in (_weight(loaded.model.get_decoder().norm).float(), labels))
     direction = table.new_zeros(*labels.shape[:1], length + labels.shape[1], table.shape[1])
     gold = (table[labels.clamp(min=0)] - table.mean(0)) * scale * (labels >= 0)[..., None]
     direction[:, length - 1 : -1] = gold
@@ -186,4 +206,4 @@ def _gradient(loaded: LoadedModel, batch: Batch) -> np.ndarray:
         logs = logits[:, :-1].float().log_softmax(-1)
         gold = logs.gather(-1, labels.clamp(min=0)[..., None])[..., 0] * (labels >= 0)
         found = torch.autograd.grad(gold.sum(), [operator.gates[n] for n in sorted(operator.gates)])
-    return torch.stack([one[:, 0, :, 0] for one in found], 1).cpu().numpy()
+    return torch.stack([one[:, 0, :, 0].cpu() for one in found], 1).numpy()
