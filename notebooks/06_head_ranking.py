@@ -693,10 +693,11 @@ for name, part, column in (
     ("natural_control", natural, control),
     ("treated", table[table["treated"] & media], "half in"),
 ):
-    numbers |= {
-        f"{name}_low": part[column].min(),
-        f"{name}_high": part[column].max(),
-    }
+    if len(part):  # of fewer models none may be treated
+        numbers |= {
+            f"{name}_low": part[column].min(),
+            f"{name}_high": part[column].max(),
+        }
 numbers |= {
     "natural_rows": len(natural),
     "natural_sparser": int((natural["half in"] < natural[control]).sum()),
