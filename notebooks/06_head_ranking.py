@@ -773,10 +773,11 @@ for name, part, column in (
     ("natural_control", natural, control),
     ("treated", table[table["treated"] & media], "half in"),
 ):
-    numbers |= {  # 0 where there is no such model
-        f"{name}_low": np.nan_to_num(part[column].min()),
-        f"{name}_high": np.nan_to_num(part[column].max()),
-    }
+    if len(part):  # of fewer models none may be treated
+        numbers |= {
+            f"{name}_low": part[column].min(),
+            f"{name}_high": part[column].max(),
+        }
 numbers |= {
     "natural_rows": len(natural),
     "natural_sparser": int((natural["half in"] < natural[control]).sum()),
