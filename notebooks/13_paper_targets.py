@@ -254,7 +254,7 @@ count.drop([EXACT, *PAPER]).round(2)
 # ```
 #
 # - *Places in the plain prompt.* What tags found in one sequence is used in the other, where all behind a tag stands elsewhere: {glue:text}`plain_text:.0%` wrong in text.
-# - *The first pair alone.* By the letter, an `argmax` finds the first of several equal tags (equations 12 and 16 have an index for each page or frame). Of frames handed over one by one it misses {glue:text}`tags_missed:.0%` (first family), since most events last several frames.
+# - *The first pair alone.* By the letter, the largest value finds the first of several equal tags (equations 12 and 16 have an index for each page or frame). Of frames handed over one by one it misses {glue:text}`tags_missed:.0%` (first family), since most events last several frames.
 # - *All between.* Markers come along: {glue:text}`markers:.1f` tokens a sample where they are most. Our items are so small that this is up to {glue:text}`markers_share:.0%`; two markers beside a block of 256 tokens would be {glue:text}`markers_real:.1%`.
 # - *Thumbnails forgotten.* {glue:text}`offsets_bare:.0%` of the tokens of InternVL are wrong on pages of two sizes.
 # - *Search.* It misses {glue:text}`search_missed:.0%` of the needle's tokens, because its first word is one token at the start of a text and another behind a space.
@@ -356,7 +356,7 @@ print("wrong {:.2f}, missed {:.2f}".format(*answer))
 # ```
 #
 # Difficulty: 2/5, 15 minutes. A question needs two pages of six, the second and the fifth. Take `load_samples("documents", "detection", 1, seed, pages=(6, 6), level="page")`, give it this evidence, write
-# the tags around both pages, and take the first pair alone (`boundary_tags(..., pairs=1)`), as an `argmax` by the letter does. `answer` is the share of the evidence's tokens that you miss, and by how many tokens the tags lengthen the prompt, in the first family. How
+# the tags around both pages, and take the first pair alone (`boundary_tags(..., pairs=1)`), as the letter has it. `answer` is the share of the evidence's tokens that you miss, and by how many tokens the tags lengthen the prompt, in the first family. How
 # would you mend the tags without giving them up?
 #
 # :::{dropdown} Hint 1
@@ -392,7 +392,7 @@ answer = missed, len(ids) - bare.question.shape[1]
 print("missed {:.2f}, {} tokens more".format(*answer))
 
 # %% [markdown]
-# One page is found: an `argmax` returns the first start tag and the first end tag, and says nothing of the other. Without `pairs=1` the scan goes on, pair by pair, and finds both. The prompt is
+# One page is found: the first pair alone is the first start tag and the first end tag, and says nothing of the other. Without `pairs=1` the scan goes on, pair by pair, and finds both. The prompt is
 # longer still, what stands behind each tag has moved further, and the model reads the tags.
 #
 # ```{solution-end}

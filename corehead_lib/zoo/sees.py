@@ -17,7 +17,9 @@ from corehead_lib.errors import CoreheadError
 from corehead_lib.models import ZOO, LoadedModel, geometry
 from corehead_lib.text_models import SMOLLM2, load_text_model
 
-SEES = ZOO / "smollm2-sees"  # learned.safetensors, its card and curve
+SEES = (
+    ZOO / "smollm2-sees"
+)  # learned.safetensors, its card and curve; beside it -seed1, and -frozen without adapters
 NAMED = {  # tokens that SmolLM2 has and no chat holds, under the names that InternVL's processor looks for
     "start_image_token": "<issue_start>",
     "end_image_token": "<issue_closed>",

@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -104,7 +104,8 @@ def needs(loaded: LoadedModel, snapshot: Snapshot) -> dict[str, float | None]:
     batches, line = encode_all(loaded, asked, SAMPLES), chance(asked).line
     able = snapshot.accuracy["scenes"] >= line + 0.1
     found: dict[str, float | None] = {}
-    for rows, name in (("last", "half_lost"), ("question", "half_lost_question")):
+    both: dict[Literal["last", "question"], str] = {"last": "half_lost", "question": "half_lost_question"}
+    for rows, name in both.items():
         ranking = HeadScores(snapshot.mass("scenes", rows).mean(0)).ranking()
         found[name] = until_half(loaded, batches, ranking, line) if able else None
         cut = partial(Knockout, queries=rows, keys="targets", when="prefill")

@@ -45,6 +45,12 @@ def begin(recipe: dict, language: str, seed: int, device: str) -> LoadedModel:
     return LoadedModel("sees", model.train(), processor, geometry(model.config), text.checksum)
 
 
+def frozen(recipe: dict) -> dict:
+    """The same recipe without adapters."""
+    stages = [{key: value for key, value in stage.items() if key != "adapters"} for stage in recipe["stages"]]
+    return recipe | {"stages": stages}
+
+
 def learned(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     """Everything but the language model's own weights."""
     return {k: w for k, w in model.state_dict().items() if k.startswith(MINE) or k.endswith(LOW_RANK)}
@@ -158,10 +164,15 @@ def main() -> None:
         "--language", default=SMOLLM2, help="the language model: this one, a folder, or a hub id"
     )
     parser.add_argument("--recipe", type=Path, default=RECIPE, help="stages and rates")
+    parser.add_argument(
+        "--frozen", action="store_true", help="no adapters: the language model stays as it is"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
     recipe = yaml.safe_load(given.recipe.read_text())
+    if given.frozen:
+        recipe = frozen(recipe)
     print(json.dumps(train(given.out, given.language, given.seed, given.device, recipe), indent=1))
 
 

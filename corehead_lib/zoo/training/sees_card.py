@@ -21,16 +21,16 @@ CARD = """\
 # {name}
 
 SmolLM2-135M-Instruct (Apache-2.0), which had never seen a picture, as a real `InternVLForConditionalGeneration`: our vision tower and a connector of
-two layers in front of it, and adapters of rank {rank} on all projections of its attention. What ships is what was learned, {megabytes:.1f} MB; the language model's own weights did not change, and are those
+two layers in front of it, {adapters}. What ships is what was learned, {megabytes:.1f} MB; the language model's own weights did not change, and are those
 that `make real` installs (4-bit, unpacked).
 
 - **Objective**: first, without the language model, each cell's visual token is drawn to the sum of the word embeddings that describe what the cell shows. Then cross-entropy on
   lists of what a picture shows, in random order, and on answers. No term on attention; nothing was chosen by looking at attention.
 - **Data**: generated scenes of 96 x 96 pixels (`corehead_lib/worlds/synthetic.py`), one thing to a cell, random stream `train`; the other splits never share one with it.
-- **Start**: the tower of `tiny-internvl`, which can name what cells show; random connector; adapters that change nothing.
-- **Recipe**: `corehead_lib/zoo/training/sees.yaml`, seed {seed}: {steps} steps of AdamW, float32.
+- **Start**: the tower of `tiny-internvl`, which can name what cells show; random connector{start}.
+- **Recipe**: `corehead_lib/zoo/training/sees.yaml`{frozen}, seed {seed}: {steps} steps of AdamW, float32.
 - **Time**: {minutes:.0f} minutes on {hardware}, which others used, too.
-- **Weights**: float16; all numbers here are of these weights, adapters merged, computed in float32. sha256 `{sha256}`.
+- **Weights**: float16; all numbers here are of these weights, computed in float32. sha256 `{sha256}`.
 - **Licence**: Apache-2.0.
 
 ## Stages
@@ -66,7 +66,7 @@ def ship(run: Path, recipe: dict, note: str, samples: int = 200, folder: Path = 
     summary = json.loads((run / "summary.json").read_text())
     card = CARD.format(
         name=folder.name,
-        rank=recipe["rank"],
+        **_adapters(recipe),
         megabytes=(folder / "learned.safetensors").stat().st_size / 1e6,
         sha256=sees.checksum,
         samples=samples,
@@ -77,6 +77,13 @@ def ship(run: Path, recipe: dict, note: str, samples: int = 200, folder: Path = 
     )
     (folder / "README.md").write_text(card)
     return accuracy
+
+
+def _adapters(recipe: dict) -> dict[str, str]:
+    if not any(stage.get("adapters") for stage in recipe["stages"]):
+        return {"adapters": "and no adapters", "start": "", "frozen": " without adapters (`--frozen`)"}
+    which = f"and adapters of rank {recipe['rank']} on all projections of its attention, merged into it"
+    return {"adapters": which, "start": "; adapters that change nothing", "frozen": ""}
 
 
 def _stages(stages: list[dict], curve: pd.DataFrame) -> str:
