@@ -1,5 +1,7 @@
 """Load a model and its processor by zoo name, local folder or hub id, and read its geometry."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -100,6 +102,30 @@ def weights_checksum(folder: Path) -> str:
     return digest.hexdigest()
 
 
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep transformers from drawing progress bars."""
+    bars = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def reading(name: str, source: Path | str) -> Iterator[None]:
+    """Turn whatever goes wrong while a checkpoint is read into one sentence, a CoreheadError."""
+    try:
+        yield
+    except (CoreheadError, MemoryError):
+        raise
+    except Exception as error:  # every library that is used here has kinds of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise CoreheadError(f"Cannot load {name!r} from {source}: {reason}") from error
+
+
 def load_model(
     name: str,
     device: str = "cpu",
@@ -132,9 +158,7 @@ def load_model(
             f"The weights in {folder} do not match data_manifests/{name}.yaml: sha256 is {checksum[:12]}..., "
             f"expected {known.sha256[:12]}...; restore the file."
         )
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with reading(name, source), without_bars():
         config = AutoConfig.from_pretrained(source)
         check_config(name, config, quantised)
         if (local and any(folder.glob("adapter_*"))) or find_adapter_config_file(str(source)):
@@ -154,14 +178,6 @@ def load_model(
             device_map=placed,
         )
         model = model.eval() if placed else model.eval().to(device)
-    except (CoreheadError, MemoryError):
-        raise
-    except Exception as error:  # every library that is used here has kinds of its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CoreheadError(f"Cannot load {name!r} from {source}: {reason}") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
     check_processor(name, processor, model.config)
     check_weights(name, model, report)
     backbone = geometry(model.config)

