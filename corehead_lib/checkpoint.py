@@ -106,7 +106,9 @@ def check_weights(name: str, model: PreTrainedModel, report: dict[str, Any]) -> 
         raise CoreheadError(
             f"The weights of {name!r} lack {len(absent)} tensors, {absent[0]} first: they would be random numbers."
         )
-    unused = sorted(key for key in report["unexpected_keys"] if re.search(r"layers\.\d|blocks\.\d|lora", key))
+    unused = sorted(
+        key for key in report["unexpected_keys"] if re.search(r"layers?\.\d|blocks\.\d|lora", key)
+    )
     if unused:
         raise CoreheadError(
             f"The weights of {name!r} hold {len(unused)} tensors that its config has no place for, {unused[0]} first: "
