@@ -83,7 +83,15 @@ def check_config(name: str, config: PretrainedConfig, quantised: bool = False) -
             "say so: quantised=True, or `corehead score --quantised`."
         )
     for field, most in LARGEST.items():
-        value = getattr(text, field, None)
+        try:
+            value = getattr(text, field, None)
+        except RuntimeError as error:  # so transformers refuses what differs between layers, as in Gemma 4
+            from corehead_lib.cells import FAMILIES  # which needs this file
+
+            raise CoreheadError(
+                f"{name!r} is a {config.model_type} model, whose layers differ in {field}: only models with layers of one "
+                f"geometry are supported; take one of the known families, {', '.join(FAMILIES)}."
+            ) from error
         if value is not None and not (isinstance(value, int) and 0 < value <= most):
             raise CoreheadError(
                 f"{name!r} has {field}={value!r} in its config.json: no model is made like this."
@@ -118,7 +126,9 @@ def check_weights(name: str, model: PreTrainedModel, report: dict[str, Any]) -> 
         raise CoreheadError(
             f"The weights of {name!r} lack {len(absent)} tensors, {absent[0]} first: they would be random numbers."
         )
-    unused = sorted(key for key in report["unexpected_keys"] if re.search(r"layers\.\d|blocks\.\d|lora", key))
+    unused = sorted(
+        key for key in report["unexpected_keys"] if re.search(r"layers?\.\d|blocks\.\d|lora", key)
+    )
     if unused:
         raise CoreheadError(
             f"The weights of {name!r} hold {len(unused)} tensors that its config has no place for, {unused[0]} first: "

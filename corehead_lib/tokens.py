@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from transformers import ProcessorMixin
 
-from corehead_lib.cells import FAMILIES
+from corehead_lib.cells import layout_of
 from corehead_lib.cells.table import Shown
 from corehead_lib.encode import check_length
 from corehead_lib.errors import CoreheadError
@@ -123,7 +123,4 @@ def _visual(loaded: LoadedModel, item: Shown) -> int:
         return made_by.get_num_of_video_patches(item.frames, height, width, {}) // made_by.merge_size**2
     if not item.frames and hasattr(made_by, "merge_size"):
         return made_by.get_number_of_image_patches(height, width, {}) // made_by.merge_size**2
-    family = loaded.model.config.model_type
-    if family not in FAMILIES:
-        raise CoreheadError(f"no cell table for model type {family!r}")
-    return FAMILIES[family](loaded, item).tokens
+    return layout_of(loaded.model.config.model_type)(loaded, item).tokens

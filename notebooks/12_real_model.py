@@ -16,7 +16,7 @@
 # {glue:text}`guess:.2f`. Without the {glue:text}`top_heads` of {glue:text}`heads` heads that rank highest by {term}`RAM`, {glue:text}`accuracy_top:.2f` is left; {glue:text}`draws` layer-matched
 # sets leave {glue:text}`layer_median:.2f` in the median and {glue:text}`layer_low:.2f` at the least (p = {glue:text}`p_layer:.3f` after correction). So the top falls below guessing, and so does the worst of the matched sets.
 # How few they are depends on the target: half of the attention to the whole fact sits in {glue:text}`half_fact:.1%` of the heads (to all of the text: {glue:text}`half_source:.1%`), half of that to its value in {glue:text}`half_value:.1%`. The fair control for that, the values
-# that were not asked for, takes {glue:text}`half_other:.1%`.
+# that were not asked for, takes {glue:text}`half_other:.1%`, and {glue:text}`same_heads` of the first {glue:text}`top_heads` heads are the same: they look at values, whatever is asked.
 #
 # ```{glue:figure} fig_real
 # :name: fig-real-controls
@@ -194,7 +194,8 @@ few.unstack("rows").reindex(columns=QUERIES, level=1).round(3)
 #
 # Half of the mass on the value sits in {glue:text}`half_value:.1%` of the heads, half of that on another value in {glue:text}`half_other:.1%`: to look at one token
 # takes fewer heads than to look at all of the text, asked for or not (key {glue:text}`half_key:.1%`, full stop {glue:text}`half_separator:.1%`). What asking adds is the difference to that control: the best head
-# gives the value {glue:text}`best_value:.2f` and another {glue:text}`other_there:.2f`, all heads together {glue:text}`value_total:.1f` and {glue:text}`other_total:.1f`. The whole fact is no sharp target: half of its mass takes {glue:text}`half_fact:.1%`, hardly fewer than the control
+# gives the value {glue:text}`best_value:.2f` and another {glue:text}`other_there:.2f`, all heads together {glue:text}`value_total:.1f` and {glue:text}`other_total:.1f`.
+# And they are much the same heads, {glue:text}`same_heads` of the first {glue:text}`top_heads`: they look at values, at the one that is asked for a little more. The whole fact is no sharp target: half of its mass takes {glue:text}`half_fact:.1%`, hardly fewer than the control
 # ({glue:text}`half_source:.1%`), since many heads look a little at all words of a short text.
 
 # %% tags=["hide-input", "remove-output"]
@@ -381,6 +382,10 @@ low_drops = (
     - lowest[lowest.kind == low_kind].groupby("set").correct.mean()
 )
 best_head = np.unravel_index(ram["last", "value"].argmax(), tested.score.shape)
+asked_or_not = [
+    set(HeadScores(ram["last", target]).top(top_fraction))
+    for target in ("value", "other values")
+]
 publish(
     rows=[
         {"layer": layer, "head": head}
@@ -417,6 +422,7 @@ publish(
         "nats_copying": table.nats["copying"],
         "nats_writing": table.nats["writing"],
         "best_value": few.loc[("last", "value"), "best"],
+        "same_heads": len(set.intersection(*asked_or_not)),
         "half_other": few.loc[("last", "other values"), "half"],
         "half_key": few.loc[("last", "key"), "half"],
         "half_separator": few.loc[("last", "separator"), "half"],

@@ -312,6 +312,61 @@ keep(
 )
 
 # %% [markdown]
+# ## Twice more
+#
+# All of this is one training run, looked at first. Two more were made afterwards: the same from another seed, and one *frozen*, without adapters, so that its heads are to the last weight
+# those that read. All questions, texts and sets are those of above.
+
+# %%
+from corehead_lib.zoo.sees import SEES
+
+RUNS = {"adapters": "", "another seed": "-seed1", "frozen": "-frozen"}
+
+
+def witness(end):
+    eyes, reading = load_sees(device, dtype, SEES.with_name(SEES.name + end))
+    batches = encode_all(eyes, seen, batch_size)
+    looked = measure_ram(eyes, batches, "last").target
+    return eyes, reading, looked
+
+
+# %%
+def without(eyes, look):
+    """What is left of each task without this run's own first heads."""
+    sets = {"first": look.ranking()[:1], "top": look.top(top_fraction)}
+    sets |= {"text's top": tops["text"], "top, more": look.top(more_fraction)}
+    left = outcomes(eyes, shown, sets)
+    return left.groupby("set", sort=False).correct.mean()
+
+
+# %%
+place = {head: n for n, head in enumerate(text.ranking(), 1)}
+runs, compared, easy = {}, {}, {}
+for name, end in RUNS.items():
+    eyes, reading, target = witness(end)
+    look = HeadScores(target.mean(0))
+    compared[name] = whole["value, before"], (target, whole["pictures"][1])
+    easy[name] = evaluate(eyes, plain).accuracy
+    runs[name] = without(eyes, look).add_prefix("without ").to_dict()
+    best_one = look.ranking()[0]
+    runs[name] |= {"best": look.score.max(), "place": place[best_one]}
+    runs[name]["reads"] = choose(reading, test[1]).accuracy
+    del eyes, reading
+
+# %%
+kin = likeness(compared, top, seed=seed)
+columns = ["spearman", "spearman_luck", "shared", "shared_luck"]
+columns += ["spearman_adjusted", "shared_adjusted"]
+runs = pd.DataFrame(runs).T.rename(columns={"without none": "sees"})
+runs = runs.assign(easy=easy).join(kin[columns])
+runs.T.round(3)
+
+# %% [markdown]
+# `sees` is the share of right answers about things, `easy` that of backgrounds and sums, `reads` that of texts; `best` is the highest RAM on pictures, `place` where that head stood in the text's ranking before.
+#
+# TODO
+
+# %% [markdown]
 # ## Exercises
 #
 # ```{exercise} The whole fact

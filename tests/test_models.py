@@ -10,8 +10,10 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file, save_file
+from transformers import Gemma4Config
 
 from corehead_lib import known, models
+from corehead_lib.cells import FAMILIES
 from corehead_lib.checkpoint import check_config
 from corehead_lib.datasets import manifest
 from corehead_lib.errors import CoreheadError
@@ -186,6 +188,13 @@ def test_layers_without_heads_are_refused(copy: Path) -> None:
     edit_config(copy, text={"layer_types": ["linear_attention", "full_attention", "linear_attention"]})
     with pytest.raises(CoreheadError, match="2 of 3, layer 0 first, have linear_attention"):
         load_model(str(copy))
+
+
+def test_layers_of_several_geometries_are_refused_with_the_families_that_are_known() -> None:
+    with pytest.raises(CoreheadError) as error:
+        check_config("x", Gemma4Config())
+    assert one_sentence(error).startswith("'x' is a gemma4 model, whose layers differ in head_dim")
+    assert all(family in str(error.value) for family in FAMILIES)
 
 
 def test_sliding_windows_are_attention() -> None:

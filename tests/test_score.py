@@ -229,6 +229,18 @@ def test_a_device_or_a_folder_that_is_not_there_is_refused(job: Job, tmp_path: P
         score(job, tmp_path / "file" / "out", say=quiet)
 
 
+def test_an_estimate_of_what_cannot_be_loaded_is_refused_in_one_sentence(job: Job, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "config.json").write_text('{"model_type": "no such"}')
+    with pytest.raises(CoreheadError, match=r"Cannot load .*model type `no such`"):
+        estimate(replace(job, model=str(tmp_path)), [], 0)
+    config = json.loads((Path(job.model) / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "awq", "bits": 4}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CoreheadError, match=r"is a quantised checkpoint \(awq\)"):
+        estimate(replace(job, model=str(tmp_path)), [], 0)
+
+
 def test_an_option_that_is_given_twice_is_refused(tmp_path: Path) -> None:
     given = [
         "score",

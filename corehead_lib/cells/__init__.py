@@ -25,6 +25,16 @@ FAMILIES: dict[str, Callable[[LoadedModel, Shown], Layout]] = {
 }
 
 
+def layout_of(family: str) -> Callable[[LoadedModel, Shown], Layout]:
+    """The layout function of a ``model_type``; CoreheadError for a family that has none."""
+    if family not in FAMILIES:
+        raise CoreheadError(
+            f"No cell table for model type {family!r} yet; known: {', '.join(FAMILIES)}: take a model of one of these, or "
+            "add the family as CONTRIBUTING.md says (Add a model family)."
+        )
+    return FAMILIES[family]
+
+
 def visual_cells(
     loaded: LoadedModel, items: Sequence[Shown], places: Sequence[np.ndarray], name: str
 ) -> Cells:
@@ -38,9 +48,7 @@ def visual_cells(
     tokens than the family's layout asks for.
     """
     family = loaded.model.config.model_type
-    if items and family not in FAMILIES:
-        raise CoreheadError(f"No cell table for model type {family!r} yet; known: {', '.join(FAMILIES)}.")
-    layouts = [FAMILIES[family](loaded, item) for item in items]
+    layouts = [layout_of(family)(loaded, item) for item in items]
     for number, (item, place, made) in enumerate(zip(items, places, layouts, strict=True)):
         if len(place) != made.tokens:
             raise CoreheadError(

@@ -1,14 +1,17 @@
-"""How much memory and time a run will take, from the model's config and the samples' sizes: no weight is loaded."""
+"""How much memory and time a run will take, from config, weight files' headers and samples' sizes: no weight is loaded."""
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
+from pathlib import Path
 
 import psutil
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+from safetensors import safe_open
+from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, PreTrainedModel
 
-from corehead_lib.checkpoint import AUTO, check_device
+from corehead_lib.checkpoint import AUTO, check_config, check_device, check_processor, loading
 from corehead_lib.errors import CoreheadError
 from corehead_lib.model_names import find_model
 from corehead_lib.models import Backbone, LoadedModel, geometry
@@ -49,18 +52,22 @@ def estimate(job: Job, samples: Sequence[Sample], todo: int, device: str = "cpu"
     Memory is weights, the activations of one layer on the longest batch, and the rows of attention that RAM computes.
     Time is the model's arithmetic on the median prompt, at a share of the speed that a matrix product reaches on
     ``device`` now; reading and preparing pictures comes on top.
+
+    Raises CoreheadError as ``load_model`` does for what stands beside the weights.
     """
     check_device(device)
     source = find_model(job.model)
-    config = AutoConfig.from_pretrained(source)
-    with torch.device("meta"):
-        model = AutoModelForImageTextToText.from_config(config)
-    hollow = LoadedModel(
-        job.model, model, AutoProcessor.from_pretrained(source), geometry(config), checksum=""
-    )
+    with loading(f"{job.model!r} from {source}"):
+        config = AutoConfig.from_pretrained(source)
+        check_config(job.model, config, job.quantised)
+        processor = AutoProcessor.from_pretrained(source)
+        with torch.device("meta"):
+            model = AutoModelForImageTextToText.from_config(config)
+        size = _sizes(source, model)
+    check_processor(job.model, processor, config)
+    hollow = LoadedModel(job.model, model, processor, geometry(config), checksum="")
     lengths = _lengths(hollow, samples, job.max_pixels)
     dtype = getattr(torch, job.dtype)
-    size = {name: weight.numel() for name, weight in model.named_parameters()}
     parameters, middle, longest = sum(size.values()), lengths[len(lengths) // 2], lengths[-1]
     text = config.get_text_config()
     held = parameters * dtype.itemsize + _working(
@@ -71,6 +78,17 @@ def estimate(job: Job, samples: Sequence[Sample], todo: int, device: str = "cpu"
     work = 2 * middle * (parameters + (MERGED - 1) * seeing) + 4 * hollow.backbone.layers * width * middle**2
     seconds = todo * work / (REACHED * _speed(device, dtype))
     return Estimate(parameters, middle, longest, held, _room(device), seconds)
+
+
+def _sizes(source: Path | str, model: PreTrainedModel) -> dict[str, int]:
+    """Numbers in each weight: as the files say where they are here, because a config may tie what its files do not."""
+    if not isinstance(source, Path):
+        return {name: weight.numel() for name, weight in model.named_parameters()}
+    found: dict[str, int] = {}
+    for path in source.glob("*.safetensors"):
+        with safe_open(path, "np") as file:
+            found |= {name: prod(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+    return found
 
 
 def _lengths(hollow: LoadedModel, samples: Sequence[Sample], max_pixels: int) -> list[int]:
