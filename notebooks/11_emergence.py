@@ -423,8 +423,8 @@ table.round(2)
 
 # %%
 both = {}
-needed = {"last": grid.half_lost, "question": grid.half_lost_question}
-for rows, lost in needed.items():
+half_lost = {"last": grid.half_lost, "question": grid.half_lost_question}
+for rows, lost in half_lost.items():
     rams = [np.array(ram[rows]) for ram in grid.ram]
     both["mean RAM", rows] = [ram.mean() for ram in rams]
     both["half in", rows] = [mass_concentration(ram) for ram in rams]
@@ -767,7 +767,7 @@ for name in ("half", "effective"):
 for setting in ("base", "price"):
     found = of_both.loc[setting]
     numbers[f"uncut_{setting}"] = found["cut off", "nowhere"]
-    for rows in needed:
+    for rows in half_lost:
         numbers |= {
             f"ram_{rows}_{setting}": found["mean RAM", rows],
             f"lost_{rows}_{setting}": found["lost after", rows],

