@@ -469,8 +469,8 @@ sure.rename(columns={"none": "all heads"}).round(2)
 # First accuracy, then the {term}`gold log-probability`. Random kinds are medians over their draws, in control tasks over the first five.
 #
 # Without the top 12 % all three retrieval tasks fall, and backgrounds stay at {glue:text}`top_background:.2f`: the model still reads pictures and writes answers.
-# But sums fall from {glue:text}`dense_sum:.2f` to {glue:text}`top_sum:.2f`, where guessing makes {glue:text}`chance_sum:.2f`. To add, a model must fetch, too, only from
-# the words of the question.
+# But sums fall from {glue:text}`dense_sum:.2f` to {glue:text}`top_sum:.2f`, where guessing makes {glue:text}`chance_sum:.2f`. To add, a model may have to fetch, too, from
+# the words of the question; but so it must to copy, which in [](09_controls) stands unharmed, so that this is a guess.
 #
 # The lowest 12 % are another matter. Without them backgrounds fall to {glue:text}`bottom_background:.2f`, near chance at
 # {glue:text}`chance_background:.2f`, and sums to {glue:text}`bottom_sum:.2f`: these heads do what every task needs.
