@@ -119,6 +119,7 @@ def _execute(planned: Plan, target: Path) -> NotebookNode:
             str(target),
             planned.overrides,
             start_timeout=120,
+            iopub_timeout=600,  # a machine with much else to do answers late: four seconds lost half an hour of work
             coalesce_streams=True,
             extra_arguments=QUIET,
             progress_bar=False,
