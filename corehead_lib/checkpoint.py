@@ -86,11 +86,9 @@ def check_config(name: str, config: PretrainedConfig, quantised: bool = False) -
         try:
             value = getattr(text, field, None)
         except RuntimeError as error:  # so transformers refuses what differs between layers, as in Gemma 4
-            from corehead_lib.cells import FAMILIES  # which needs this file
-
             raise CoreheadError(
                 f"{name!r} is a {config.model_type} model, whose layers differ in {field}: only models with layers of one "
-                f"geometry are supported; take one of the known families, {', '.join(FAMILIES)}."
+                "geometry are supported, such as Qwen3-VL, InternVL and LLaVA-OneVision."
             ) from error
         if value is not None and not (isinstance(value, int) and 0 < value <= most):
             raise CoreheadError(

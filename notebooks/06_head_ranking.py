@@ -210,7 +210,7 @@ keep("fig_lorenz", figure)
 # than either. So take two shapes of one size in each of some new scenes, ask about the one and then about the other, and measure both times what *both* get. The same
 # places, the same sizes; only the question differs.
 
-# %%
+# %% tags=["hide-input"]
 from dataclasses import replace
 from itertools import combinations
 
@@ -225,7 +225,7 @@ def two_questions(rng, unique):
     return two_questions(rng, unique)
 
 
-# %%
+# %% tags=["hide-input"]
 rng, asked, unasked = np.random.default_rng(seed), [], []
 for number in range(max(detection_samples // 2, samples_each)):
     one, other = two_questions(rng, unique=number % 2 == 0)

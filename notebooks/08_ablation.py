@@ -379,7 +379,7 @@ pairs = [("none", f"{s} {k}") for s in core for k in (*tops, "bottom")]
 drawn = [f"{s} {k}" for s in core for k in ("layer", "model", "norm")]
 pairs += [(k, k[: k.rindex(" ")] + " top") for k in drawn if k in spread.index]
 
-# %%
+# %% tags=["hide-input"]
 from corehead_lib.study import difference
 
 
@@ -439,7 +439,7 @@ firmly.round(4)
 # A control must be able to lose: a task at which the untouched model is not clearly better than chance stays there whatever is
 # taken away. The column `counts` says which tasks pass.
 
-# %%
+# %% tags=["hide-input"]
 from corehead_lib.chance import is_control
 
 fewer = {s: h for s, h in sets.items() if int(s.partition("/")[2] or 0) < 5}

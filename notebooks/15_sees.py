@@ -340,26 +340,26 @@ def without(eyes, look):
     return left.groupby("set", sort=False).correct.mean()
 
 
-# %%
 place = {head: n for n, head in enumerate(text.ranking(), 1)}
-runs, compared, easy = {}, {}, {}
+runs, compared = {}, {}
+
+# %%
 for name, end in RUNS.items():
     eyes, reading, target = witness(end)
     look = HeadScores(target.mean(0))
     compared[name] = whole["value, before"], (target, whole["pictures"][1])
-    easy[name] = evaluate(eyes, plain).accuracy
     runs[name] = without(eyes, look).add_prefix("without ").to_dict()
-    best_one = look.ranking()[0]
-    runs[name] |= {"best": look.score.max(), "place": place[best_one]}
+    runs[name]["easy"] = evaluate(eyes, plain).accuracy
     runs[name]["reads"] = choose(reading, test[1]).accuracy
-    del eyes, reading
+    runs[name]["best"] = look.score.max()
+    runs[name]["place"] = place[look.ranking()[0]]
 
 # %%
 kin = likeness(compared, top, seed=seed)
 columns = ["spearman", "spearman_luck", "shared", "shared_luck"]
 columns += ["spearman_adjusted", "shared_adjusted"]
 runs = pd.DataFrame(runs).T.rename(columns={"without none": "sees"})
-runs = runs.assign(easy=easy).join(kin[columns])
+runs = runs.join(kin[columns])
 runs.T.round(3)
 
 # %% [markdown]
