@@ -57,6 +57,8 @@ book: runs  ## execute the notebooks as far as they changed, then render the boo
 
 lab: env  ## work in the chapters in JupyterLab (installs it the first time)
 	$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-lab.lock
+	@$(BIN)/python -m ipykernel install --prefix $(VENV) --display-name "Python 3" # as in the chapters' headers: JupyterLab writes it there
+	@mkdir -p $(VENV)/share/jupyter/lab/settings && cp binder/overrides.json $(VENV)/share/jupyter/lab/settings/
 	$(BIN)/jupyter lab --notebook-dir=notebooks
 
 real: env  ## install the real model of chapters 12 and 15: 98 MB of weights, and what reads them

@@ -73,6 +73,9 @@ def test_the_header_names_the_kernel_and_nothing_that_changes(master: Path) -> N
         "name": "python3",
     }
     assert "jupytext" not in header["jupyter"]
+    assert (
+        '--display-name "Python 3"' in (ROOT / "Makefile").read_text()
+    )  # JupyterLab saves its kernel's name
 
 
 @each

@@ -174,3 +174,12 @@ def test_what_cannot_be_done_is_said(box: Any) -> None:
     assert told(box).shape == (10, 2)
     assert box.controls["keys"].layout.display == "none"
     choose(box, dataset="scenes")
+
+
+def test_while_it_measures_it_says_so(box: Any) -> None:
+    said: list[str] = []
+    box.said.observe(lambda change: said.append(change["new"]), "value")
+    choose(box, dataset="scenes", heads="typed", sample=3)
+    choose(box, sample=4)
+    assert ["Measuring" in text for text in said[-2:]] == [True, False]
+    assert not box.controls["typed"].continuous_update  # each letter would be measured

@@ -46,7 +46,7 @@ def workbench(
         "rows": choice("rows", ("last", "question", "answer")),
         "heads": choice("heads", HEADS),
         "number": widgets.BoundedIntText(6, min=1, max=10_000, description="how many"),
-        "typed": widgets.Text("L2H3", description="typed"),
+        "typed": widgets.Text("L2H3", description="typed", continuous_update=False),  # Enter, not each letter
         "change": choice("change", KINDS),
         "when": choice("phase", ("both", "prefill", "decode")),
         "queries": choice("cut off", ("text", "question", "last", "all")),
@@ -76,6 +76,7 @@ def workbench(
             ("keys", chosen["change"] == "knockout"),
         ):
             controls[name].layout.display = "" if fits else "none"
+        said.value = f"<p role='status'>Measuring ...</p><div style='opacity: 0.3'>{said.value}</div>"
         try:
             said.value, html = _look(
                 bench(chosen["model"], chosen["dataset"]), chosen, pool(chosen["dataset"])
