@@ -15,7 +15,7 @@ from corehead_lib.data import load_samples
 from corehead_lib.datasets import boxes
 from corehead_lib.datasets import judge as module
 from corehead_lib.datasets.boxes import Convention
-from corehead_lib.datasets.judge import in_its_units, judge
+from corehead_lib.datasets.judge import in_its_units, judge, summary
 from corehead_lib.datasets.scores import OF, SCORES, answer_form, read_option, read_time, score_of
 from corehead_lib.encode import encode_all
 from corehead_lib.errors import CoreheadError
@@ -234,13 +234,15 @@ def test_a_box_in_another_familys_units_is_wrong_or_unparsable(
     )
     table = judge(tiny, samples)
     assert not table.parsed.any()
+    assert summary(table).unparsable.tolist() == [len(samples)]
     half = []
     for sample in samples:
         own, how = in_its_units(tiny, sample)
         (x0, y0, x1, y1) = how.read(own.answer) or (0, 0, 0, 0)
         half.append((how.write((x0, y0, (x0 + x1) / 2, y1)), True))
     monkeypatch.setattr(module, "_answers", lambda *_: half)
-    assert judge(tiny, samples).overlap.mean() == pytest.approx(0.5, abs=0.05)
+    found = summary(judge(tiny, samples)).iloc[0]
+    assert found.overlap == pytest.approx(0.5, abs=0.05)
 
 
 def test_every_task_of_every_dataset_has_a_score() -> None:
@@ -274,6 +276,8 @@ def test_a_sample_that_cannot_be_asked_is_refused_and_the_others_go_on() -> None
     assert np.isnan(table.score[1])
     alone = judge(loaded, good)
     assert table.score[table.refused == ""].tolist() == alone.score.tolist()
+    assert summary(table).refused.sum() == 1
+    assert summary(table).samples.sum() == 4
     with pytest.raises(CoreheadError, match="No sample could be asked: bad"):
         judge(loaded, [bad])
 

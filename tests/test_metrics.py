@@ -95,6 +95,14 @@ def test_an_unknown_format_is_refused() -> None:
         d.doc_score("1", "1", "Date")
 
 
+def test_f1_weighs_questions_left_unanswered() -> None:
+    answers = ["a", "b", "Not answerable", "c"]
+    texts = ["a", "Not answerable", "x", "c"]
+    # gained 2 of 3 answerable, 3 answered: recall 2/3, precision 2/3
+    assert d.doc_f1([1, 0, 0, 1], answers, texts) == pytest.approx(2 / 3)
+    assert d.doc_f1([0, 0, 0, 0], answers, texts) == 0
+
+
 def test_times_by_hand() -> None:
     assert m.time_iou((10, 20), (15, 30)) == pytest.approx(5 / 20)
     assert m.time_iou((0, 5), (5, 9)) == 0

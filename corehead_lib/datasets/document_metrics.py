@@ -2,10 +2,11 @@
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isclose, isfinite
 from typing import Any
 
+import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from corehead_lib.errors import CoreheadError
@@ -45,6 +46,14 @@ def doc_score(gold: Any, text: Any, form: str) -> float:
     if form not in rules:
         raise CoreheadError(f"Unknown answer format {form!r}; known are {', '.join(rules)}.")
     return float(rules[form](gold, text))
+
+
+def doc_f1(scores: Sequence[float], answers: Sequence[str], texts: Sequence[str]) -> float:
+    """MMLongBench-Doc's F1: recall over the answerable questions, precision over those that the model answered."""
+    answerable = np.array([a.strip().lower() != NOT_ANSWERABLE for a in answers])
+    answered = np.array([t.strip().lower() != NOT_ANSWERABLE for t in texts])
+    gained = float(np.asarray(scores, float)[answerable].sum())
+    return 2 * gained / (answerable.sum() + answered.sum()) if gained else 0.0
 
 
 def _clean(value: Any) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from corehead_lib.datasets.boxes import ASKED, Convention, convention
+from corehead_lib.datasets.document_metrics import doc_f1
 from corehead_lib.datasets.scores import SCORES, score_of
 from corehead_lib.encode import Batch, encode_all
 from corehead_lib.errors import CoreheadError, did_you_mean
@@ -40,7 +41,7 @@ def judge(
     Returns a row for each sample: ``id``, ``task``, ``group``; ``rule``, the score's name; ``gold`` and ``text``, what
     is asked for and what was written; ``ended``; ``parsed``, whether the text could be read at all; ``overlap``, the IoU of
     boxes or times (NaN for others); ``score`` in [0, 1], 0 where nothing could be read; ``refused``, the reason why a sample could not be
-    asked, with NaN as score, else "".
+    asked, with NaN as score, else "". ``summary`` adds them up.
 
     Raises CoreheadError for an unknown ``score``, and for samples all of which are refused.
     """
@@ -56,6 +57,33 @@ def judge(
     if (table.refused != "").all():
         raise CoreheadError(f"No sample could be asked: {table.refused.iloc[0]}")
     return table
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """Add up what ``judge`` returns: a row for each rule and task; MLVU's M-Avg is the mean of its column ``score``.
+
+    Columns: ``samples`` (those that were asked), ``refused``, ``unparsable``, ``score`` (mean over samples, unparsable ones as 0:
+    the dataset's own), ``score_parsed`` (mean over those that could be read), ``overlap`` (mean IoU, unparsable ones as 0), and
+    ``f1``, MMLongBench-Doc's, which weighs answerable and unanswerable questions; it is the same for all document tasks.
+    """
+    rows = []
+    for (rule, task), part in table.groupby(["rule", "task"], sort=False):
+        asked = part[part.refused == ""]
+        rows.append(
+            {
+                "rule": rule,
+                "task": task,
+                "samples": len(asked),
+                "refused": len(part) - len(asked),
+                "unparsable": int((~asked.parsed).sum()),
+                "score": asked.score.mean(),
+                "score_parsed": asked.score[asked.parsed].mean(),
+                "overlap": asked.overlap.fillna(0).mean() if SCORES[str(rule)].overlap else np.nan,
+            }
+        )
+    documents = table[(table.rule == "document") & (table.refused == "")]
+    f1 = doc_f1(*(list(documents[c]) for c in ("score", "gold", "text"))) if len(documents) else np.nan
+    return pd.DataFrame(rows).assign(f1=lambda t: np.where(t.rule == "document", f1, np.nan))
 
 
 def in_its_units(loaded: LoadedModel, sample: Sample, max_pixels: int = 0) -> tuple[Sample, Convention]:
