@@ -16,7 +16,7 @@
 # One head of {glue:text}`heads` carries it: without the first by {term}`RAM` {glue:text}`left_first_on_pictures:.2f` are right, without the others of its top {glue:text}`top_heads` all of them, and tasks that fetch nothing lose
 # {glue:text}`control_first:.2f`. A training from another seed ends with the very same head. It was number {glue:text}`first_place_before:.0f` of {glue:text}`heads` in text before, though reading did not need it (it is worth
 # {glue:text}`nats_first_on_texts:.2f` nats there), and the tops share only {glue:text}`shared:.0f` heads, where luck within layers gives {glue:text}`shared_luck:.1f` (p = {glue:text}`shared_p:.2f`). With the language model frozen, without
-# adapters, it learns half of it ({glue:text}`sees_frozen:.0%` right), and there {glue:text}`shared_frozen:.0f` top heads are those of texts (p = {glue:text}`shared_p_frozen:.3f`).
+# adapters, it hardly learns to find things ({glue:text}`sees_frozen:.2f` right), and there {glue:text}`shared_frozen:.0f` top heads are those of texts (p = {glue:text}`shared_p_frozen:.3f`).
 #
 # ```{glue:figure} fig_sees
 # :name: fig-sees
@@ -370,9 +370,9 @@ runs.T.round(3)
 # {glue:text}`first_place_seed1:.0f` in the second: one and the same. Without it the second keeps {glue:text}`left_first_seed1:.2f`. They share the language model and the tower to start from, nothing else that was random, so what this head was before decided. The tops share
 # {glue:text}`shared_seed1:.0f` heads with the text's, no more than luck, as before.
 #
-# **Frozen, it sees half.** Backgrounds and sums are right in {glue:text}`easy_frozen:.2f`, things in {glue:text}`sees_frozen:.2f`, where guessing would make {glue:text}`guess:.2f`. No head stands out, the best gives the cell {glue:text}`best_frozen:.2f`, and it
-# is number {glue:text}`first_place_frozen:.0f` of the text's ranking. Here the tops are alike: they share {glue:text}`shared_frozen:.0f` heads, where luck would share {glue:text}`shared_luck_frozen:.1f` (p = {glue:text}`shared_p_frozen:.3f`). So heads that
-# cannot change look at pictures with much the same heads as at texts, and do not fetch well with them: without the top on pictures {glue:text}`left_top_frozen:.2f` is left, without the text's top
+# **Frozen, it hardly learns to find.** Backgrounds and sums are right in {glue:text}`easy_frozen:.2f`, things in {glue:text}`sees_frozen:.2f`, where guessing would make {glue:text}`guess:.2f`. No head stands out, the best gives the cell {glue:text}`best_frozen:.2f`, and it
+# is number {glue:text}`first_place_frozen:.0f` of the text's ranking. Here the tops are alike: they share {glue:text}`shared_frozen:.0f` heads, where luck would share {glue:text}`shared_luck_frozen:.1f` (p = {glue:text}`shared_p_frozen:.3f`). So a model whose
+# heads cannot change looks at pictures with much the same heads as at texts, and does not fetch well with them: without the top on pictures {glue:text}`left_top_frozen:.2f` is left, without the text's top
 # {glue:text}`left_text_frozen:.2f`, hardly less than with all heads. What adapters do is to turn one head, not quite the first of the readers, into one that fetches.
 #
 # %% [markdown]
