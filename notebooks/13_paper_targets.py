@@ -223,6 +223,8 @@ def draw(chosen, title):
 
 
 keep("fig_paper", draw(PAPER, "Slices fail where sizes differ, tags hold"))
+
+# %% tags=["hide-input", "remove-output"]
 misused = [way for way in marks if way not in PAPER]
 keep("fig_misused", draw(misused, "Used otherwise, each can miss the evidence"))
 
