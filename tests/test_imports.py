@@ -56,3 +56,8 @@ def test_the_arrows_go_one_way() -> None:
 
 def test_there_are_no_circles() -> None:
     assert tuple(TopologicalSorter(imports()).static_order())
+
+
+def test_a_file_of_the_package_is_read_in_one_go() -> None:
+    long = {path.name for path in PACKAGE.rglob("*.py") if len(path.read_text().splitlines()) > 200}
+    assert not long
