@@ -120,6 +120,12 @@ def test_the_book_shows_the_card_of_each_model(html: Path) -> None:
     assert sorted(cards) == sorted(t for t in titles if t in cards)
 
 
+def test_what_was_not_measured_is_a_dash(html: Path) -> None:
+    cells = [td.text for page in NOTEBOOKS for td in article(html, page).select("td")]
+    assert "–" in cells
+    assert "NaN" not in cells
+
+
 @dataclass
 class View:
     """A page in a browser window of one width, and what went wrong in it."""

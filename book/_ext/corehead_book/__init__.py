@@ -110,6 +110,13 @@ def number(app: Sphinx, doctree: nodes.document) -> None:
         env.domaindata["std"]["anonlabels"][label] = env.docname, anchor if index in cells else ""
 
 
+def dashes(app: Sphinx, doctree: nodes.document, name: str) -> None:
+    """Show a dash in cells of tables where pandas has NaN: nothing was measured, or there was nothing to test."""
+    for raw in doctree.findall(nodes.raw):
+        if "<td>NaN</td>" in raw.astext():
+            raw.children = [nodes.Text(raw.astext().replace("<td>NaN</td>", "<td>–</td>"))]
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register all of it."""
     directives = {"verdicts": Verdicts, "chapters": Contents, "results": Results, "cards": Cards}
@@ -117,6 +124,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         app.add_directive(name, directive)
     app.connect("doctree-read", number, priority=900)  # after the titles were collected
     app.connect("env-get-outdated", read_again)
+    app.connect("doctree-resolved", dashes)
     app.add_config_value("corehead_pages", "gh-pages", "html")
     app.connect("html-page-context", chapter_buttons, priority=900)  # after the theme's own
     app.connect("build-finished", write_students)
