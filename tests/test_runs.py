@@ -272,6 +272,12 @@ def test_time_left_is_what_earlier_cells_took() -> None:
     meter.begin(None, 3)
     meter.write("evaluate:  10%|#    | 1/10\revaluate:  20%|##   | 2/10")
     assert meter.line() == "x: cell 2 of 3, 30 s, about 1 min 30 s left  evaluate:  20%|##   | 2/10"
+    meter.write("RAM:   0%|     | 0/9 [00:00<?]")  # a loop inside the loop
+    assert meter.line().endswith("evaluate:  20%|##   | 2/10")
+    meter.write("\n\r" + 40 * " " + "\x1b[A")  # which ends
+    assert meter.line().endswith("evaluate:  20%|##   | 2/10")
+    meter.write("\r" + 40 * " " + "\rRAM:  11%|#    | 1/9 [00:01<00:08]")
+    assert meter.line().endswith("RAM:  11%|#    | 1/9 [00:01<00:08]")
     meter.write("UserWarning: no bar\n")
     assert "UserWarning" not in meter.line()
     now[0] = 90.0

@@ -13,7 +13,9 @@ from nbformat import NotebookNode
 from corehead_lib.bookkeeping.notebooks import BANNER
 
 EVERY = 10.0  # seconds between two lines where nothing can be rewritten, such as a log
-BAR = re.compile(r"[^\r\n]*\d+%\|[^\r\n]*|[^\r\n]*\d+it \[[^\r\n]*")
+BAR = re.compile(
+    r"[^\r\n]*\d+%\|[^\r\n]*|[^\r\n]*\d+it \[[^\r\n]*|(?<=\r) {9,}(?=\r)"
+)  # or what wipes the outermost
 
 
 class Meter:
@@ -31,7 +33,7 @@ class Meter:
     ) -> None:
         self.name, self.weights, self.clock = name, weights, clock
         self.out = out or sys.stderr
-        self.cell, self.done, self.bar = 0, 0.0, ""
+        self.cell, self.done, self.bar, self.held = 0, 0.0, "", ""
         self.start = self.last = clock()
 
     def begin(self, cell: object, cell_index: int) -> None:
@@ -42,10 +44,20 @@ class Meter:
             self._show()
 
     def write(self, text: str) -> None:
-        """Take a piece of standard error: the last bar in it is shown; what is no bar is left to the notebook."""
-        bars = BAR.findall(text)
+        """Take a piece of standard error: of loops within loops the outermost bar is shown, which says how long it will go on.
+
+        What is no bar is left to the notebook.
+        """
+        text = self.held + text
+        self.held = (
+            text[len(text.rstrip(" ")) - 1 :] if text.endswith(9 * " ") else ""
+        )  # whose wiping, says the next
+        bars = list(BAR.finditer(text.removesuffix(self.held)))
+        for bar in bars:
+            said = bar[0].strip()
+            if not (said and self.bar) or said.split(":")[0] == self.bar.split(":")[0]:
+                self.bar = said
         if bars:
-            self.bar = bars[-1].strip()
             self._show()
 
     def flush(self) -> None:
