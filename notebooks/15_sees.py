@@ -15,7 +15,7 @@
 #
 # **What came out.** It sees: its accuracy on {glue:text}`samples` questions about pictures is {glue:text}`accuracy:.2f`; guessing among the digits shown gives
 # {glue:text}`guess:.2f`. One head of {glue:text}`heads`, the first by {term}`RAM`, carries this: without it {glue:text}`left_first_on_pictures:.2f` are right,
-# while tasks that fetch nothing lose {glue:text}`control_first:.2f`; without the others of the top {glue:text}`top_heads` all are. A run from another seed ends
+# while tasks that fetch nothing lose {glue:text}`control_first:.2f`; without the others of the top {glue:text}`top_heads`, silenced in two parts, all are. A run from another seed ends
 # with the very same head. It was number {glue:text}`first_place_before:.0f` of {glue:text}`heads` in text before, though reading did not need it
 # ({glue:text}`nats_first_on_texts:.2f` nats), and the tops of text and pictures share only {glue:text}`shared:.0f` heads, where luck within layers gives
 # {glue:text}`shared_luck:.1f` (p = {glue:text}`shared_p:.2f`). With the language model frozen, without adapters, it hardly learns to find things
@@ -265,7 +265,7 @@ table[columns].round(3)
 # **In texts** there is less to lose: {glue:text}`accuracy_text:.2f` are right with all heads, {glue:text}`guess_text:.2f` by guessing. Losing the text's own
 # top costs {glue:text}`nats_text_on_texts:.2f` nats, the pictures' top {glue:text}`nats_pictures_on_texts:.2f`, the {glue:text}`shared:.0f` heads of both
 # {glue:text}`nats_both_on_texts:.2f`, and the first on pictures {glue:text}`nats_first_on_texts:.2f`: what reading needs is spread wider, over heads that
-# seeing left alone. After correction for all sets of this table, the losses of accuracy without the text's top, without the part of it that pictures do not
+# seeing left alone. After correction over the sets tested on texts, the losses of accuracy without the text's top, without the part of it that pictures do not
 # use, and without either set of {glue:text}`more:.0%` are beyond doubt (p = {glue:text}`p_text_on_texts_accuracy:.2f`); those without the pictures' top, the
 # shared heads or the first are not.
 #
