@@ -10,7 +10,7 @@
 # # The heads that look
 #
 # Show a multimodal language model a picture and ask which digit is on one of its shapes. Something in it has to get from the words of the
-# question to the few {term}`visual tokens <visual token>` that show this shape, and bring back what is there. What does that, and how few are they?
+# question to the few {term}`visual tokens <visual token>` that show this shape, and bring back what is there. Which parts do that, and how few?
 #
 # ::::{grid} 1 1 3 3
 # :gutter: 2
@@ -27,72 +27,72 @@
 # :::{grid-item}
 # ```{glue:figure} fig_looks
 # :name: fig-introduction-looks
-# :alt: The same picture, darkened where one attention head does not look. The brightest part lies at the framed shape.
+# :alt: The same picture, darkened where one attention head does not look. The brightest part is at the framed shape.
 #
-# Where the best of its {glue:text}`heads` heads looks. Dark: not there.
+# Where the best of {glue:text}`heads` heads looks. Dark: no attention.
 # ```
 # :::
 #
 # :::{grid-item}
 # ```{glue:figure} fig_without
 # :name: fig-introduction-without
-# :alt: Accuracy over the number of silenced heads, from none to half of them, with marks at 5 and 12 percent. One line goes through the heads that look most at the evidence, the others through heads in random order. All start at the level of the untouched model; a dotted line lies where guessing does.
+# :alt: Accuracy against the number of silenced heads, from none to half of them, with marks at 5 and 12 percent. One line silences first the heads that look most at the evidence, the others silence heads in random order. All start at the level of the untouched model; a dotted line marks the level of guessing.
 #
-# What is left without such heads.
+# What is left when heads are silenced.
 # ```
 # :::
 # ::::
 #
 # The model gives the right answer to this question a probability of {glue:text}`shown_none:.2f`. Without the {glue:text}`heads_few` heads that look most
-# (5 % of all) it is {glue:text}`shown_few:.2f`, without the {glue:text}`heads_more` that look most (12 %) {glue:text}`shown_more:.2f`. Of {glue:text}`samples` such
-# questions the model answers {glue:text}`accuracy_dense:.0%`, without the 5 % {glue:text}`accuracy_few:.0%`, without the 12 % {glue:text}`accuracy_more:.0%`;
-# guessing among the digits that are shown would give {glue:text}`guess:.0%`.
+# (5 % of all), it is {glue:text}`shown_few:.2f`; without the {glue:text}`heads_more` that look most (12 %), it is {glue:text}`shown_more:.2f`. Of
+# {glue:text}`samples` such questions, the model gets {glue:text}`accuracy_dense:.0%` right, {glue:text}`accuracy_few:.0%` without the 5 %, and
+# {glue:text}`accuracy_more:.0%` without the 12 %; guessing among the digits shown would give {glue:text}`guess:.0%`.
 #
-# That a few heads do it, and what they are good for, is the claim of {cite:t}`sun2026core`, who call them
+# That a few heads do this, and what they are good for, is the claim of {cite:t}`sun2026core`, who call them
 # {term}`CoRe heads <CoRe head>` and rank them by {term}`RAM`, *retrieval attention mass*: the share of its attention that a head gives to the evidence.
-# This book rebuilds the whole path on models small enough to run live on two processor cores, and questions it.
+# This book rebuilds the work from end to end on models small enough to run live on two processor cores, and questions it.
 #
 # ## What we found
 #
 # ```{verdicts}
 # ```
 #
-# Every number here comes from the chapter named beside it; *rests on* counts the models and sets of samples in that chapter's record of its
-# inputs; numbers of [](14_models) that stand beside them rest on all models. [](../book/results) has more of them, each with a link to the cell that computed it.
+# Every number here comes from the chapter named beside it. *Rests on* counts the models and sets of samples in that chapter's record of its
+# inputs; numbers quoted from [](14_models) rest on all models. [](../book/results) has more numbers, each with a link to the cell that computed it.
 #
 # ## Try it
 #
-# One of the tiny models runs in this page. Choose a picture, or draw one (*Your own*), and a question, and switch heads off: the top 5 % or
-# 12 %, as many others of the same layers, as many of the lowest, or any that you click. Watch its answer, and where a head looks.
+# One of the tiny models runs in this page. Choose a picture or draw one (*Your own*), choose a question, and switch heads off: the top 5 % or
+# 12 %, as many others from the same layers, as many of the lowest, or any that you click. Watch the model's answer, and where a head looks.
 #
 # <div class="corehead-lab"><p>The lab is drawn by a script in the rendered book.</p></div>
 # <script defer src="../_static/lab/lab.js"></script>
 #
-# What you see is one question. Whether it holds for many, and for sets of heads drawn by lot, is what the chapters measure.
+# What you see is one question. Whether the same holds for many, and for sets of heads drawn at random, is what the chapters measure.
 #
 # ## What to keep in mind
 #
 # - **The models are tiny and trained by us.** They show that a mechanism exists and can be measured; they say nothing
 #   about its size in a model with billions of parameters.
-# - **The paper's exact normalisation of {term}`RAM` is not known to us.** We document our choice and show the others next to it: the
-#   question's tokens, the last token of the prompt, the rows that write the answer.
+# - **We do not know the paper's exact normalisation of {term}`RAM`.** We say which rows we average over, and show the alternatives
+#   next to it: the question's tokens, the last token of the prompt, the rows that write the answer.
 # - **Attention is not explanation** {cite:p}`jain2019attention`. That a head looks somewhere does not prove that the
-#   model uses it, which is why each ranking is followed by an intervention.
-# - **Zeroing a head is a blunt tool.** It puts the model into a state that it has never met, and later layers may
+#   model uses what is there, which is why each ranking is followed by an intervention.
+# - **Zeroing a head is a blunt tool.** It puts the model into a state that it has never been in, and later layers may
 #   repair the damage. Read "no effect" as weak evidence.
 #
 # ## How to read it
 #
-# Each chapter opens with what came out. Its code is below; cells that only load, draw or publish are folded, and exercises close
+# Each chapter opens with what came out. The code follows; cells that only load, draw or publish are folded, and exercises close
 # the chapter. Words set as links are defined in the [glossary](../book/glossary).
 #
 # ```{chapters}
 # ```
 #
-# To run all this, or one chapter with your own values: [](../book/how_to_run).
+# To run all this, or one chapter with your own values, see [](../book/how_to_run).
 #
-# The models are real Qwen3-VL {cite:p}`bai2025qwen3vl`, InternVL and LLaVA-OneVision of the `transformers` library
-# {cite:p}`wolf2020transformers`, with all of their parts but far fewer of each, trained on generated scenes, documents, clips and texts.
+# The models are genuine Qwen3-VL {cite:p}`bai2025qwen3vl`, InternVL and LLaVA-OneVision models from the `transformers` library
+# {cite:p}`wolf2020transformers`, with every kind of part but far fewer of each, trained on generated scenes, documents, clips and texts.
 # Their [cards](../book/models) say how. Some are independent training runs, some share parts; [](07_stability) keeps the two apart.
 #
 # ## Where the claim comes from
@@ -103,9 +103,9 @@
 # Treating heads unequally to save time or memory is the idea of {cite:t}`xiao2024duo` and, for images, of
 # {cite:t}`wang2025sparsemm`; the window with a few {term}`sinks <sink>` comes from {cite:t}`xiao2023streaming`.
 #
-# ## How the picture above was made
+# ## How the pictures above were made
 #
-# Run this page with another `model`, and the picture is about that one.
+# Run this page with another `model`, and the pictures are about that one.
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
@@ -143,7 +143,7 @@ detection = load_samples("scenes", "detection", detection_samples, seed)
 tested = load_samples("scenes", "evaluation", samples, seed)
 
 # %% [markdown]
-# Rank the heads by how much they look at the evidence, at the last token of the prompt, and take the first:
+# Rank the heads by how much they look at the evidence from the last token of the prompt, and take the first:
 
 # %%
 batches = encode_all(loaded, detection, batch_size)
@@ -153,7 +153,7 @@ best = order[0]
 best
 
 # %% [markdown]
-# Where does it look when it is asked this question? One target for each visual token gives its attention to each of them:
+# Where does it look when the model is asked this question? With one target per visual token, we get its attention to each of them:
 
 # %%
 shown = tested[question % len(tested)]
@@ -163,8 +163,8 @@ looked = looked[:, best.layer, best.head]  # (visual tokens,)
 print(f"{looked.sum():.2f} of its attention is on the picture")
 
 # %% [markdown]
-# And what is lost without the heads that look most? First for this question; 5 % is the share that the claim is about, and 12 % one beyond
-# it, in every run of this page:
+# And what is lost without the heads that look most? First for this question. The claim is about 5 %, and 12 % goes beyond it; every run of
+# this page uses these two shares:
 
 # %%
 shares = {"5 %": ram.top(0.05), "12 %": ram.top(0.12)}
@@ -173,8 +173,8 @@ probability = np.exp(asked.logprob).rename("probability")
 probability.round(2)
 
 # %% [markdown]
-# Then for {glue:text}`samples` questions: more and more of these heads, and as many in {glue:text}`draws` random orders.
-# [](08_ablation) does this with care.
+# Then for {glue:text}`samples` questions, silencing more and more of these heads, and as many in {glue:text}`draws` random orders.
+# [](08_ablation) does this with more care.
 
 # %%
 rng, every = np.random.default_rng(seed), len(order)
@@ -220,7 +220,7 @@ for kind in orders:
         alpha=1 if chosen else 0.4,
         ms=4,
         zorder=2 + chosen,
-        label={"most": "look most", "random 0": "at random"}.get(kind, "_"),
+        label={"most": "that look most", "random 0": "at random"}.get(kind, "_"),
     )
 for share, heads in shares.items():
     axis.axvline(len(heads), color=plots.BLACK, lw=0.8, ls=":", zorder=0)
@@ -233,8 +233,8 @@ axis.legend(loc="best", fontsize=9)
 axis.axhline(guess, color=plots.BLACK, lw=0.8, ls=":", zorder=0)
 least, many = curve.xs(len(shares["12 %"]), level="heads"), len(shares["12 %"])
 axis.set_title(
-    f"{least['most']:.0%} right without {many} that look,\n"
-    f"{least.drop('most').median():.0%} without {many} at random",
+    f"{least['most']:.0%} right without the {many} that look most,\n"
+    f"{least.drop('most').median():.0%} without {many} random ones",
     pad=14,
 )
 keep("fig_without", figure)

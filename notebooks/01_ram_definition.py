@@ -9,16 +9,16 @@
 # %% [markdown]
 # # What is Retrieval Attention Mass?
 #
-# {term}`RAM` is one sum over attention weights: the share of a head's attention that falls on the evidence.
+# {term}`RAM` is a sum over attention weights: the share of a head's attention that falls on the evidence.
 #
-# **What came out.** Read at the last token of the prompt, the best of {glue:text}`heads` heads of a tiny model gives the evidence
-# {glue:text}`best_last:.2f` of its attention, the median head {glue:text}`median_last:.2f`, about what attention spread evenly over the whole prompt would ({glue:text}`even:.2f`). Averaged over the
-# tokens of the *question*, no head gets beyond {glue:text}`best_question:.2f`: which tokens we read changes the answer. Measuring takes {glue:text}`ratio:.2f` times
-# a plain forward pass, whose output stays as it is, bit for bit.
+# **What came out.** At the last token of the prompt, the best of {glue:text}`heads` heads of a tiny model gives the evidence
+# {glue:text}`best_last:.2f` of its attention, the median head {glue:text}`median_last:.2f`, about what attention spread evenly over the whole
+# prompt would ({glue:text}`even:.2f`). Averaged over the tokens of the *question*, no head exceeds {glue:text}`best_question:.2f`: which tokens we
+# read changes the answer. Measuring takes {glue:text}`ratio:.2f` times as long as a plain forward pass and leaves its output as it is, bit for bit.
 #
 # ```{glue:figure} fig_question
 # :name: fig-ram-question
-# :alt: The same small picture of coloured shapes with digits, three times. First as drawn, with a frame around the shape that the question asks for. Then darkened where a head does not look, at the last prompt token: only the framed shape is lit. Then for the tokens of the question: the framed shape is dim, and so are some places beside it.
+# :alt: The same small picture of coloured shapes with digits, three times. First as drawn, with a frame around the shape that the question asks about. Then darkened where a head does not look from the last prompt token: only the framed shape is lit. Then for the tokens of the question: the framed shape is dim, and so are some places beside it.
 #
 # One question, one head. Dark: no attention.
 # ```
@@ -61,10 +61,10 @@ how = {"batch_size": batch_size, "max_pixels": max_pixels}
 # %% [markdown]
 # ## With six tokens
 #
-# Let a prompt have six tokens: three {term}`cells <visual cell>` of a picture, the words *red* and *star*, and a last token, from which the answer is
+# Suppose a prompt has six tokens: three {term}`cells <visual cell>` of a picture, the words *red* and *star*, and a last token, from which the answer is
 # written.
-# The star is in the second and third cell.
-# These are one head's {term}`attention weights <attention weight>`; every row sums to one, and no token sees what comes after it.
+# The star is in the second and third cells.
+# Here are one head's {term}`attention weights <attention weight>`; every row sums to one, and no token sees what comes after it.
 
 # %%
 attention = np.array(
@@ -80,7 +80,7 @@ mass_on_star.round(2)
 # %% [markdown]
 # *Red* gives the star 0.2 of its attention, *star* 0.6, the last token 0.7.
 # **RAM is the mean of these masses over the rows that we choose to read**: 0.4 over the question's two tokens, 0.7 at the last token.
-# That choice is not a detail, as we shall see.
+# That choice matters, as we shall see.
 
 # %%
 question, last = mass_on_star[:2].mean(), mass_on_star[2]
@@ -90,9 +90,9 @@ ram = {"RAM, question": question, "RAM, last": last}
 pd.Series(ram | {"selectivity": selectivity, "lift": lift}).round(2)
 
 # %% [markdown]
-# Two ratios stand beside it, because a head that stares at the whole picture puts some mass on the star as well.
-# {term}`Selectivity <selectivity>` is the part on the star of what the picture gets.
-# {term}`Lift <lift>` divides that by the star's share of the cells: 1 is what even attention would give.
+# Two ratios accompany RAM, because a head that stares at the whole picture puts some mass on the star as well.
+# {term}`Selectivity <selectivity>` is the star's share of the attention that the picture gets.
+# {term}`Lift <lift>` divides selectivity by the star's share of the cells: 1 is what even attention would give.
 #
 # ## The definition
 #
@@ -101,17 +101,17 @@ pd.Series(ram | {"selectivity": selectivity, "lift": lift}).round(2)
 # $$\mathrm{RAM}_h = \mathbb{E}_{\text{samples}}\; \frac{1}{|Q|} \sum_{q \in Q} \sum_{v \in V^*} A_h[q, v].$$
 #
 # This is the measure of {cite:t}`sun2026core`.
-# Their exact normalisation is not known to us; ours is a choice, in the form of {cite:t}`li2026mmretheads`.
+# We do not know their exact normalisation; ours is a choice, in the form used by {cite:t}`li2026mmretheads`.
 # $Q$ is one of three sets of rows: the tokens of the *question*, the *last* prompt token, or the rows from which the *answer* is
-# written, with the gold answer put in place (the idea of {cite:t}`park2026vrh`).
+# written, with the gold answer filled in (the idea of {cite:t}`park2026vrh`).
 #
 # ## One real question
 #
-# The example and all that is measured come from `dataset`; only the toy above and the costs at the end do not. A dataset on disk says first how
-# long its prompts will be, and what the model's context cannot hold is left out.
+# The example and everything we measure come from `dataset`; only the toy above and the costs at the end do not. For a dataset on disk, we first
+# print how long its prompts will be; what the model's context cannot hold is left out.
 #
-# A scene holds shapes with digits; the question names one, the answer is its digit.
-# Where the evidence is we know, because we drew the picture: the frame in {numref}`fig-ram-question` is never shown to the model.
+# A scene holds shapes with digits; the question names one shape, and the answer is its digit.
+# We know where the evidence is because we drew the picture; the frame in {numref}`fig-ram-question` is never shown to the model.
 
 # %%
 from corehead_lib.ram import mass
@@ -129,7 +129,7 @@ tokens = {name: int(mask.sum()) for name, mask in masks.items()}
 pd.Series(tokens, name="tokens")
 
 # %% [markdown]
-# The target is made of all cells that touch the evidence; [](02_targets_image) is about that step.
+# The target consists of all cells that touch the evidence; [](02_targets_image) is about that step.
 #
 # ## The same by brute force
 #
@@ -151,7 +151,7 @@ print("the same within 1e-5:", bool(difference < 1e-5))
 
 # %% [markdown]
 # Eager attention writes the full table of weights, which no long prompt can afford.
-# The operator behind `mass` looks in on queries and keys instead, computes the few rows that it needs, in float32, and leaves the fast
+# The operator behind `mass` instead reads the queries and keys, computes the few rows that it needs, in float32, and leaves the fast
 # forward pass alone.
 
 # %%
@@ -164,7 +164,7 @@ with torch.inference_mode():
 print("unchanged, bit for bit:", torch.equal(untouched, watched))
 
 # %% [markdown]
-# ## At whose rows?
+# ## Which rows?
 #
 # Here is the head that leads at the last token, row by row: what each token of the question gives to the target, and what the last
 # token gives.
@@ -186,7 +186,7 @@ axis.invert_yaxis()
 axis.set(
     xlim=(0, 1),
     xlabel="attention mass on the target",
-    title="The name looks, and the last token",
+    title="The name looks, and so does the last token",
 )
 keep("fig_rows", figure)
 
@@ -217,18 +217,18 @@ keep("fig_question", figure)
 # %% [markdown]
 # ```{glue:figure} fig_rows
 # :name: fig-ram-rows
-# :alt: Horizontal bars, one for each token of the question and one for the last token of the prompt. The two words that name the shape have bars of about two thirds of the axis, the last token one that nearly fills it, all other words none.
+# :alt: Horizontal bars, one for each token of the question and one for the last token of the prompt. The bars of the two words that name the shape fill about two thirds of the axis, the bar of the last token nearly fills it, and all other words have none.
 #
 # One head's attention to the target, row by row.
 # ```
 #
 # In a causal model, words before the name of the shape cannot know what to look for, and this head does not guess.
-# The name looks, and then the last token does. A mean over the question dilutes two words that look with six that cannot.
+# The name looks, and then the last token does. A mean over the question dilutes two tokens that look with six that do not.
 #
 # ## Over many samples
 #
 # One sample is an anecdote; a {term}`detection set` of {glue:text}`detection_samples` is a measurement.
-# One pass gives all three sets of rows.
+# One pass gives RAM for all three sets of rows.
 
 # %%
 from corehead_lib.heads import HeadScores
@@ -253,7 +253,7 @@ even = np.mean(
 )
 figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.8), sharey=True)
 for axis, rows, name in zip(
-    axes, QUERIES, ("question: none stands out", "last token: a few"), strict=False
+    axes, QUERIES, ("question: no head stands out", "last token: a few do"), strict=False
 ):
     values = np.sort(views[rows].ram.ravel())[::-1]
     axis.bar(np.arange(values.size), values, width=1.0, color=plots.BLUE)
@@ -271,21 +271,21 @@ keep("fig_sorted", figure)
 # %% [markdown]
 # ```{glue:figure} fig_sorted
 # :name: fig-ram-sorted
-# :alt: Two bar charts of all heads, sorted. For the question's tokens the bars fall slowly from 0.27. For the last prompt token some fifteen bars stand between 0.84 and 0.4, and the rest falls slowly from 0.2. A dashed line for attention that is even over the whole prompt lies at 0.09 in both.
+# :alt: Two bar charts of all heads, sorted. For the question's tokens the bars fall slowly from 0.27. For the last prompt token some fifteen bars stand between 0.84 and 0.4, and the rest fall slowly from 0.2. A dashed line for attention that is even over the whole prompt lies at 0.09 in both.
 #
-# RAM of every head; red: the top 5 % of each.
+# RAM of every head; red: the top 5 % in each panel.
 # ```
 #
 # Attention spread evenly over the prompt would give {glue:text}`even:.2f`.
-# At the last token {glue:text}`above_last` heads get beyond that, at the question's tokens {glue:text}`above_question`; but at the last token a few stand far above
+# At the last token {glue:text}`above_last` heads exceed that, at the question's tokens {glue:text}`above_question`; but at the last token a few stand far above
 # it.
-# The two definitions do not merely differ in scale: they rank other heads first, see [](06_head_ranking).
+# The two definitions do not merely differ in scale: they rank different heads first, see [](06_head_ranking).
 #
-# *Last* and *answer* agree to the last digit, because every answer here is one token: the row that writes it is the last of the prompt.
+# *Last* and *answer* agree to the last digit, because every answer here is one token: the row that writes it is the last row of the prompt.
 #
 # ## What RAM is not
 #
-# **Not a liking for pictures.** As a negative control we keep picture and target, and ask another sample's question.
+# **Not a liking for pictures.** As a negative control, we keep the picture and the target but ask another sample's question.
 
 # %%
 from corehead_lib.study import other_question
@@ -301,21 +301,21 @@ pd.Series({"own question": own, "another": other}).round(3)
 # %% [markdown]
 # The mean RAM of the top {glue:text}`top_heads` falls from {glue:text}`core_own:.3f` to {glue:text}`core_other:.3f`: these heads look where the
 # question sends them.
-# It does not fall to zero, since the other question may mean the same shape, or one that is not in the picture.
+# It does not fall to zero, since the other question may ask about the same shape, or about one that is not in the picture.
 #
-# **Not free of the target's size.** A large target gets mass by being large. Lift takes that out, and answers another question: where in the picture a head
-# looks, even if it hardly looks.
+# **Not independent of the target's size.** A large target gets mass by being large. Lift corrects for that, but answers a different question: where in the
+# picture a head looks, even if it hardly looks at the picture.
 #
 # **Not a proof of need.** A head may look without being used; [](08_ablation) switches heads off.
 #
-# **Not retrieval as such.** That RAM sits in few heads says little if looking at pictures does, too; [](06_head_ranking) has that control.
+# **Not retrieval as such.** That RAM sits in few heads says little if attention to pictures as such does, too; [](06_head_ranking) has that control.
 #
-# **Not to be had without evidence.** Somebody must say where the answer stands; [](02_targets_image) to [](05_targets_text) turn that into tokens.
+# **Not available without evidence.** Somebody must say where the answer is; [](02_targets_image) to [](05_targets_text) turn that into tokens.
 #
 # ## What does measuring cost?
 #
 # One long prompt, three ways: the plain forward pass, the same with the operator, and eager attention with all weights returned. Plain and
-# operator take turns, the fastest of three rounds counts. Eager is left out where its tables do not fit into free memory.
+# operator take turns, and the fastest of three rounds counts. Eager is left out if its tables do not fit into free memory.
 
 # %% tags=["nbval-ignore-output"]
 from corehead_lib.hybrid.cost import compare_capture
@@ -326,7 +326,7 @@ costs["extra GB"] = costs.pop("extra_bytes") / 1e9
 costs.round(2)
 
 # %% [markdown]
-# At {glue:text}`cost_tokens` tokens the operator takes {glue:text}`ratio:.2f` times the plain pass in this run.
+# At {glue:text}`cost_tokens` tokens the operator takes {glue:text}`ratio:.2f` times as long as the plain pass in this run.
 # Eager attention has to write {glue:text}`eager_gigabytes:.1f` GB of weights for this tiny model.
 # Timings on a small, busy machine are noisy: read them as ratios.
 #
@@ -336,14 +336,14 @@ costs.round(2)
 # :label: ex-ram-read
 # ```
 #
-# Difficulty: 1/5, 3 minutes. Estimate from {numref}`fig-ram-rows` what this head's RAM over the tokens of the *question* is, to within 0.04. `answer` is one number.
+# Difficulty: 1/5, 3 minutes. From {numref}`fig-ram-rows`, estimate this head's RAM over the tokens of the *question* to within 0.04. `answer` is one number.
 #
 # :::{dropdown} Hint 1
 # RAM over several rows is a mean of their bars.
 # :::
 #
 # :::{dropdown} Hint 2
-# All bars but the lowest belong to the question, those of no length as well.
+# All bars but the bottom one belong to the question, including those of no length.
 # :::
 #
 # ```{exercise-end}
@@ -358,7 +358,7 @@ answer = by_row.iloc[:-1].mean()
 print(f"{answer:.2f}")
 
 # %% [markdown]
-# Two words look, and the mean divides what they see by all words of the question.
+# Two words look, and the mean divides their mass by the number of all tokens of the question.
 #
 # ```{solution-end}
 # ```
@@ -375,7 +375,7 @@ print(f"{answer:.2f}")
 # :::
 #
 # :::{dropdown} Hint 2
-# Selectivity divides by what all cells get, lift divides selectivity by the star's share of the cells.
+# Selectivity divides by what all cells get; lift divides selectivity by the star's share of the cells.
 # :::
 #
 # ```{exercise-end}
@@ -392,7 +392,7 @@ answer = smaller, chosen, 3 * chosen
 print("RAM {:.2f}, selectivity {:.2f}, lift {:.2f}".format(*answer))
 
 # %% [markdown]
-# RAM falls, lift rises: the smaller target is met more exactly.
+# RAM falls and lift rises: the head hits the smaller target more exactly.
 #
 # ```{solution-end}
 # ```
@@ -401,8 +401,8 @@ print("RAM {:.2f}, selectivity {:.2f}, lift {:.2f}".format(*answer))
 # :label: ex-ram-size
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Widen every evidence box by 16 pixels on all sides, as far as its picture goes, and measure again at the last token.
-# Which rises, RAM or lift? Say so before you run it. `answer` is RAM and lift of the best head, `core[0]`, on the widened boxes.
+# Difficulty: 2/5, 10 minutes. Widen every evidence box by 16 pixels on all sides, as far as its picture allows, and measure again at the last token.
+# Which rises, RAM or lift? Predict before you run it. `answer` is RAM and lift of the best head, `core[0]`, on the widened boxes.
 #
 # :::{dropdown} Hint 1
 # `replace(sample, evidence=...)` copies a sample; a `Box` has its corners in pixels: `Box(x0, y0, x1, y1)`.
@@ -437,7 +437,7 @@ for name, view in (("as drawn", views["last"]), ("widened", wide)):
     print("{}: RAM {:.2f}, lift {:.1f}".format(name, *answer))
 
 # %% [markdown]
-# A larger target can only gain mass. Lift divides by its size, and falls, because the head was looking at the right place already.
+# A larger target can only gain mass. Lift divides by its size, and falls, because the head was already looking at the right place.
 #
 # ```{solution-end}
 # ```
@@ -446,11 +446,11 @@ for name, view in (("as drawn", views["last"]), ("widened", wide)):
 # :label: ex-ram-control
 # ```
 #
-# Difficulty: 3/5, 20 minutes. Another question was one negative control. Find one that keeps the question and puts another target in the place of the evidence, one at
-# which these heads should not look. `answer` is the mean RAM of the top heads on it.
+# Difficulty: 3/5, 20 minutes. Asking another question was one negative control. Find one that keeps the question but replaces the evidence with
+# another target, one that these heads should not look at. `answer` is the mean RAM of the top heads on that target.
 #
 # :::{dropdown} Hint 1
-# The target should be about as large as the evidence, or you compare sizes.
+# The target should be about as large as the evidence; otherwise you compare sizes.
 # :::
 #
 # :::{dropdown} Hint 2

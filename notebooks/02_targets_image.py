@@ -11,17 +11,17 @@
 #
 # Which of a model's tokens show the evidence in a picture? Every family answers differently, and a wrong answer raises no error.
 #
-# **What came out.** The same box is {glue:text}`first_target` of {glue:text}`first_tokens` visual tokens in Qwen3-VL,
+# **What came out.** The same box covers {glue:text}`first_target` of {glue:text}`first_tokens` visual tokens in Qwen3-VL,
 # {glue:text}`second_target` of {glue:text}`second_tokens` in InternVL, {glue:text}`third_target` of {glue:text}`third_tokens` in LLaVA-OneVision.
-# Counting tokens row by row is exact in the first; in the others {glue:text}`second_wrong_grid:.0%` and {glue:text}`third_wrong_grid:.0%` of
-# the tokens it takes are wrong, and the {term}`RAM` of a tiny model's best head reads {glue:text}`second_ram_grid:.2f` for
-# {glue:text}`second_ram:.2f`, and {glue:text}`third_ram_grid:.2f` for {glue:text}`third_ram:.2f`.
+# Counting row by row is exact in the first; in the others {glue:text}`second_wrong_grid:.0%` and {glue:text}`third_wrong_grid:.0%` of
+# the tokens it takes are wrong, and the {term}`RAM` of a tiny model's best head reads {glue:text}`second_ram_grid:.2f` and
+# {glue:text}`third_ram_grid:.2f` instead of {glue:text}`second_ram:.2f` and {glue:text}`third_ram:.2f`.
 #
 # ```{glue:figure} fig_families
 # :name: fig-image-families
-# :alt: One picture of shapes under three grids, a red frame around one shape. Orange cells cover the frame on every grid. Cells with a blue frame, which counting row by row takes, are the same ones on the first grid and others on the second and third.
+# :alt: One picture of shapes under three grids, with a red frame around one shape. Orange cells cover the frame on every grid. Cells outlined in blue, which counting row by row takes, are the same ones on the first grid and different ones on the second and third.
 #
-# Orange: cells that show the framed shape. Framed in blue: what counting row by row takes.
+# Orange: cells that show the framed shape. Outlined in blue: what counting row by row takes.
 # ```
 
 # %% tags=["parameters"]
@@ -78,8 +78,8 @@ print(example.question, example.answer, example.evidence[0])
 
 # %% [markdown]
 # Qwen3-VL stretches a picture to whole cells, never crops or pads it, and writes one token per cell, row by row.
-# The table of {term}`cells <visual cell>` says for each {term}`visual token` where it stands in the sequence and which rectangle it sees, in pixels of the picture
-# *as it was handed over*.
+# The table of {term}`cells <visual cell>` says for each {term}`visual token` where it stands in the sequence and which rectangle it sees, in pixels of
+# the picture *as we hand it over*.
 # The {term}`target` is the set of tokens whose cells share some area with the evidence.
 
 # %%
@@ -94,9 +94,9 @@ table[target_cells(example.evidence, cells)]
 # ## Three families
 #
 # *InternVL* stretches a picture to a canvas of square tiles, writes it tile by tile, and then once more as a whole, the *thumbnail*.
-# *LLaVA-OneVision* writes the whole first, the *base view*, then a map of all tiles, from which it cuts the padding, with a {term}`newline` behind
-# each row: a token that shows nothing.
-# So evidence may be in the prompt twice, and by default both places are the target.
+# *LLaVA-OneVision* writes the whole picture first, the *base view*, and then a map of all tiles with the padding cut away and a {term}`newline`
+# after each row, a token that shows nothing.
+# So evidence may be in the prompt twice, and by default both places belong to the target.
 
 # %%
 views = {}
@@ -112,7 +112,7 @@ pd.DataFrame(views).T
 # ## How much of a cell must the box cover?
 #
 # A box seldom ends where a cell ends. Three policies are common: take every cell that the box touches (*any*, used in this book
-# unless said otherwise), those whose *centre* it covers, or those that it covers by *at least half*.
+# unless said otherwise), those whose *centre* it covers, or those of which it covers *at least half*.
 
 # %% tags=["hide-input", "remove-output"]
 policies = {"any": "any", "centre": "centre", "at least half": 0.5}
@@ -134,8 +134,8 @@ keep("fig_overlap", figure)
 # One box under three policies.
 # ```
 #
-# From here on everything is measured on `dataset`; generated scenes get ten pixels more than whole cells either way, since real pictures are not cut to a
-# model's measure.
+# From here on everything is measured on `dataset`. Generated scenes get ten pixels more than whole cells in width and height, since real pictures are not
+# made to fit a model's cells.
 
 
 # %%
@@ -155,7 +155,7 @@ samples = [uneven(sample) for sample in samples] if generated else samples
 
 # %% [markdown]
 # How long the prompts will be is known before any pixel is read. What a model's context cannot hold is left out and counted; `max_pixels` shrinks large
-# pictures, while boxes keep their meaning.
+# pictures, and their boxes stay valid.
 
 # %%
 from corehead_lib.tokens import fitting
@@ -169,7 +169,7 @@ for name, one in families.items():
 pd.DataFrame(lengths).T
 
 # %% [markdown]
-# RAM is read at the last prompt token, for the reasons in [](01_ram_definition); the *best head* is the one with the highest.
+# RAM is read at the last prompt token, for the reasons in [](01_ram_definition); the *best head* is the one with the highest RAM.
 
 # %%
 from corehead_lib.ram import measure_ram
@@ -184,17 +184,17 @@ pd.DataFrame(under).T.round(2)
 
 # %% [markdown]
 # *Centre* takes {glue:text}`tokens_centre:.1f` tokens instead of {glue:text}`tokens_any:.1f`, and the best head's RAM reads
-# {glue:text}`ram_centre:.2f` instead of {glue:text}`ram_any:.2f`: the policy belongs to every number that is reported.
+# {glue:text}`ram_centre:.2f` instead of {glue:text}`ram_any:.2f`: every reported number needs its policy beside it.
 #
 # ## What goes wrong with naive slicing
 #
-# Three habits, none of which raises an error. Each makes a table of cells as if there were no tiles, no second view and no newlines.
+# Three careless ways, none of which raises an error. Each makes a table of cells as if there were no tiles, no second view and no newlines.
 #
 # - *One grid*: the picture's tokens are one grid, read row by row.
-# - *Swapped*: the same, but the processor reports rows before columns, and PIL width before height.
+# - *Swapped*: the same, with rows taken for columns: the processor reports rows before columns, PIL width before height.
 # - *Resize forgotten*: pixels are divided by the cell's side, as if nothing had been stretched.
 #
-# On our example, these are the places that each takes in LLaVA-OneVision, beside the exact ones:
+# On our example in LLaVA-OneVision, these are the exact places and those that each way takes:
 
 # %%
 from corehead_lib.targets_naive import naive_targets, naive_ways
@@ -224,8 +224,8 @@ for axis, (name, one) in zip(axes, families.items(), strict=True):
 keep("fig_families", figure)
 
 # %% [markdown]
-# A last way, *at random*, is the negative control: the exact boxes, shuffled, a target that has nothing to do with the question.
-# One pass a batch gives the mass of every head on all of these targets.
+# The last way, *at random*, is the negative control: the exact boxes, shuffled, make a target that has nothing to do with the question.
+# One pass per batch gives the mass of every head on all of these targets.
 
 # %%
 from corehead_lib.targets_compare import EXACT, summary
@@ -240,21 +240,21 @@ ways = pd.DataFrame(rows).set_index(["way", "family"])
 ways[["wrong", "ram_best"]].unstack(sort=False).round(2)
 
 # %% [markdown]
-# *One grid* fails in InternVL wherever there are several tiles, and in LLaVA-OneVision nearly always, since the prompt begins with the base view.
+# *One grid* fails in InternVL wherever there are several tiles, and in LLaVA-OneVision nearly always, since its visual tokens begin with the base view.
 #
-# *Swapped* fails where a picture is not square.
+# *Swapped* fails where a picture is not square, and wherever *one grid* does.
 #
 # *Resize forgotten* is the most treacherous: {glue:text}`first_wrong_resize:.0%` of the tokens that it takes in Qwen3-VL are wrong, and yet RAM rises, from
 # {glue:text}`first_ram:.2f` to {glue:text}`first_ram_resize:.2f`, because its targets are larger.
 #
-# The control is not at zero: {glue:text}`first_ram_random:.2f`, {glue:text}`second_ram_random:.2f` and {glue:text}`third_ram_random:.2f`, as
-# {glue:text}`first_right_random:.0%` of the shuffled cells of Qwen3-VL happen to show evidence. In LLaVA-OneVision it even stands above *one grid*: a low score looks
-# just like a model without such heads.
+# The control is not at zero: it reads {glue:text}`first_ram_random:.2f`, {glue:text}`second_ram_random:.2f` and {glue:text}`third_ram_random:.2f`, as
+# {glue:text}`first_right_random:.0%` of the shuffled cells of Qwen3-VL happen to show evidence. In LLaVA-OneVision it even scores above
+# *one grid*: a low score looks just like a model without such heads.
 #
-# Nor does the ranking of heads give a mistake away. On random cells it still agrees with the exact one (Spearman
+# Nor does the ranking of heads give a mistake away. On random cells it still agrees with the exact ranking (Spearman
 # {glue:text}`first_spearman_random:.2f` in Qwen3-VL), since heads that look at pictures at all come first either way.
 #
-# ## RAM on those cells
+# ## What RAM adds up
 
 # %% tags=["hide-input", "remove-output"]
 import torch
@@ -285,13 +285,13 @@ keep("fig_heads", figure)
 # %% [markdown]
 # ```{glue:figure} fig_heads
 # :name: fig-image-heads
-# :alt: The same picture three times, dark except where each family's best head looks. A frame marks the evidence; above stands how much of the head's attention falls on it.
+# :alt: The same picture three times, dark except where each family's best head looks. A frame marks the evidence; each title says how much of the head's attention falls on it.
 #
 # Where each family's best head looks.
 # ```
 #
-# {numref}`fig-image-heads` shows what RAM adds up, after figures 1 and 8 of {cite:t}`sun2026core`. It is the picture on which
-# the first family's best head does as usual, its median. Each panel is scaled to its own maximum; a second view's attention is
+# {numref}`fig-image-heads` shows the attention that RAM adds up, after figures 1 and 8 of {cite:t}`sun2026core`, on the picture
+# where the first family's best head is at its median. Each panel is scaled to its own maximum; attention to a second view is
 # laid over the cells that share its area.
 #
 # ## Exercises
@@ -300,8 +300,8 @@ keep("fig_heads", figure)
 # :label: ex-image-count
 # ```
 #
-# Difficulty: 1/5, 5 minutes. Draw `example` twice as wide and twice as high, and its box with it. How many {term}`visual tokens <visual token>` has it in Qwen3-VL, and how many of
-# them are target? Use a pencil; the check encodes it. `answer` is two whole numbers.
+# Difficulty: 1/5, 5 minutes. Suppose `example` is twice as wide and twice as high, and its box with it. How many {term}`visual tokens <visual token>`
+# does it have in Qwen3-VL, and how many of them are target? Use a pencil; the check encodes the picture. `answer` is two whole numbers.
 #
 # :::{dropdown} Hint 1
 # A cell of this model is 32 pixels square, whatever the size of the picture.
@@ -326,7 +326,7 @@ answer = int(cells_in_all), int(np.prod(stop - first))
 answer
 
 # %% [markdown]
-# Four times the cells, but not four times the target: the smaller the cells beside the box, the less of what is not the box they take along.
+# Four times the cells, but not four times the target: the smaller the cells relative to the box, the less they take in around it.
 #
 # ```{solution-end}
 # ```
@@ -336,14 +336,15 @@ answer
 # ```
 #
 # Difficulty: 1/5, 5 minutes. Your colleague tested *swapped* on pictures of 128 x 128 pixels and found nothing wrong.
-# `mine["swapped"].share_wrong` has the share of wrong tokens for each of `samples`, in the first family. `answer` is its mean over square pictures, and over the others.
+# `mine["swapped"].share_wrong` has the share of wrong tokens for each of `samples`, in the first family. `answer` is its mean over square pictures, then
+# over the others.
 #
 # :::{dropdown} Hint 1
 # `sample.media[0]` is the picture, with `width` and `height`.
 # :::
 #
 # :::{dropdown} Hint 2
-# Make a list of true and false, and group by it.
+# List for each sample whether its picture is square, and group by that.
 # :::
 #
 # ```{exercise-end}
@@ -361,7 +362,7 @@ answer = split["swapped"].reindex([True, False]).tolist()
 split.drop(columns="at random").round(2)
 
 # %% [markdown]
-# On a square picture the swapped grid *is* the right grid. Test geometry on pictures that are not square, whose sides are no
+# On a square picture the swapped grid *is* the right grid. Test geometry on pictures that are not square, whose sides are not
 # multiples of the cell, and that differ within a batch.
 #
 # ```{solution-end}
@@ -371,15 +372,15 @@ split.drop(columns="at random").round(2)
 # :label: ex-image-small
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Let the upper left corner of a square box take every whole pixel of a cell of 32 x 32 pixels. In what share of these places does *centre* find no cell
-# at all, if the box has sides of 6, 12 and 24 pixels? `answer` is three shares.
+# Difficulty: 2/5, 10 minutes. Put the upper left corner of a square box on each whole pixel of a cell of 32 x 32 pixels in turn. In what share of these
+# places does *centre* find no cell at all, if the box has sides of 6, 12 and 24 pixels? `answer` is three shares.
 #
 # :::{dropdown} Hint 1
 # Begin with one direction: the centres are at 16 and 48, and the box reaches from its corner to its corner plus its side.
 # :::
 #
 # :::{dropdown} Hint 2
-# A cell is found if a centre is met in width *and* in height.
+# A cell is found if the box covers a centre in width *and* in height.
 # :::
 #
 # ```{exercise-end}
@@ -398,8 +399,8 @@ for side in (6, 12, 24):
     print(f"{side} pixels: lost in {answer[-1]:.0%} of the places")
 
 # %% [markdown]
-# *Any* always finds a cell; *centre* loses small boxes, and with them the samples: `target_cells` refuses an empty target, which would give every
-# head a silent zero. That is why *any* is the default.
+# *Any* always finds a cell; *centre* loses small boxes, and their samples with them: `target_cells` refuses an empty target, which would silently
+# give every head a zero. That is why *any* is the default.
 #
 # ```{solution-end}
 # ```
@@ -407,11 +408,11 @@ for side in (6, 12, 24):
 # ## Limits
 #
 # The table says which pixels a token was *made from*, not what it knows: the vision encoder mixes all cells before the language model sees them.
-# Where a picture is in the prompt twice, RAM over both views does not say which one a head reads; `measure_ram(..., views="parts")` does.
+# If a picture is in the prompt twice, RAM over both views does not say which one a head reads; `measure_ram(..., views="parts")` does.
 #
 # ## Look for yourself
 #
-# Click a head in the map, or slide along the ranking; a second one stands beside it. The frame is the evidence; dark places get little attention.
+# Click a head in the map, or slide along the ranking; a second head is shown beside it. The frame is the evidence; dark places get little attention.
 # Choose whose attention it is, too: that of one token of the question, or of the last one, where the answer begins.
 
 # %% tags=["hide-input"]

@@ -11,10 +11,10 @@
 #
 # In a document, evidence can be an entry, its block or its whole page, and each has its own exact set of tokens.
 #
-# **What came out.** For one and the same question, even attention scores {glue:text}`even_entry:.2f` on the entry and {glue:text}`even_page:.2f`
-# on its page: a larger target collects more by itself, so raw scores of targets that differ in size say nothing side by side.
-# The tiny model's best head hardly cares: {glue:text}`best_ram_entry:.2f` and {glue:text}`best_ram_page:.2f`.
-# Among 40 pages the entry still gets {glue:text}`ram_40_pages:.2f` of its attention; pages of other documents in the same prompt get {glue:text}`others_best:.2f`.
+# **What came out.** For the same questions, even attention scores {glue:text}`even_entry:.2f` on the entry and {glue:text}`even_page:.2f`
+# on its page: a larger target collects more just by being larger, so raw scores of targets that differ in size cannot be compared.
+# The tiny model's best head hardly cares: {glue:text}`best_ram_entry:.2f` and {glue:text}`best_ram_page:.2f`. Among 40 pages
+# the entry still gets {glue:text}`ram_40_pages:.2f` of its attention; pages of other documents in the same prompt get {glue:text}`others_best:.2f`.
 #
 # ```{glue:figure} fig_document_levels
 # :name: fig-document-levels
@@ -24,7 +24,7 @@
 # ```
 #
 # A document is many pictures in one prompt, and all of [](02_targets_image) holds for each page.
-# New are the questions *which page* a token belongs to, *how much* of the page is evidence, and what a score is worth when targets differ in size.
+# Three questions are new: *which page* a token belongs to, *how much* of the page is evidence, and what a score is worth when targets differ in size.
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
@@ -65,9 +65,9 @@ loaded = load_model(model, device, dtype)
 # ## One document
 #
 # Our pages have a coloured heading with the page's number, and below it rows of shapes, words and bars with their digits. A question
-# asks for one digit. It stands in one *entry*; the entry stands in a *block*, a row that belongs together; the block stands on a *page*.
+# asks for one digit. The digit is in one *entry*; the entry is in a *block*, a row that belongs together; the block is on a *page*.
 #
-# All three are honest answers to "where is the evidence?". The paper, which works with MMDocIR {cite:p}`sun2026core`, marks whole pages.
+# All three are fair answers to "where is the evidence?". The paper, which works with MMDocIR {cite:p}`sun2026core`, marks whole pages.
 
 # %%
 LEVELS = ("entry", "block", "page")
@@ -80,7 +80,7 @@ bar = {
 
 # %% [markdown]
 # The cell table of the prompt says for each visual token which item it shows, and where. Evidence and table together give the
-# target, in one call for every level:
+# target, with the same call for every level:
 
 # %%
 from corehead_lib.targets import target_cells
@@ -94,7 +94,7 @@ table.groupby("item").agg(
 )  # fmt: skip
 
 # %% [markdown]
-# `first` and `last` are places in the sequence. Between the pages stand markers, which belong to no page and are never a target.
+# `first` and `last` are places in the sequence. Between the pages are markers, which belong to no page and are never a target.
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(2, 3, figsize=(7, 4.6))
@@ -109,10 +109,10 @@ keep("fig_document_levels", figure)
 # %% [markdown]
 # ## Your documents, or ours
 #
-# This section is the one that uses `dataset`; all others draw generated documents. It ranks the heads that the rest of the chapter follows.
+# Only this section uses `dataset`; all others use generated documents. It ranks the heads that the rest of the chapter follows.
 #
-# Real pages are large: one of 1700 x 2200 pixels can take thousands of tokens. So `pages` bounds how many pages of a document are shown, `max_pixels`
-# shrinks them, and before anything runs we count. A prompt that is longer than the model's context is refused by name.
+# Real pages are large: one of 1700 x 2200 pixels can take thousands of tokens. So `pages` limits how many pages of a document are shown, `max_pixels`
+# shrinks them, and we count tokens before anything runs. A prompt that is longer than the model's context is refused and named.
 
 # %%
 from corehead_lib.tokens import fitting
@@ -129,7 +129,7 @@ note = remarks(dataset, room.samples, detection_samples, "documents")
 Markdown(note) if note else print(f"{len(room.samples)} generated documents")
 
 # %% [markdown]
-# RAM is measured as everywhere in the book ([](01_ram_definition)), here at the last prompt token and over the tokens of the question.
+# RAM is measured as it is everywhere in the book ([](01_ram_definition)), here at the last prompt token and over the tokens of the question.
 
 # %%
 batches = encode_all(loaded, room.samples, batch_size, max_pixels=max_pixels)
@@ -144,12 +144,13 @@ pd.DataFrame(
 
 # %% [markdown]
 # The last line is the control, the lowest head of the model.
-# Over the question's own tokens the best head has a RAM of {glue:text}`question_best:.2f`: most of those words come before the name, or say nothing of it ([](01_ram_definition)).
+# Over the question's own tokens the best head has a RAM of {glue:text}`question_best:.2f`: most of those words come before the name of what is asked for
+# or say nothing of it ([](01_ram_definition)).
 #
 # ## A larger target collects more
 #
-# The same questions three times, with evidence of each level. A head that spreads its attention evenly over all visual tokens scores the *share* of them that
-# is target. {term}`Lift` divides by that, sample by sample: 1 is what such a head gets.
+# The same questions three times, with evidence at each level. A head that spreads its attention evenly over all visual tokens scores the *share* of them that
+# is target. {term}`Lift` divides RAM by that share, sample by sample: 1 is what such a head gets.
 
 
 # %%
@@ -203,11 +204,15 @@ for place, scored in enumerate(ram.values()):
             even, place - 0.4, place + 0.4, color=plots.BLACK, ls="--", lw=1.5
         )
 panels[0].set(
-    title="RAM: larger targets, larger by luck",
+    title="RAM grows with the target,\neven if nothing aims",
     ylabel="RAM",
     ylim=(-0.03, 1.03),
 )
-panels[1].set(title="Lift: luck is 1 for all", ylabel="lift", yscale="symlog")
+panels[1].set(
+    title="Lift: 1 if nothing aims,\nwhatever the size",
+    ylabel="lift",
+    yscale="symlog",
+)
 for axis in panels:
     axis.set_xticks(range(3), LEVELS)
 keep("fig_document_size", figure)
@@ -220,20 +225,21 @@ keep("fig_document_size", figure)
 # Every head by level of evidence; red: top heads. Dashed: even attention.
 # ```
 #
-# From entry to page, even attention gains a factor of {glue:text}`even_factor:.1f`; the best head's lift falls from {glue:text}`best_lift_entry:.0f` to
-# {glue:text}`best_lift_page:.1f`, although it looks at the same place.
+# From entry to page, the score of even attention grows by a factor of {glue:text}`even_factor:.1f`; the best head's lift falls from
+# {glue:text}`best_lift_entry:.0f` to {glue:text}`best_lift_page:.1f`, although it looks at the same place.
 # A threshold on raw RAM means nothing without the size of the target.
 #
-# Lift alone will not do either. It asks where a head looks *among* the visual tokens, however little it does so: the median head's lift on the entry is {glue:text}`median_lift_entry:.1f`,
-# with a RAM of {glue:text}`median_ram_entry:.3f`. Read both.
+# Lift alone will not do either. It asks where *among* the visual tokens a head looks, however little it looks at them: the median head's lift on the
+# entry is {glue:text}`median_lift_entry:.1f`, with a RAM of {glue:text}`median_ram_entry:.3f`. Read both.
 #
-# Does another level name other heads? Of the top heads above, {glue:text}`kept_page:.0%` are also in the top by page: here the level changes the values, and hardly the heads.
+# Does another level pick other heads? Of the top heads above, {glue:text}`kept_page:.0%` are also at the top by page: here the level changes the values,
+# but hardly the heads.
 #
 # ## Several pages, and pages of others
 #
-# `Pages` takes any number of pages; their tokens are one target. So we can ask how far a head is from home.
+# `Pages` takes any number of pages, and their tokens are one target. So we can ask how far a head strays.
 # Each document of three pages now stands between two pages of a second document and two of a third, none of which has the entry that is asked for.
-# `among_others` moves the evidence along.
+# `among_others` moves the evidence along with its page.
 
 # %%
 from corehead_lib.worlds.documents import among_others
@@ -243,7 +249,7 @@ rng = np.random.default_rng(seed)
 mixed = [among_others(sample, rng, pages=2) for sample in own]
 
 # %% [markdown]
-# Four targets in the same prompts, one inside the next, and the other documents beside them:
+# Four targets in the same prompts, three nested in one another and the other documents beside them:
 
 # %%
 AREAS = {
@@ -269,9 +275,10 @@ pd.DataFrame(areas).round(3)
 
 # %% [markdown]
 # The best head gives {glue:text}`others_best:.3f` to the other documents, where even attention would give {glue:text}`others_even:.2f`.
-# What it gives to its own document, {glue:text}`own_best:.2f`, lies almost all on the entry: {glue:text}`own_entry:.2f`. The lowest head, the control, gives next to nothing to any of them.
+# Of the {glue:text}`own_best:.2f` that it gives to the right document, almost all is on the entry: {glue:text}`own_entry:.2f`. The lowest head,
+# the control, gives next to nothing to any of them.
 #
-# Does the answer suffer? A guess is right as often as the best constant answer, or as a random digit that is to be seen; the higher of both is the line to beat.
+# Do the answers suffer? A guess is the best constant answer, or a random one of the digits on the pages; the higher accuracy of the two is the line to beat.
 
 # %%
 from corehead_lib.chance import chance
@@ -291,7 +298,7 @@ pd.DataFrame(answers, index=["accuracy", "chance"]).round(2)
 #
 # ## From 2 to 40 pages
 #
-# Even attention falls like one over the number of pages. Do the heads, ranked on documents of a few pages?
+# Even attention falls as one over the number of pages. Does that of our heads, which were ranked on documents of a few pages?
 
 # %%
 from corehead_lib.stats import proportion_interval
@@ -360,14 +367,14 @@ keep("fig_document_length", figure)
 # ```
 #
 # At 40 pages the best head's RAM is {glue:text}`ram_40_pages:.2f`, where even attention would give {glue:text}`even_40_pages:.3f`;
-# accuracy is {glue:text}`accuracy_40_pages:.2f`, with chance at {glue:text}`chance_40_pages:.2f`. These are {glue:text}`asked_40_pages` questions, so `at least`,
-# the lower end of a 95 % interval (Wilson's), is {glue:text}`accuracy_40_pages_low:.2f`: far above chance, and no proof of perfection.
-# The top heads together lose more, from {glue:text}`core_2_pages:.2f` at two pages to {glue:text}`core_40_pages:.2f`, and the model still answers.
+# accuracy is {glue:text}`accuracy_40_pages:.2f`, with chance at {glue:text}`chance_40_pages:.2f`. With {glue:text}`asked_40_pages` questions, `at least`,
+# the lower end of Wilson's 95 % interval, is {glue:text}`accuracy_40_pages_low:.2f`: far above chance, but no proof of perfection.
+# The mean of the top heads falls further, from {glue:text}`core_2_pages:.2f` at two pages to {glue:text}`core_40_pages:.2f`, and the model still answers.
 # It was trained on documents of eight pages at most.
 #
 # ## Where heads look
 #
-# After the paper's figures 1 and 8: one document as three heads see it, the first and the second of the ranking and the last.
+# After the paper's figures 1 and 8: one document as three heads see it, the first, the second and the last of the ranking.
 
 # %%
 from corehead_lib.explorer import attention_to
@@ -396,9 +403,11 @@ keep("fig_document_heads", figure)
 # Where three heads look, on one scale. The frame is the evidence, never shown to the model.
 # ```
 #
-# On the framed entry lies {glue:text}`example_first:.2f` of the first head's attention, {glue:text}`example_second:.2f` of the second's, and nothing to speak of from the last.
+# The framed entry gets {glue:text}`example_first:.2f` of the first head's attention, {glue:text}`example_second:.2f` of the second's, and next to nothing
+# of the last one's.
 #
-# Choose any two heads in the map, one of three documents, and whose attention it is. The first document is the same, and so is the scale of both heads, unless you stretch it.
+# Choose any two heads in the map, one of three documents, and the token whose attention is shown. The first document is the one above; both heads share one
+# scale unless you stretch it.
 
 # %%
 from corehead_lib.explorer import explorer
@@ -412,15 +421,15 @@ explorer(loaded, documents[:3], scores)
 # :label: ex-document-read
 # ```
 #
-# Difficulty: 1/5, 5 minutes. From 2 pages to 40, by which factor does even attention fall, and by which the best head's RAM? Read {numref}`fig-document-length`, or the
-# table `lengths` above it. `answer` is these two factors, both above 1.
+# Difficulty: 1/5, 5 minutes. From 2 pages to 40, by what factor does even attention fall, and by what factor does the best head's RAM? Read
+# {numref}`fig-document-length`, or the table `lengths` above it. `answer` is these two factors, both above 1.
 #
 # :::{dropdown} Hint 1
 # A factor is a quotient: the value at 2 pages over the one at 40.
 # :::
 #
 # :::{dropdown} Hint 2
-# Even attention is one part of all cells, and there are twenty times as many pages.
+# Even attention is one over the number of cells, and there are twenty times as many pages.
 # :::
 #
 # ```{exercise-end}
@@ -436,7 +445,7 @@ answer = [fall["even attention"], fall["best head"]]
 fall.drop(["chance", "at least"]).round(1)
 
 # %% [markdown]
-# Even attention is thinned out with every page. A head that searches has more to search in, and loses far less.
+# Every page thins out even attention. A head that searches has more to search through, yet loses far less.
 #
 # ```{solution-end}
 # ```
@@ -445,7 +454,7 @@ fall.drop(["chance", "at least"]).round(1)
 # :label: ex-document-even
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Predict RAM, at the level of pages, of a head that spreads its attention over all visual tokens evenly,
+# Difficulty: 2/5, 10 minutes. Predict the RAM, with whole pages as evidence, of a head that spreads its attention evenly over all visual tokens,
 # in documents of n equal pages: `answer` is three numbers, for n = 2, 5 and 10. Count tokens to see whether you are right.
 # What does mean RAM over documents of *different* n mostly tell you?
 #
@@ -476,7 +485,7 @@ for n in (2, 5, 10):
     print(f"{n} pages: {answer[-1]:.2f}, and 1/n is {1 / n:.2f}")
 
 # %% [markdown]
-# One page of `n` is `1 / n`. So mean RAM tells how long the documents are, which is why lift is taken sample by sample, before the mean.
+# One page of `n` is `1 / n`. So mean RAM tells you how long the documents are, which is why lift is taken sample by sample, before the mean.
 #
 # ```{solution-end}
 # ```
@@ -485,8 +494,9 @@ for n in (2, 5, 10):
 # :label: ex-document-off
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Some datasets count pages from 1, some from 0, and nothing fails if you mix them up. Take `own`, our documents of three pages, and put as evidence the
-# whole page *after* the right one (the first one after the last). `answer` is the best head's RAM on that, and what even attention would get.
+# Difficulty: 2/5, 10 minutes. Some datasets count pages from 1, some from 0, and nothing fails if you mix them up. Take `own`, our documents of three pages,
+# and use as evidence the whole page *after* the right one (after the last, the first). `answer` is the best head's RAM on that, and what even
+# attention would get.
 #
 # :::{dropdown} Hint 1
 # `sample.evidence[0].item` is the number of the right page, `Pages((1,))` the second page as evidence.
@@ -516,17 +526,17 @@ answer = wrong.ram[best], wrong.share.mean()
 print("best head {:.3f}, even attention {:.3f}".format(*answer))
 
 # %% [markdown]
-# Far below even attention: {glue:text}`off_best:.3f` against {glue:text}`off_even:.2f`. A best head with a lift below 1 is a reason to look at the annotation first.
+# Far below even attention: {glue:text}`off_best:.3f` against {glue:text}`off_even:.2f`. If the best head's lift is below 1, look at the annotation first.
 #
 # ```{solution-end}
 # ```
 #
 # ## Limits
 #
-# - Our pages are small, and each entry fills one cell. On a real page a line of print is far smaller than a cell, and its target shows its neighbours, too.
-# - A page as evidence counts glances at the heading; an entry forgives nothing.
+# - Our pages are small, and each entry fills one cell. On a real page a line of print is far smaller than a cell, so its target shows its neighbours, too.
+# - With a page as evidence, glances at its heading count, too; with an entry, nothing else counts.
 # - The tiny models were trained on documents of a few pages. Beyond that, falling RAM can also be a sign of unfamiliar positions.
-# - One model. [](07_stability) compares seeds, sizes and families.
+# - This is one model. [](07_stability) compares seeds, sizes and families.
 #
 # ## Where to go from here
 #

@@ -11,10 +11,10 @@
 #
 # A visual token of a clip shows a known place in known frames, sometimes in two at once.
 #
-# **What came out.** The same shape in the same clip is {glue:text}`box_qwen3_vl` target tokens for the tiny Qwen3-VL, which takes frames in pairs,
-# {glue:text}`box_internvl` for the tiny InternVL and {glue:text}`box_llava_onevision` for the tiny LLaVA-OneVision, which take each by itself.
-# Of our events {glue:text}`cut_share:.0%` begin or end inside a pair, and the policy for such a pair moves the best head's RAM on whole frames from
-# {glue:text}`frames_any:.2f` to {glue:text}`frames_all:.2f`. Say which one you use.
+# **What came out.** The same shape in the same clip is {glue:text}`box_qwen3_vl` target tokens for the tiny Qwen3-VL, which takes frames in pairs, and
+# {glue:text}`box_internvl` and {glue:text}`box_llava_onevision` for the tiny InternVL and the tiny LLaVA-OneVision, which take each by itself. Of our
+# events, {glue:text}`cut_share:.0%` begin or end inside a pair, and the policy for such a pair moves the best head's RAM on whole frames from
+# {glue:text}`frames_any:.2f` to {glue:text}`frames_all:.2f`. Say which policy you use.
 #
 # ```{glue:figure} fig_video_cells
 # :name: fig-video-cells
@@ -23,8 +23,8 @@
 # One shape in one clip, by family. Filled: target tokens.
 # ```
 #
-# A clip adds time to [](02_targets_image). Three families have three habits: Qwen3-VL looks at frames *in pairs* and writes the time
-# before each pair {cite:p}`bai2025qwen3vl`, InternVL takes every frame as a picture of its own, LLaVA-OneVision pools every frame to fewer cells.
+# A clip adds time to [](02_targets_image). Three families have three habits: Qwen3-VL looks at frames *in pairs* and writes the time before each pair
+# {cite:p}`bai2025qwen3vl`, InternVL takes every frame as a picture of its own, and LLaVA-OneVision pools every frame to fewer cells.
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
@@ -72,8 +72,8 @@ family = loaded.model.config.model_type
 # %% [markdown]
 # ## One clip
 #
-# Five frames of moving shapes. The question is about a shape that is there in some of them only. Its evidence is a box *in each
-# frame that shows it*, or those frames whole, as in VidSTG.
+# Five frames of moving shapes. The question is about a shape that appears in only some of them. Its evidence is a box *in each frame that shows it*, or
+# those whole frames, as in VidSTG.
 
 
 # %%
@@ -125,12 +125,12 @@ figure.suptitle(boxed.question)
 keep("fig_video_cells", figure)
 
 # %% [markdown]
-# A last frame without a partner is doubled, so it has its tokens to itself. The shape may move within a pair: then the pair's
-# tokens for *both* places are the target, and show in both frames of the figure.
+# A last frame without a partner is doubled, so it has its tokens to itself. The shape may move within a pair: then the pair's tokens for *both* places are
+# the target, and both frames of the figure show them.
 #
 # ## What stands between the frames
 #
-# The prompt is more than cells. Here it is as each model reads it, every run of one sign shortened to its number.
+# The prompt holds more than cells. Here it is as each model reads it, with every run of one special token shortened to its count.
 
 
 # %%
@@ -193,15 +193,16 @@ keep("fig_video_sequence", figure)
 # The prompt by token. Target: the frames that show the shape.
 # ```
 #
-# Between the first target token and the last stand {glue:text}`between_qwen3_vl` tokens of Qwen3-VL that show nothing, time marks and signs; InternVL has {glue:text}`between_internvl`, LLaVA-OneVision {glue:text}`between_llava_onevision`.
-# LLaVA-OneVision ends its clip with one newline token, which is visual by its sign but shows nothing.
+# Between the first target token and the last, Qwen3-VL has {glue:text}`between_qwen3_vl` tokens that show nothing, time marks and special tokens; InternVL
+# has {glue:text}`between_internvl`, LLaVA-OneVision {glue:text}`between_llava_onevision`. LLaVA-OneVision ends its clip with one newline token, which is
+# marked as visual but shows nothing.
 #
 # ## Your clips, or ours
 #
-# This section is the one that uses `dataset`; all others draw generated clips. It ranks the heads that the rest of the chapter follows.
+# Only this section uses `dataset`; all others draw generated clips. It ranks the heads that the rest of the chapter follows.
 #
-# `frames` bounds how many frames of a clip are shown, `max_pixels` shrinks them, and before anything runs we count. A prompt that is longer than the
-# model's context is refused by name.
+# `frames` limits how many frames of a clip are shown, `max_pixels` shrinks them, and we count tokens before anything runs. A prompt that is longer than
+# the model's context is refused by name.
 
 # %%
 from corehead_lib.tokens import fitting
@@ -229,14 +230,14 @@ pd.DataFrame(
 ).round(3)
 
 # %% [markdown]
-# The last line is the control, the lowest head of the model.
+# The last line is the control: the lowest head of the model.
 #
 # ## Half a pair
 #
-# If an event begins in the middle of a pair, does the pair belong to it? Two policies: take every group that shows *any* frame of the
-# event (used in this book unless said otherwise), or only groups *all* of whose frames lie in it; if that leaves none, the nearest group.
+# If an event begins in the middle of a pair, does the pair belong to it? There are two policies: take every group that shows *any* frame of the event (as
+# this book does unless it says otherwise), or only groups *all* of whose frames lie in it; if that leaves none, the nearest group.
 #
-# We ask on clips whose shapes come and go between any two frames.
+# We compare them on clips whose shapes may come and go between any two frames.
 
 
 # %%
@@ -305,20 +306,20 @@ keep("fig_video_policy", figure)
 # %% [markdown]
 # ```{glue:figure} fig_video_policy
 # :name: fig-video-policy
-# :alt: Three lines of markers: box, frames under any, frames under all. The best head is far to the right on the first two, less so under all. Even attention stands well to its left on each line, furthest for the box. The lowest head is at zero.
+# :alt: Three lines of markers: box, frames under any, frames under all. The best head is far to the right on the first two, and less so under all. Even attention stands well to its left on each line, furthest for the box. The lowest head is at zero.
 #
 # RAM by what counts as evidence.
 # ```
 #
 # Whole frames are a large target: even attention scores {glue:text}`even_any:.2f` on them under *any* and {glue:text}`even_all:.2f` under *all*, but {glue:text}`even_box:.2f` on the boxes.
-# The best head aims at the shape: its RAM is {glue:text}`best_box:.2f` on the boxes, and the rest of their frames adds little, {glue:text}`best_any:.2f` under
-# *any*. So its lift falls from {glue:text}`lift_box:.1f` on the boxes to {glue:text}`lift_any:.1f` on the frames. Under *all* its RAM is lower,
-# {glue:text}`best_all:.2f`, since half pairs that show the shape no longer count, but so is even attention's, and the lift is {glue:text}`lift_all:.1f`.
-# The lowest head, the control, stays far below even attention in each case.
+# The best head aims at the shape: its RAM is {glue:text}`best_box:.2f` on the boxes, and adding the rest of their frames raises it only a little, to
+# {glue:text}`best_any:.2f` under *any*. So its lift falls from {glue:text}`lift_box:.1f` on the boxes to {glue:text}`lift_any:.1f` on the frames. Under
+# *all* its RAM is lower, {glue:text}`best_all:.2f`, since pairs that show the shape in only one frame no longer count, but so is even attention's score,
+# and the lift is {glue:text}`lift_all:.1f`. The lowest head, the control, stays far below even attention in each case.
 #
 # ## The same clips, each family
 #
-# One call serves all of them. Each family is asked about the same boxes, with its own best head, ranked on other clips.
+# One call serves all families. Each is asked about the same boxes and read at its own best head, ranked on other clips.
 
 # %%
 from corehead_lib.chance import chance
@@ -355,12 +356,14 @@ by_family.round(2)
 # Guessing is right in {glue:text}`chance:.2f` of the cases, the three tiny models in {glue:text}`accuracy_qwen3_vl:.2f`, {glue:text}`accuracy_internvl:.2f` and {glue:text}`accuracy_llava_onevision:.2f`.
 #
 # In pairs of frames a shape takes up more of what there is to look at: even attention scores {glue:text}`even_qwen3_vl:.2f` in Qwen3-VL,
-# {glue:text}`even_internvl:.2f` and {glue:text}`even_llava_onevision:.2f` in the others. A lift has an upper end, one over that share in each clip, so
-# {glue:text}`lift_qwen3_vl:.1f`, {glue:text}`lift_internvl:.1f` and {glue:text}`lift_llava_onevision:.1f` are no ranking of families: compare heads of one family by it.
+# {glue:text}`even_internvl:.2f` and {glue:text}`even_llava_onevision:.2f` in the others. Lift has an upper limit, one over that share in each clip, so the
+# lifts of {glue:text}`lift_qwen3_vl:.1f`, {glue:text}`lift_internvl:.1f` and {glue:text}`lift_llava_onevision:.1f` do not rank the families: use lift to
+# compare heads of one family.
 #
 # ## Where heads look
 #
-# After the paper's figure 2: a strip of frames as three heads see it, the first and the second of the ranking and the last. Where frames share tokens, both show the same light.
+# As in the paper's figure 2, we show a strip of frames as three heads see it: the first, the second and the last of the ranking. Where frames share
+# tokens, both show the same light.
 
 # %%
 from corehead_lib.explorer import attention_to
@@ -386,14 +389,16 @@ keep("fig_video_heads", figure)
 # %% [markdown]
 # ```{glue:figure} fig_video_heads
 # :name: fig-video-heads
-# :alt: Three rows of the same six frames, darkened where a head does not look, all on one scale. In the first row, of the frames that show the framed shape, cells under it are bright, and nearly all else is dark; in the second row less so. In the last row every frame is dark.
+# :alt: Three rows of the same six frames, darkened where a head does not look, all on one scale. In the first row, cells under the framed shape are bright in the frames that show it, and nearly all else is dark; in the second row less so. In the last row every frame is dark.
 #
-# Where three heads look, on one scale. The frame is the evidence, never shown to the model.
+# Where three heads look, on one scale. The frame around the shape is the evidence, never shown to the model.
 # ```
 #
-# On the cells of the framed shape lies {glue:text}`example_first:.2f` of the first head's attention, {glue:text}`example_second:.2f` of the second's, and nothing to speak of from the last.
+# The cells of the framed shape get {glue:text}`example_first:.2f` of the first head's attention, {glue:text}`example_second:.2f` of the second's, and next
+# to nothing from the last.
 #
-# Choose any two heads in the map, one of three clips, and whose attention it is. The first clip is the same, and so is the scale of both heads, unless you stretch it.
+# Choose any two heads in the map, one of three clips, and the token whose attention is shown. The first clip is the one above, and both heads share one
+# scale unless you stretch it.
 
 # %%
 from corehead_lib.explorer import explorer
@@ -407,15 +412,16 @@ explorer(loaded, strips, scores)
 # :label: ex-video-read
 # ```
 #
-# Difficulty: 1/5, 5 minutes. Read from {numref}`fig-video-policy`, to within 0.05, how far the best head stands to the right of even attention: on the box, on the frames under *any*, and
-# on the frames under *all*. `answer` is these three distances. On which target is RAM highest, and on which the distance?
+# Difficulty: 1/5, 5 minutes. Read from {numref}`fig-video-policy`, to within 0.05, how far the best head stands to the right of even attention: on the
+# box, on the frames under *any*, and on the frames under *all*. `answer` is these three distances. On which target is RAM highest, and on which is the
+# distance largest?
 #
 # :::{dropdown} Hint 1
-# The upright strokes are even attention, the dots are the best head.
+# The vertical strokes are even attention, the dots are the best head.
 # :::
 #
 # :::{dropdown} Hint 2
-# Read both on the axis, and subtract, line by line.
+# Read both off the axis and subtract, line by line.
 # :::
 #
 # ```{exercise-end}
@@ -431,8 +437,8 @@ answer = distance.tolist()
 distance.round(2)
 
 # %% [markdown]
-# A larger target gives every head more, a head that spreads its attention evenly, too. So the target with the highest RAM need not be the one that the head
-# tells from the rest: give what even attention scores beside each RAM, or two targets cannot be compared.
+# A larger target gives every head more, even one that spreads its attention evenly. So the target with the highest RAM need not be the one that the head
+# tells from the rest best: report even attention's score beside each RAM, or two targets cannot be compared.
 #
 # ```{solution-end}
 # ```
@@ -441,8 +447,9 @@ distance.round(2)
 # :label: ex-video-ranges
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Take a clip of eight frames (`load_samples("clips", "evaluation", 1, seed, frames=(8, 8))`) and every range of frames in it, 36 in all. For how many do
-# *any* and *all* give different targets, and for how many does *all* take a token that shows a frame outside the range? `answer` is these two whole numbers.
+# Difficulty: 2/5, 10 minutes. Take a clip of eight frames (`load_samples("clips", "evaluation", 1, seed, frames=(8, 8))`) and every range of frames in it,
+# 36 in all. For how many ranges do *any* and *all* give different targets, and for how many does *all* take a token that shows a frame outside the range?
+# `answer` is these two whole numbers.
 #
 # :::{dropdown} Hint 1
 # `combinations(range(9), 2)` gives all pairs of a start and an end.
@@ -472,8 +479,9 @@ for start, stop in combinations(range(9), 2):
 answer
 
 # %% [markdown]
-# Where a family takes frames in pairs, ranges that begin or end inside a pair differ, single frames excepted: both policies take their pair. A range that
-# holds no whole pair gets the nearest one under *all*, part of which lies outside. Where every frame has its own tokens, no range differs: try `model=tiny-internvl`.
+# Where a family takes frames in pairs, the policies differ on ranges that begin or end inside a pair, except for single frames, whose pair both policies
+# take. A range that holds no whole pair gets the nearest one under *all*, part of which lies outside the range. Where every frame has its own tokens, they
+# never differ: try `model=tiny-internvl`.
 #
 # ```{solution-end}
 # ```
@@ -482,8 +490,8 @@ answer
 # :label: ex-video-between
 # ```
 #
-# Difficulty: 2/5, 15 minutes. A colleague takes *all* tokens from the first target token to the last. Compare the best head's RAM on the target and on these, for the clips of
-# `made["frames"][0]` at the last prompt token. `answer` is both numbers. What are the additional tokens?
+# Difficulty: 2/5, 15 minutes. A colleague takes *all* tokens from the first target token to the last. Compare the best head's RAM on the target with its
+# RAM on all these tokens, for the clips of `made["frames"][0]` at the last prompt token. `answer` is both numbers. What are the additional tokens?
 #
 # :::{dropdown} Hint 1
 # `batch.targets()` marks the target in each row; fill each row from its first mark to its last.
@@ -514,8 +522,8 @@ answer = both.mean(1)[:, best.layer, best.head]
 print("target {:.3f}, from first to last {:.3f}".format(*answer))
 
 # %% [markdown]
-# The additional tokens are text: time marks and signs, where a family writes them. This head hardly looks at them; heads that do would pass for heads
-# that look at frames.
+# The additional tokens are text: time marks and special tokens, where a family writes them. This head hardly looks at them; heads that do would pass for
+# heads that look at frames.
 #
 # ```{solution-end}
 # ```
@@ -524,16 +532,16 @@ print("target {:.3f}, from first to last {:.3f}".format(*answer))
 # :label: ex-video-late
 # ```
 #
-# Difficulty: 3/5, 15 minutes. An annotator counts frames from one, and you from zero: every event of `clips("frames")` now begins and ends a frame too late, in the last
-# frame of its clip at the latest. Under *any*, what does the best head's RAM read at the last prompt token, and which share of the tokens that you take is wrong, in the mean over clips?
-# `answer` is these two numbers. Would RAM alone have told you?
+# Difficulty: 3/5, 15 minutes. An annotator counts frames from one, and you count from zero: every event of `clips("frames")` now begins and ends one frame
+# too late, in the last frame of its clip at the latest. Under *any*, what is the best head's RAM at the last prompt token, and what share of the tokens
+# that you take is wrong, on average over clips? `answer` is these two numbers. Would RAM alone have told you?
 #
 # :::{dropdown} Hint 1
 # `events` and `lengths` are at hand. A range starts at `min(start + 1, length - 1)` and stops at `min(stop + 1, length)`; `replace` of `dataclasses` puts it into a sample.
 # :::
 #
 # :::{dropdown} Hint 2
-# `batch.targets()` of your batches and of `made["frames"]` mark the same tokens in the same order: wrong is what yours has and the other has not.
+# `batch.targets()` of your batches and of `made["frames"]` cover the same tokens in the same order: a token is wrong if only yours mark it.
 # :::
 #
 # ```{exercise-end}
@@ -564,8 +572,9 @@ print(f"right target: RAM {policies.loc['best head', 'frames, any']:.2f}")
 print(f"even attention on the wrong one: {reads.share.mean():.2f}")
 
 # %% [markdown]
-# Most events last several frames, so most of the target is still there, and RAM stays above even attention: without the right target beside it, nothing looks amiss. A high RAM
-# is no proof of an annotation. What could tell is a test that a slip must fail: events of a single frame, for instance, which it misses unless their pair saves them.
+# Most events last several frames, so most of the target is still there, and RAM stays above even attention: without the right target beside it, nothing
+# looks amiss. A high RAM does not prove an annotation right. What could tell is a test that such a slip must fail: events of a single frame, for instance,
+# which it misses unless their pair saves them.
 #
 # ```{solution-end}
 # ```
@@ -574,16 +583,18 @@ print(f"even attention on the wrong one: {reads.share.mean():.2f}")
 # :label: ex-video-own
 # ```
 #
-# Difficulty: 4/5, 30 minutes. A clip has controls that no picture has. Choose for the clips of `made["box"]` a target that shares something with the evidence but is not it: its place at
-# another time, its time at another place, another shape. Say first what a head would give it that knows only this. `answer` is the best head's RAM on your target at the last prompt token, and what
-# even attention would give, both in the mean over the clips that have such a target. What does your control rule out, and what not?
+# Difficulty: 4/5, 30 minutes. A clip allows controls that no picture has. For the clips of `made["box"]`, choose a target that shares something with the
+# evidence but is not it: its place at another time, its time at another place, another shape. Say first how much a head that knows only this would give
+# your target. `answer` is the best head's RAM on your target at the last prompt token, and what even attention would give, both averaged over clips that
+# have such a target. What does your control rule out, and what not?
 #
 # :::{dropdown} Hint 1
 # The cells of row `i` are `batch.cells[i]`; they have `position`, `box` and `frames`. `target_cells(batch.samples[i].evidence, cells)` marks those of the evidence.
 # :::
 #
 # :::{dropdown} Hint 2
-# `mass(loaded, batch, mask, "last")` from `corehead_lib.ram` measures any mask of the shape of `batch.visual`; even attention gives `mask.sum(1) / batch.visual.sum(1)`.
+# `mass(loaded, batch, mask, "last")` from `corehead_lib.ram` measures any mask shaped like `batch.visual`; even attention gives
+# `mask.sum(1) / batch.visual.sum(1)`.
 # :::
 #
 # ```{exercise-end}
@@ -593,7 +604,7 @@ print(f"even attention on the wrong one: {reads.share.mean():.2f}")
 # :class: dropdown
 # ```
 #
-# For instance, the places of the shape at all times when it is not there:
+# For instance, take the shape's places at all times when it is not there:
 
 # %%
 def elsewhen(cells, sample):
@@ -616,18 +627,18 @@ answer = np.mean(seen, axis=0)
 print("RAM {:.3f}, even attention {:.3f}".format(*answer))
 
 # %% [markdown]
-# A head that knew only the place would look there at any time. If it gives this target less than even attention would, it does not: it looks where the shape is when it is there.
-# That it looks for *this* shape is not shown yet; for that, take another shape at the same time.
+# A head that knew only the place would look there at any time. If the best head gives this target less than even attention would, it is no such head: it
+# looks where the shape is, when it is there. That it looks for *this* shape is not shown yet; for that, take another shape at the same time.
 #
 # ```{solution-end}
 # ```
 #
 # ## Limits
 #
-# - Our clips have a dozen frames at most, and shapes of one size that jump by the width of a cell. Real ones are sampled first, and an event between two sampled
-#   frames is lost before any table is made: the table says which frames a token shows, not what was left out.
-# - Tokens of a pair show two moments at once, and no policy can tell them apart.
-# - One tiny model of each family. [](07_stability) compares seeds and sizes.
+# - Our clips have a dozen frames at most, and shapes of one size that jump by the width of a cell. Real clips are sampled first, and an event between
+#   two sampled frames is lost before any table is made: the table says which frames a token shows, not what was left out.
+# - Tokens of a pair show two moments at once, and no policy can tell the two apart.
+# - We look at one tiny model of each family. [](07_stability) compares seeds and sizes.
 #
 # ## Where to go from here
 #

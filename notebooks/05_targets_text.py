@@ -9,18 +9,18 @@
 # %% [markdown]
 # # From words to tokens
 #
-# In a text the evidence is known by the character, but which of its tokens do heads look at, and does the model need these heads?
+# In a text we know the evidence to the character, but which of its tokens do heads look at, and does the model need those heads?
 #
 # **What came out.** The first head of a tiny model gives {glue:text}`first_separator:.2f` of its attention to one full stop, the one that ends the right
-# sentence; its top {glue:text}`top_heads` together give it {glue:text}`top_separator:.2f`. Without these {glue:text}`top_heads` the model is still right in
-# {glue:text}`text_top:.2f` of the cases, and without the {glue:text}`top_heads` heads of **lowest** RAM in {glue:text}`text_bottom:.2f`.
-# In the median of {glue:text}`models` models the top costs {glue:text}`top_median:.2f` of the accuracy and the lowest {glue:text}`bottom_median:.2f`:
-# a low rank is no sign that the model can spare a head. Part of that is their layer, since other sets from the layers of the lowest leave {glue:text}`low_median:.2f`
-# in the median.
+# sentence; the top {glue:text}`top_heads` give it {glue:text}`top_separator:.2f` on average. Without these {glue:text}`top_heads` the model is still right
+# in {glue:text}`text_top:.2f` of the cases, without the {glue:text}`top_heads` heads of **lowest** RAM in {glue:text}`text_bottom:.2f`. In the median of
+# {glue:text}`models` models the top costs {glue:text}`top_median:.2f` of accuracy and the lowest heads {glue:text}`bottom_median:.2f`: a low rank is no
+# sign that the model can spare a head. Part of that is their layer: in the first model, other sets from the same layers leave a
+# median accuracy of {glue:text}`low_median:.2f`.
 #
 # ```{glue:figure} fig_tokens
 # :name: fig-text-tokens
-# :alt: The same short text twice, one tile to a token. Above, one sentence is coloured: its key, its digit and its full stop. Below, shaded by attention, nearly all tiles are white and only the full stop of that sentence is dark.
+# :alt: The same short text twice, one tile per token. Above, one sentence is coloured: its key, its digit and its full stop. Below, shaded by attention, nearly all tiles are white and only the full stop of that sentence is dark.
 #
 # Above: a needle and its parts. Below: where the first head looks from the last prompt token.
 # ```
@@ -74,15 +74,15 @@ asked_scenes = load_samples("scenes", "evaluation", samples, seed)
 
 # %% [markdown]
 # Attention to texts and accuracy on them are measured on `dataset`. The example of {numref}`fig-text-tokens` and the scenes are generated,
-# whatever `dataset` is, and only generated haystacks know the parts of a needle. A dataset on disk is judged by its own score of what the model
-# writes, generated texts by exact answers, and says beforehand how long its prompts will be; those that the model cannot hold are left out.
+# whatever `dataset` is, and only in generated haystacks are the parts of a needle known. Generated texts are judged by exact answers, a dataset on disk by
+# its own score of what the model writes; for the latter, prompt lengths are printed first, and prompts that the model cannot hold are left out.
 #
 # ## One needle
 #
 # A haystack hides facts such as "The red star holds 7." among sentences that say nothing, and the question asks for one digit.
 # The tokenizer tells which characters each token stands for, so a span of characters becomes exactly the tokens that hold one of them.
 #
-# A needle has parts: the *key* that the question names, the *value* that answers it, the *separator* that ends it.
+# A needle has parts: the *key*, which the question names, the *value*, which answers it, and the *separator*, which ends the needle.
 
 # %%
 PARTS = ("fact", "key", "value", "separator")
@@ -110,7 +110,7 @@ for part, mask in marked.items():
 #
 # ## Four targets, two sets of rows
 #
-# Each part is tried as the {term}`target`. RAM is read at the last prompt token, from where the answer is written, and over the tokens of the question.
+# We try each part as the {term}`target` and read RAM at the last prompt token, from which the answer is written, and over the tokens of the question.
 
 # %%
 parts, found = PARTS if dataset == "haystacks" else PARTS[:1], {}
@@ -135,15 +135,15 @@ table["top shared with fact"] = {p: len({*top} & leaders[p]) for p in parts}
 pd.DataFrame(table).round(3)
 
 # %% [markdown]
-# Ranked by the key or by the value, other heads come first, and their targets get little: no head gives the key more than {glue:text}`best_key:.2f` of its
+# Ranking by the key or by the value puts other heads first, but these targets get little: no head gives the key more than {glue:text}`best_key:.2f` of its
 # attention, or the value more than {glue:text}`best_value:.2f`.
 #
 # At the question's rows the best head gives the needle {glue:text}`best_question:.2f`, more than attention spread evenly over the text would
-# ({glue:text}`even_fact:.2f`), but far less than the {glue:text}`best_last:.2f` at the last prompt token.
+# ({glue:text}`even_fact:.2f`), but far less than {glue:text}`best_last:.2f`, the best at the last prompt token.
 #
 # ## All for a full stop
 #
-# What do the first head and the whole top look at? The bars add up to all of a head's attention.
+# What do the first head and the whole top look at? Each bar adds up to all of a head's attention.
 
 # %%
 look = {p: found[p]["last"].ram for p in parts if p != "fact"}
@@ -186,16 +186,17 @@ keep("fig_parts", figure)
 # %% [markdown]
 # ```{glue:figure} fig_parts
 # :name: fig-text-parts
-# :alt: Stacked bars, one for each of the top six heads and one for their mean. In every bar the separator, the full stop of the needle, has the largest part, from four fifths in the first to half in the last; dark grey, other sentences, and yellow, the rest of the needle, share most of what is left. Key and question are narrow, the value cannot be seen.
+# :alt: Stacked bars, one for each of the top six heads and one for their mean. In every bar the separator, the full stop of the needle, takes the largest part, from four fifths in the first to half in the last; dark grey, other sentences, and yellow, the rest of the needle, share most of what is left. Key and question are narrow, the value cannot be seen.
 #
-# The top heads by needle RAM, first to last, and their mean.
+# The top heads by needle RAM, from first to last, and their mean.
 # ```
 #
-# The first head gives the full stop of the right needle {glue:text}`first_separator:.2f`, the top {glue:text}`top_heads` together {glue:text}`top_separator:.2f`,
-# and all other sentences {glue:text}`top_other:.2f`. So "the best heads look at the full stop" holds for the whole set that is silenced below.
+# The first head gives the full stop of the right needle {glue:text}`first_separator:.2f` of its attention; the top {glue:text}`top_heads` on average give
+# it {glue:text}`top_separator:.2f`, and all other sentences {glue:text}`top_other:.2f`. So "the best heads look at the full stop" holds for the whole set
+# that we silence below.
 #
-# A full stop can stand for its sentence because in a causal model every token may gather what stands before it.
-# {cite:t}`wu2024retrieval` look for heads that look at the very token to be copied, here the value; this tiny model has none.
+# A full stop can stand for its sentence because in a causal model every token may gather information from those before it. {cite:t}`wu2024retrieval`
+# search for heads that look at the very token to be copied, here the value; this tiny model has none.
 #
 # ## Which target finds heads that matter?
 #
@@ -213,23 +214,24 @@ by_target = by_task(judged_outcomes(loaded, evaluation, sets, **how))
 by_target[["set", "heads", "accuracy", "logprob"]].round(2)
 
 # %% [markdown]
-# Guessing one of the digits that the text holds is right in {glue:text}`chance_text:.2f` of the cases, and always the same answer in {glue:text}`constant_text:.2f`.
+# Guessing one of the digits in the text is right in {glue:text}`chance_text:.2f` of the cases; always giving the same answer is right in
+# {glue:text}`constant_text:.2f`.
 #
-# The model can do without most of these sets. Without the top by the needle or by its full stop accuracy stays at {glue:text}`text_top:.2f` and
-# {glue:text}`text_separator:.2f`, though the log-probability of the digit falls to {glue:text}`logprob_fact:.2f` and {glue:text}`logprob_separator:.2f`: these heads
-# help, but are not needed. Without the top by the key, or by the needle at the question's rows, it is
-# {glue:text}`text_key:.2f` and {glue:text}`text_question:.2f`, with log-probabilities of {glue:text}`logprob_key:.2f` and {glue:text}`logprob_question:.2f`.
+# The model can do without most of these sets. Without the top by the needle or by its full stop, accuracy stays at {glue:text}`text_top:.2f` and
+# {glue:text}`text_separator:.2f`, though the log-probability of the digit falls to {glue:text}`logprob_fact:.2f` and {glue:text}`logprob_separator:.2f`:
+# these heads help but are not needed. Without the top by the key, or by the needle at the question's rows, accuracy is {glue:text}`text_key:.2f` and
+# {glue:text}`text_question:.2f`, with log-probabilities of {glue:text}`logprob_key:.2f` and {glue:text}`logprob_question:.2f`.
 #
-# The top by the value, which gives it so little attention, costs most: {glue:text}`text_value:.2f` is left. But the digit keeps a log-probability of
-# {glue:text}`logprob_value:.2f`. What goes wrong comes behind it: an answer has to *end* to be right.
-# RAM would have said none of this, since every ranking has a first place.
+# The top by the value, which gives the value so little attention, costs most: an accuracy of {glue:text}`text_value:.2f` is left. But the digit keeps a
+# log-probability of {glue:text}`logprob_value:.2f`. What goes wrong comes after the digit: an answer has to *end* to be right. RAM would have told us none
+# of this, since every ranking has a first place.
 #
 # ## Controls, in other models, too
 #
-# A loss means something only beside what other sets of as many heads cost. There are three kinds: the lowest by the same score ("bottom"), random heads of the
-# same layers ("layer"), and random heads of the whole model ("model").
+# A loss means something only beside what other sets of the same size cost. We use three kinds: the lowest heads by the same score ("bottom"), random heads
+# from the same layers ("layer"), and random heads from the whole model ("model").
 #
-# Two other rankings join them: by the *sentence behind* the needle, since later tokens may hold it, too, and by the evidence in scenes.
+# Two other rankings join them: by the *sentence behind* the needle, since later tokens may carry the needle, too, and by the evidence in scenes.
 
 
 # %%
@@ -245,7 +247,7 @@ behind = [moved for s in detection if (moved := sentence_behind(s))]
 aims = {"needle": detection, "sentence behind": behind, "scenes": scenes}
 
 # %% [markdown]
-# Every set is tried on texts and, without ranking anew, on scenes.
+# Every set is tried on texts and, without a new ranking, on scenes.
 
 # %%
 from corehead_lib.study import controls, summarise
@@ -327,26 +329,27 @@ keep("fig_controls", figure)
 # %% [markdown]
 # ```{glue:figure} fig_controls
 # :name: fig-text-controls
-# :alt: Two panels, accuracy on texts and on scenes, one group of five marks to each model: top, bottom, all heads, and the medians of two kinds of random sets, with bars that reach left to the worst set. In the first group, tiny-qwen3-vl, the top is close to all heads, on scenes a little less so, and the bottom is far to the left of them.
+# :alt: Two panels, accuracy on texts and on scenes, with one group of five marks for each model: top, bottom, all heads, and the medians of two kinds of random sets, with bars that reach left to the worst set. In the first group, tiny-qwen3-vl, the top is close to all heads, on scenes a little less so, and the bottom is far to the left of them.
 #
-# Accuracy without as many heads of each kind. Bars end at the worst random set; dotted: guessing.
+# Accuracy without sets of equal size, by kind. Bars end at the worst random set; dotted: guessing.
 # ```
 #
-# With all heads the models are right in {glue:text}`dense_low:.2f` to {glue:text}`dense_high:.2f` of the texts; what a set costs is counted from there.
+# With all heads the models are right on {glue:text}`dense_low:.2f` to {glue:text}`dense_high:.2f` of the texts; the cost of a set is the loss from there.
 #
 # - **Top.** In `tiny-qwen3-vl` the top by needle RAM costs {glue:text}`main_top:.2f` on texts and {glue:text}`main_top_scenes:.2f` on scenes.
 #   Over all models it costs {glue:text}`top_low:.2f` to {glue:text}`top_high:.2f` on texts, with a median of {glue:text}`top_median:.2f`.
 # - **Bottom, a control that fails.** The heads of lowest needle RAM cost {glue:text}`bottom_low:.2f` to {glue:text}`bottom_high:.2f` on texts and
 #   {glue:text}`bottom_scenes_low:.2f` to {glue:text}`bottom_scenes_high:.2f` on scenes; on texts that is more than the top costs in
 #   {glue:text}`bottom_worse` of {glue:text}`models` models. Of these heads, {glue:text}`bottom_first:.0f` of {glue:text}`bottom_all:.0f` sit in layer 0.
-#   At the last prompt token they look nowhere near the needle; what they do there, or at other rows, RAM does not see. So it is no proof against RAM,
-#   but a low RAM does not say that a head can go.
-# - **Same layers.** On texts, the middle one of the random sets from the layers of the top costs {glue:text}`layer_median:.2f` at most in any model, the
-#   worst set of all {glue:text}`layer_most:.2f`.
-# - **Whole model.** For sets from anywhere these are {glue:text}`model_median:.2f` and {glue:text}`model_most:.2f`; they may hold heads of layer 0.
-#   The layer-matched control, often called the stricter one, never draws from a layer without top heads: in `tiny-qwen3-vl` not from layer 0.
+#   At the last prompt token they look nowhere near the needle; what else they do there, or at other rows, RAM does not see. So this does not refute RAM,
+#   but a low RAM does not mean that a head can go.
+# - **Same layers.** On texts, the median random set from the layers of the top costs at most {glue:text}`layer_median:.2f` in any model, the worst set
+#   of all {glue:text}`layer_most:.2f`.
+# - **Whole model.** For sets from anywhere these costs are {glue:text}`model_median:.2f` and {glue:text}`model_most:.2f`; such sets may contain heads of
+#   layer 0. The layer-matched control, often called the stricter one, never draws from a layer without top heads: in `tiny-qwen3-vl` not from layer 0.
 #
-# So are the lowest heads of `tiny-qwen3-vl` needed, or would any heads of their layers do as much damage? The same control, drawn for the lowest:
+# So are the lowest heads of `tiny-qwen3-vl` themselves needed, or would any heads of their layers do as much damage? Here is the same control, drawn for
+# the lowest:
 
 # %%
 low = ranked["fact"].bottom(top_fraction)
@@ -356,19 +359,18 @@ of_low = summarise(by_task(without), "bottom")
 of_low[["kind", "sets", "median", "low", "high"]].round(2)
 
 # %% [markdown]
-# Both: any heads of these layers cost a good deal ({glue:text}`low_median:.2f` is left in the median, {glue:text}`low_least:.2f` at worst), these cost more
-# ({glue:text}`text_bottom:.2f` is left). A part of what looks like a finding about low RAM is one about a layer, then, and the {glue:text}`low_sets` sets are too few
-# to test the rest. [](08_ablation) finds two heads of layer 0 that are behind much of it in scenes.
+# Both: other heads of these layers cost a good deal ({glue:text}`low_median:.2f` is left in the median, {glue:text}`low_least:.2f` at worst), and the
+# lowest cost more ({glue:text}`text_bottom:.2f` is left). So part of what looks like a finding about low RAM is a finding about a layer, and the
+# {glue:text}`low_sets` sets are too few to test the rest. [](08_ablation) finds two heads of layer 0 that are behind much of it in scenes.
 #
-# So beside heads of its own layers the top of `tiny-qwen3-vl` costs a little and the others nothing, but heads elsewhere cost far more.
-# [](08_ablation) silences more heads, against more random sets.
+# In `tiny-qwen3-vl`, then, the top costs a little and other heads from its layers cost nothing, but heads elsewhere cost far more. [](08_ablation)
+# silences more heads and compares them with more random sets.
 #
 # ## Words and pixels
 #
-# Another column of the table silences heads that were found with scenes.
-# In `tiny-qwen3-vl` these are the top by needles again, {glue:text}`shared_scenes` of {glue:text}`top_heads` heads.
-# In every model the two lists share {glue:text}`shared_low` heads or more, yet what they cost on texts differs by up to {glue:text}`apart:.2f`:
-# the overlap of two lists is not the overlap of what heads do.
+# Another column of the table shows the cost of silencing heads that were found with scenes. In `tiny-qwen3-vl` they share {glue:text}`shared_scenes` of
+# {glue:text}`top_heads` heads with the top by needles. In every model the two lists share {glue:text}`shared_low` heads or more, yet their costs on texts
+# differ by up to {glue:text}`apart:.2f`: overlap between two lists is not overlap in what the heads do.
 #
 # The top by the sentence behind the needle costs {glue:text}`behind_median:.2f` in the median over models and {glue:text}`behind_high:.2f` at most.
 #
@@ -378,15 +380,16 @@ of_low[["kind", "sets", "median", "low", "high"]].round(2)
 # :label: ex-text-read
 # ```
 #
-# Difficulty: 1/5, 5 minutes. Read from {numref}`fig-text-controls`, on texts: in how many models does the top by needle RAM stand to the left of the worst set from its own layers, the end of that bar? And
-# what is the least p that `draws` such sets allow in one model, however far to the left the top is? `answer` is both, a count and a p of three digits or more.
+# Difficulty: 1/5, 5 minutes. Read from {numref}`fig-text-controls`, on texts: in how many models does the top by needle RAM stand to the left of the worst
+# set from its own layers, which is the end of that bar? And what is the smallest p that `draws` such sets allow in one model, however far to the left the
+# top is? `answer` is both, a count and a p of three digits or more.
 #
 # :::{dropdown} Hint 1
-# The top is red, the sets from its layers are amber. A mark that hides the bar's end stands at it, and not to the left of it.
+# The top is red, the sets from its layers are amber. A mark that hides the bar's end stands at it, not to the left of it.
 # :::
 #
 # :::{dropdown} Hint 2
-# If the top were a random set, too, it would be one of `draws` + 1. How likely is it that just this one is the worst of them?
+# If the top were a random set, too, it would be one of `draws` + 1. How likely is it that this very one is the worst of them?
 # :::
 #
 # ```{exercise-end}
@@ -403,8 +406,8 @@ answer = int(behind_all.sum()), 1 / (1 + draws)
 print(f"{answer[0]} of {len(behind_all)} models, p = {answer[1]:.3f}")
 
 # %% [markdown]
-# One model with so few random sets cannot give a p below 0.05, and a top that is far worse gives the same p as one that is a little worse. That model after model says the
-# same is evidence of another kind, if they were trained apart. [](08_ablation) draws more sets.
+# One model with so few random sets cannot give a p below 0.05, and a top that is far worse gives the same p as one that is slightly worse. That model
+# after model says the same is another kind of evidence, if the models were trained apart. [](08_ablation) draws more sets.
 #
 # ```{solution-end}
 # ```
@@ -413,15 +416,16 @@ print(f"{answer[0]} of {len(behind_all)} models, p = {answer[1]:.3f}")
 # :label: ex-text-depth
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Needle-in-a-haystack tests vary the depth of the needle: where it begins, as a share of the text. Put each detection sample into the first third of depths, the second or
-# the last. `answer` is the mean RAM of the first head at the last prompt token in each. Is a difference between thirds large beside what single samples differ by?
+# Difficulty: 2/5, 10 minutes. Needle-in-a-haystack tests vary the depth of the needle: where it begins, as a share of the text. Sort each detection sample
+# into the first, second or last third of depths. `answer` is the mean RAM of the first head at the last prompt token in each third. Is the difference
+# between thirds large compared with that between single samples?
 #
 # :::{dropdown} Hint 1
 # `sample.evidence[0].start` is where the needle begins in `sample.context`, in characters.
 # :::
 #
 # :::{dropdown} Hint 2
-# `found["fact"]["last"].target` has RAM of each sample, layer and head; `first` is the head. `np.digitize(depth, [1 / 3, 2 / 3])` says the third.
+# `found["fact"]["last"].target` has the RAM of each sample, layer and head; `first` is the head. `np.digitize(depth, [1 / 3, 2 / 3])` gives the third.
 # :::
 #
 # ```{exercise-end}
@@ -440,8 +444,8 @@ answer = by_depth["mean"].tolist()
 by_depth.rename_axis("third").round(2)
 
 # %% [markdown]
-# Hardly: the means of the thirds lie between {glue:text}`depth_low:.2f` and {glue:text}`depth_high:.2f`. `std` says how far single samples of a third lie apart; divided by the
-# root of their number, it says how far off a mean may be.
+# Hardly: the means of the thirds lie between {glue:text}`depth_low:.2f` and {glue:text}`depth_high:.2f`. `std` says how far apart single samples of a
+# third lie; divided by the square root of their number, it says how far off a mean may be.
 #
 # ```{solution-end}
 # ```
@@ -450,15 +454,16 @@ by_depth.rename_axis("third").round(2)
 # :label: ex-text-search
 # ```
 #
-# Difficulty: 3/5, 15 minutes. A common habit is to tokenize the needle alone and to search for its tokens in the prompt. In which share of the first 24 detection samples does that find it?
-# `answer` is this share.
+# Difficulty: 3/5, 15 minutes. A common habit is to tokenize the needle alone and search for its tokens in the prompt. In what share of the first 24
+# detection samples does that find the needle? `answer` is this share.
 #
 # :::{dropdown} Hint 1
-# `tokenizer(text, add_special_tokens=False)["input_ids"]` are the tokens of a piece; the prompt's are `encode(loaded, [sample]).inputs["input_ids"][0]`.
+# `tokenizer(text, add_special_tokens=False)["input_ids"]` are the tokens of a piece of text; the prompt's are
+# `encode(loaded, [sample]).inputs["input_ids"][0]`.
 # :::
 #
 # :::{dropdown} Hint 2
-# Compare the needle's tokens with each run of as many tokens of the prompt.
+# Compare the needle's tokens with each run of equally many tokens in the prompt.
 # :::
 #
 # ```{exercise-end}
@@ -481,7 +486,7 @@ answer = np.mean(hits)
 print(f"found in {answer:.0%} of the prompts")
 
 # %% [markdown]
-# A word at the start of a text is one token and behind a space another. Ask the tokenizer for offsets instead.
+# A word is one token at the start of a text and another after a space. Ask the tokenizer for offsets instead.
 #
 # ```{solution-end}
 # ```
@@ -491,11 +496,13 @@ print(f"found in {answer:.0%} of the prompts")
 # ```
 #
 # Difficulty: 4/5, 25 minutes. Does the first head look at full stops, or at the full stop of the right sentence? Take the 24 texts of `load_samples("haystacks", "detection", 24, seed, part="separator")`.
-# `answer` is the mean of what `first` gives at the last prompt token to the full stop of the needle, and to all other full stops of the text together. Then design, in words, a text that tells
-# whether it looks there because the sentence ends, or because that token is the first to have seen key and digit.
+# `answer` is the mean attention that `first` gives at the last prompt token to the full stop of the needle, and to all other full stops of the text
+# together. Then design, in words, a text that tells whether the head looks there because the sentence ends, or because that token is the first to have
+# seen key and digit.
 #
 # :::{dropdown} Hint 1
-# `batch.context[row, t]` is the start and the end of token t in `sample.context`; a full stop is a token whose characters hold one. `batch.targets()` marks the needle's.
+# `batch.context[row, t]` is the start and the end of token t in `sample.context`; a token is a full stop if its characters include one. `batch.targets()`
+# marks the needle's.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -531,17 +538,18 @@ print("its own {:.3f}, all others {:.3f}".format(*answer))
 print(f"{each:.1f} others in the mean text")
 
 # %% [markdown]
-# A head that liked full stops would give the others as much *each* as the right one. This one tells them apart, by what they have gathered. A text that could tell why: let words follow
-# between the digit and the full stop ("holds 7 today."), or end the sentence without a sign. If the mass stays with the sign, it is the end that counts; if it moves to the word behind the digit,
-# it is the first token that knows. This tiny model never saw such sentences, so look at its answers, too.
+# A head that liked full stops would give *each* of the others as much as the right one. This one tells them apart by what they have gathered. A text that
+# could tell why: let words follow between the digit and the full stop ("holds 7 today."), or end the sentence without one. If the mass stays on the full
+# stop, it is the end that counts; if it moves to the word behind the digit, it is the first token that knows. This tiny model never saw such sentences, so
+# look at its answers, too.
 #
 # ```{solution-end}
 # ```
 #
 # ## Look for yourself
 #
-# Click a head in the map; a second one stands beside it. The target is underlined; the bluer a token, the more attention it gets. The first text is the example
-# from above.
+# Click a head in the map; a second head is shown beside it. The target is underlined; the bluer a token, the more attention it gets. The first text is the
+# example from above.
 
 # %%
 from corehead_lib.explorer import explorer
@@ -581,15 +589,14 @@ keep("fig_tokens", figure)
 # %% [markdown]
 # ## Limits
 #
-# Every needle has one form and the answer is one token.
-# Retrieval heads of large models copy long spans, and are measured while they write; we read one row, before the answer.
-# These tiny models learned texts and scenes side by side, and answer both in the same words: that the same heads may serve both says little about a
-# large model that learned text first.
+# Every needle has the same form, and the answer is one token. Retrieval heads of large models copy long spans and are measured while the model writes; we
+# read one row, before the answer. These tiny models learned texts and scenes side by side, and answer both in the same words: that the same heads may
+# serve both says little about a large model that learned text first.
 #
 # ## Where to go from here
 #
 # - Pixels: [](02_targets_image), [](03_targets_document), [](04_targets_video)
-# - Are they the same heads elsewhere? [](07_stability)
+# - Are the heads the same elsewhere? [](07_stability)
 # - Ablation with intervals and tests: [](08_ablation)
 # - Retrieval heads of language models: {cite:t}`wu2024retrieval`, {cite:t}`zhang2025qrhead`; of multimodal ones: {cite:t}`li2026mmretheads`,
 #   {cite:t}`park2026vrh`

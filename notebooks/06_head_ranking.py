@@ -9,17 +9,18 @@
 # %% [markdown]
 # # Where are they, how few, how sure?
 #
-# Every head of a tiny model gets its {term}`RAM`: how much of its attention falls on the evidence.
+# We measure the {term}`RAM` of every head of a tiny model: how much of its attention falls on the evidence.
 #
-# **What came out.** On scenes, {glue:text}`half_heads` of {glue:text}`heads` heads hold half of all RAM; half of all attention to the picture
-# *as a whole* takes {glue:text}`half_picture_heads`. The fair control is a shape of the same size in the same picture that was *not* asked for: half of the attention
-# to it takes {glue:text}`unasked_heads` heads, and {glue:text}`asked_heads` once it is asked for. RAM is the sparser in {glue:text}`fair_sparser` of
-# {glue:text}`fair_models` natural models. So retrieval sits in fewer heads than looking, though in no handful. Two halves of the samples agree on the first
-# {glue:text}`halves_shared` of {glue:text}`top_heads`. At the tokens of the question other heads lead on scenes and clips than at the last prompt token.
+# **What came out.** On scenes, {glue:text}`half_heads` of {glue:text}`heads` heads hold half of all RAM; half of all attention to the picture *as a whole*
+# takes {glue:text}`half_picture_heads`. The fair control is a shape of the same size in the same picture that was *not* asked for: half of the attention
+# to it takes {glue:text}`unasked_heads` heads, and {glue:text}`asked_heads` once it is asked for. That order holds in {glue:text}`fair_sparser` of
+# {glue:text}`fair_models` natural models. So retrieval sits in fewer heads than looking, though not in a mere handful. Two halves of the samples share
+# {glue:text}`halves_shared` of their top {glue:text}`top_heads`. On scenes and clips, other heads lead at the question's tokens than at the last prompt
+# token.
 #
 # ```{glue:figure} fig_map
 # :name: fig-ranking-map
-# :alt: Two maps of 8 layers by 16 heads, one colour scale. On the left, some twenty bright squares, most of them in layers 2 to 5, among dark ones; six are framed. On the right nearly all squares are lighter, and the bright ones lie in most layers.
+# :alt: Two maps of 8 layers by 16 heads, on one colour scale. On the left, some twenty bright squares, most of them in layers 2 to 5, among dark ones; six are framed. On the right nearly all squares are lighter, and the bright ones lie in most layers.
 #
 # Attention to the evidence and to the whole picture, at the last prompt token. Framed: the top 5 %.
 # ```
@@ -73,15 +74,15 @@ samples = load(dataset, detection_samples)
 batches = encode_all(loaded, samples, **how)
 
 # %% [markdown]
-# The map, the curves and the halves are of `dataset`, the comparison of rows and models of `kinds_of_evidence`. A dataset on disk says first how long
-# its prompts will be, and what the model's context cannot hold is left out; `pages`, `frames` and `max_pixels` make them shorter.
+# The map, the curves and the split halves use `dataset`; the comparisons of rows and of models use `kinds_of_evidence`. For a dataset on disk, prompt
+# lengths are printed first, and what the model's context cannot hold is left out; `pages`, `frames` and `max_pixels` make prompts shorter.
 #
 # ## The map
 #
 # [](01_ram_definition) defines the score for one head and one sample.
-# Here one pass over the {term}`detection set` measures all heads, at three sets of rows: the tokens of the question, the last token of the prompt, and the
-# rows from which the answer is written.
-# The last prompt token ranks the heads, because the answer is written from there; [](08_ablation) tests what that choice is worth.
+# Here one pass over the {term}`detection set` measures all heads at three sets of rows: the tokens of the question, the last token of the prompt, and the
+# rows from which the answer is written. We rank heads at the last prompt token, because the answer is written from there; [](08_ablation) tests what that
+# choice is worth.
 
 # %%
 from corehead_lib.heads import HeadScores
@@ -99,7 +100,7 @@ figure, axes = plt.subplots(1, 2, figsize=(6.4, 2.2), sharey=True)
 for axis, score, name in zip(
     axes,
     (scores.ram, picture),
-    ("the evidence: some heads", "the picture: most heads"),
+    ("the evidence: some heads look", "the picture: most do"),
     strict=True,
 ):
     drawn = axis.imshow(score, origin="lower", vmin=0, vmax=1, aspect="auto")
@@ -114,11 +115,9 @@ figure.colorbar(drawn, ax=axes, label="attention", shrink=0.9)
 keep("fig_map", figure)
 
 # %% [markdown]
-# {numref}`fig-ranking-map` shows it: the best head gives the evidence {glue:text}`best:.2f` of its attention, the sixth {glue:text}`sixth:.2f`, and
-# then it goes down step by step.
-# The {term}`CoRe heads <CoRe head>` are by convention the top 5 %, here {glue:text}`top_heads` heads.
-# No gap sets them apart: {glue:text}`above_even` heads give the evidence more than it would get from attention
-# spread evenly over the picture ({glue:text}`even:.2f`).
+# In {numref}`fig-ranking-map`, the best head gives the evidence {glue:text}`best:.2f` of its attention and the sixth {glue:text}`sixth:.2f`; from there
+# RAM declines step by step. By convention, the {term}`CoRe heads <CoRe head>` are the top 5 %, here {glue:text}`top_heads` heads. No gap sets them apart:
+# {glue:text}`above_even` heads give the evidence more than attention spread evenly over the picture would ({glue:text}`even:.2f`).
 
 # %%
 pd.DataFrame(
@@ -132,13 +131,13 @@ pd.DataFrame(
 ).astype(float).round(3)
 
 # %% [markdown]
-# These heads aim: of what the first gives to the picture, {glue:text}`best_selectivity:.0%` goes to the evidence (its {term}`selectivity`), {glue:text}`best_lift:.1f`
-# times what even attention would give (its {term}`lift`), and none of the six is below {glue:text}`least_selectivity:.0%`.
+# These heads aim. Of what the first gives to the picture, {glue:text}`best_selectivity:.0%` goes to the evidence (its {term}`selectivity`),
+# {glue:text}`best_lift:.1f` times what even attention would give (its {term}`lift`); none of the six is below {glue:text}`least_selectivity:.0%`.
 #
 # ## How few?
 #
 # Three measures say how few heads hold a score: the smallest share of heads that holds half of it, after {cite:t}`li2026mmretheads`; the Gini
-# coefficient, 0 if all heads share evenly and close to 1 if one holds all; and the effective number of heads.
+# coefficient, 0 if all heads hold the same and close to 1 if one holds everything; and the effective number of heads.
 
 # %%
 from corehead_lib.heads import effective_heads, gini, mass_concentration
@@ -153,7 +152,7 @@ def few(score):
 
 
 # %% [markdown]
-# A number alone says little, so a first control stands beside it: the mass on the *whole* picture, a score with no retrieval in it.
+# A number alone says little, so here is a first control: the mass on the *whole* picture, a score with no retrieval in it.
 
 # %%
 held = {
@@ -166,9 +165,9 @@ pd.DataFrame(held).T.round(3)
 
 # %% [markdown]
 # Half of the mass on the picture is spread over {glue:text}`half_picture:.0%` of the heads, and its effective number of heads is
-# {glue:text}`effective_picture:.0f` beside {glue:text}`effective:.0f`: many heads look at the picture, fewer at the right place.
+# {glue:text}`effective_picture:.0f`, against {glue:text}`effective:.0f` for RAM: many heads look at the picture, fewer at the right place.
 #
-# That is a matter of degree. Selectivity and lift, which ask where a head looks *within* the picture, lie in between: half of either takes
+# The difference is one of degree. Selectivity and lift, which ask where a head looks *within* the picture, lie in between: half of either takes
 # {glue:text}`half_lift:.0%` to {glue:text}`half_selectivity:.0%` of the heads.
 
 # %% tags=["hide-input", "remove-output"]
@@ -201,14 +200,14 @@ keep("fig_lorenz", figure)
 # :name: fig-ranking-lorenz
 # :alt: Four rising curves over the number of heads, on a logarithmic axis. RAM is the highest and reaches one half at 18 heads; selectivity and lift follow, and the mass on the picture is the lowest, at 41 heads.
 #
-# What the best heads hold of each score.
+# How much of each score its best heads hold.
 # ```
 #
 # ### A fair control
 #
-# The picture is an easy rival. It is larger than a shape, and RAM is the mass on the picture *times* selectivity: a product of two uneven scores is mostly less even
-# than either. So take two shapes of one size in each of some new scenes, ask about the one and then about the other, and measure both times what *both* get. The same
-# places, the same sizes; only the question differs.
+# The whole picture is easy to beat. It is larger than a shape, and RAM is the mass on the picture *times* selectivity: a product of two uneven scores is
+# usually less even than either. So we take two shapes of the same size in each of some new scenes, ask about one, then about the other, and measure what
+# *both* get each time. Places and sizes stay the same; only the question differs.
 
 # %% tags=["hide-input"]
 from dataclasses import replace
@@ -246,14 +245,14 @@ fair["the picture"] = few(own.visual.mean(0))
 pd.DataFrame(fair).T.round(3)
 
 # %% [markdown]
-# **The control holds.** Half of the attention to a shape that is asked for sits in {glue:text}`half_asked:.0%` of the heads, half of that to its twin in
-# {glue:text}`half_unasked:.0%`, much as to the picture as a whole. Asked for, a shape gets up to {glue:text}`best_asked:.2f` from a head, otherwise
-# {glue:text}`best_unasked:.2f` at most. It is the question that makes few heads look so hard.
+# **The result survives.** Half of the attention to a shape that is asked for sits in {glue:text}`half_asked:.0%` of the heads, half of that to its twin in
+# {glue:text}`half_unasked:.0%`, much as for the picture as a whole. A head gives a shape up to {glue:text}`best_asked:.2f` of its attention if it is asked
+# for, and {glue:text}`best_unasked:.2f` at most if not. It is the question that makes few heads look so hard.
 #
 # ## Whose rows?
 #
 # The paper averages over the question's tokens; its exact normalisation is not known to us.
-# Does it matter? All three sets of rows come from the same passes, here for four kinds of evidence.
+# Does the choice of rows matter? All three sets come from the same passes, here over four kinds of evidence.
 
 # %%
 from corehead_lib.heads import agreement
@@ -281,23 +280,24 @@ by_rows.round(3)
 
 # %% [markdown]
 # `best` is the highest RAM of any head, `even` what even attention would give.
-# The other columns compare question and last token: Spearman's correlation over all heads, the heads that both have in their
-# top {glue:text}`top_heads`, and how many two random tops would share.
+# The other columns compare the question's tokens with the last one: Spearman's correlation over all heads, the heads that both have in their top
+# {glue:text}`top_heads`, and how many two random tops would share.
 #
-# - **The question's tokens look less**, the best head with {glue:text}`question_low:.2f` to {glue:text}`question_high:.2f`, where at the last token
-#   it is {glue:text}`last_low:.2f` to {glue:text}`last_high:.2f`. But they look: more than even attention would.
-# - **On scenes and clips they rank other heads first**: of the top {glue:text}`top_heads` both have {glue:text}`shared_scenes` and {glue:text}`shared_clips`. In text
-#   both have {glue:text}`shared_haystacks`, on documents {glue:text}`shared_documents`. Over all heads Spearman is {glue:text}`spearman_low:.2f` to
-#   {glue:text}`spearman_high:.2f`: alike from afar, and where they differ, at the top, which is the part that gets used.
-# - **The answer's rows** are no third opinion here. Every gold answer of these tasks is one token, so the row that
-#   writes it *is* the last prompt token, and the numbers are the same.
+# - **The question's tokens look less**: the best head's RAM is {glue:text}`question_low:.2f` to {glue:text}`question_high:.2f` there, and
+#   {glue:text}`last_low:.2f` to {glue:text}`last_high:.2f` at the last token. But they do look, more than even attention would.
+# - **On scenes and clips they rank other heads first**: the two tops of {glue:text}`top_heads` share {glue:text}`shared_scenes` and
+#   {glue:text}`shared_clips`. In text they share {glue:text}`shared_haystacks`, on documents {glue:text}`shared_documents`. Over all heads, Spearman's
+#   correlation is {glue:text}`spearman_low:.2f` to {glue:text}`spearman_high:.2f`: the rankings are alike from afar; where they differ, it is at the top,
+#   the part that gets used.
+# - **The answer's rows** add no third opinion here. Every gold answer in these tasks is a single token, so the row that writes it *is* the last prompt
+#   token, and the numbers are the same.
 #
-# {cite:t}`park2026vrh` find the choice of rows to matter more than any other. Here it matters on two kinds of evidence of four; no other choice stands beside it on this page,
-# but [](09_controls) compares many.
+# {cite:t}`park2026vrh` find that the choice of rows matters more than any other. Here it matters on two of the four kinds of evidence; this page compares
+# it with no other choice, but [](09_controls) compares many.
 #
 # ## How sure?
 #
-# Split the samples in two halves that share no picture, rank the heads on each, and compare.
+# We split the samples into two halves that share no picture, rank the heads on each, and compare.
 
 # %%
 from corehead_lib.stats import halves, mean_interval
@@ -311,7 +311,7 @@ pd.Series(agreed._asdict()).round(2)
 
 # %% [markdown]
 # The halves share {glue:text}`halves_shared` of the top {glue:text}`top_heads`; luck would give {glue:text}`halves_expected:.1f`.
-# How sure is each place? Draw the samples anew a thousand times, whole pictures at a time, and count how often a head stays in the top.
+# How sure is each place? We resample a thousand times, drawing whole pictures, and count how often a head stays in the top.
 
 # %%
 from corehead_lib.heads import membership
@@ -343,7 +343,7 @@ axis.set_title("A slope, not a cliff")
 beside.barh(rank, [place[head] for head in leading], color=plots.BLUE)
 beside.axhline(len(core) - 0.5, color="black", ls=":", lw=1)
 beside.set(xlabel=f"share of draws in the top {len(core)}", xlim=(0, 1.02))
-beside.set_title("They stay in the top")
+beside.set_title("The top hardly changes")
 keep("fig_sure", figure)
 
 # %% [markdown]
@@ -351,20 +351,19 @@ keep("fig_sure", figure)
 # :name: fig-ranking-sure
 # :alt: Left, twelve heads by rank with intervals: the first at 0.84, the sixth at 0.72, the twelfth at 0.55, without a gap. A dashed line for even attention stands far to the left of all. Right, bars: the first six heads stay in the top six in nearly all draws, the seventh in a tenth of them.
 #
-# The leading heads; dashed: even attention over the picture.
+# The leading heads. Dashed: even attention over the picture.
 # ```
 #
-# The sixth head stays in the top {glue:text}`top_heads` in {glue:text}`stays_last:.0%` of the draws, the seventh enters in
-# {glue:text}`enters_next:.0%`.
-# The first head's RAM is {glue:text}`best:.2f` with a 95 % interval from {glue:text}`best_low:.2f` to {glue:text}`best_high:.2f`, bootstrapped by
-# picture.
-# That is certainty about samples *like these*; other data and other training runs are [](07_stability).
+# The sixth head stays in the top {glue:text}`top_heads` in {glue:text}`stays_last:.0%` of the draws, the seventh enters it in
+# {glue:text}`enters_next:.0%`. The first head's RAM is {glue:text}`best:.2f` with a 95 % interval from {glue:text}`best_low:.2f` to
+# {glue:text}`best_high:.2f`, bootstrapped by picture. This certainty is about samples *like these*; for other data and training runs, see
+# [](07_stability).
 #
 # ## Which heads look there at all?
 #
-# A place in the top says that others look less. Does a head know where the evidence is? If not, it gives as much to any target of the same size. So
-# each sample's target is moved along its tokens, thousands of times, and RAM has to beat these. With a test for each head some would pass by luck;
-# Benjamini and Hochberg's correction keeps the false ones among those that pass near 5 %.
+# A place in the top only says that others look less. Does a head know where the evidence is? If not, it gives as much to any target of the same size. So
+# we move each sample's target along its tokens, thousands of times, and the true RAM has to beat these. With one test per head, some would pass by luck;
+# Benjamini and Hochberg's correction keeps the share of false ones among those that pass near 5 %.
 
 # %%
 from corehead_lib.study import shifted_targets
@@ -376,15 +375,15 @@ columns = ["layer", "head", "ram", "null", "p_adjusted"]
 passed.sort_values("ram")[columns].head(5).round(4)
 
 # %% [markdown]
-# {glue:text}`passed` of {glue:text}`heads` heads pass, {glue:text}`passed_top` of the top {glue:text}`top_heads` among them; the table shows the five that pass with
-# the least RAM, down to {glue:text}`passed_least:.4f`. So significance is no way to choose heads: with enough samples it finds the faintest
-# glance. And a head that always looks where evidence usually stands passes as well; [](09_controls) asks other questions about the same picture.
+# {glue:text}`passed` of {glue:text}`heads` heads pass, among them {glue:text}`passed_top` of the top {glue:text}`top_heads`; the table shows the five that
+# pass with the lowest RAM, down to {glue:text}`passed_least:.4f`. So significance is no way to choose heads: with enough samples it finds the faintest
+# glance. A head that always looks where evidence usually is passes as well; [](09_controls) asks other questions about the same picture.
 #
 # ## Look for yourself
 #
-# Click two heads in the map: A begins as the first of the ranking and lights up the framed {term}`target`, B as the last and looks elsewhere or nowhere.
-# There is one question of each kind of evidence; the ranking was made on one kind only, so the others show what it is worth there.
-# Take another query token, too, and see where the rest of the attention goes. With a running kernel, `workbench` of [](08_ablation) runs any sample.
+# Click two heads in the map: A starts as the first of the ranking and lights up the framed {term}`target`, B as the last and looks elsewhere or nowhere.
+# There is one question for each kind of evidence; the ranking was made on one kind only, so the others show what it is worth there. Choose another query
+# token and see where the rest of the attention goes. With a running kernel, `workbench` of [](08_ablation) runs any sample.
 
 # %% tags=["hide-input"]
 from corehead_lib.explorer import explorer
@@ -395,8 +394,8 @@ explorer(loaded, [part[0] for part in each.values()], ranked, queries=queries)
 # ## All models, all kinds of evidence
 #
 # The paper draws such maps for several models and datasets (its figures 4 and 9).
-# Here is the zoo, {glue:text}`samples_each` samples of each kind, the same measures and the picture as control. {glue:text}`treated` of the
-# {glue:text}`models` models was trained with a price on looking, which their cards say; the others learned from answers alone.
+# Here is our zoo: {glue:text}`samples_each` samples of each kind, the same measures, and the picture or text as control. {glue:text}`treated` of the
+# {glue:text}`models` models was trained with a price on looking, as the cards say; the others learned from answers alone.
 
 # %%
 from corehead_lib.models import zoo_names
@@ -466,20 +465,20 @@ keep("fig_zoo", figure)
 # %% [markdown]
 # ```{glue:figure} fig_zoo
 # :name: fig-ranking-zoo
-# :alt: Four panels, one for each kind of evidence, with a row for each model and a logarithmic axis. In each natural model the filled dot for the evidence lies well to the left of the open one for everything. In the treated model both lie on one spot, far to the left, on scenes, documents and clips; in texts it is like the others.
+# :alt: Four panels, one for each kind of evidence, with a row for each model and a logarithmic axis. In each natural model the filled dot for the evidence lies well to the left of the open one for everything. In the treated model both lie at the same spot, far to the left, on scenes, documents and clips; in texts it is like the others.
 #
-# Half of the RAM, and half of the control. Models with a star paid for looking.
+# Heads that hold half of RAM, and half of the control. Models with a star paid for looking.
 # ```
 #
 # **Natural models.** Half of the RAM sits in {glue:text}`natural_low:.0%` to {glue:text}`natural_high:.0%` of the heads, half of the control in
-# {glue:text}`natural_control_low:.0%` to {glue:text}`natural_control_high:.0%`; RAM is the sparser in
-# {glue:text}`natural_sparser` of {glue:text}`natural_rows` rows. So retrieval is rarer than looking, whatever the evidence.
+# {glue:text}`natural_control_low:.0%` to {glue:text}`natural_control_high:.0%`; RAM is the sparser in {glue:text}`natural_sparser` of
+# {glue:text}`natural_rows` cases. So retrieval is rarer than looking, whatever the evidence.
 #
 # **Treated models.** On pictures, pages and clips half of the RAM sits in {glue:text}`treated_low:.1%` to {glue:text}`treated_high:.1%` of the heads, and the control
-# does the same: where each look has its price, a few heads look for all. In text, where looking was free of charge, they are like the
-# others.
+# does the same: where every look has a price, a few heads do the looking. In text, where looking was free, they are like the others.
 #
-# And the fair control? Half of the attention to a shape that is asked for, and to its twin, in each model, over {glue:text}`fair_samples` questions:
+# And the fair control? The share of heads that holds half of the attention to a shape that is asked for, and to its twin, in each model, over
+# {glue:text}`fair_samples` questions:
 
 # %%
 most = 2 * samples_each
@@ -493,14 +492,14 @@ fair_zoo = pd.DataFrame(
 fair_zoo.round(3)
 
 # %% [markdown]
-# In {glue:text}`fair_sparser` of {glue:text}`fair_models` natural models the shape that is asked for has fewer heads, {glue:text}`fair_asked_low:.0%` to
+# In {glue:text}`fair_sparser` of {glue:text}`fair_models` natural models the shape that is asked for takes fewer heads, {glue:text}`fair_asked_low:.0%` to
 # {glue:text}`fair_asked_high:.0%` against {glue:text}`fair_unasked_low:.0%` to {glue:text}`fair_unasked_high:.0%`.
 #
-# How few heads retrieve depends on how a model was trained; [](11_emergence) tries what makes them few.
+# How few heads retrieve depends on how a model was trained; [](11_emergence) experiments with what makes them few.
 #
 # ## Keep the ranking
 #
-# Scores are a small file that says where they came from, so that an experiment elsewhere can name the heads that it used.
+# Scores are saved in a small file that says where they came from, so an experiment elsewhere can name the heads it used.
 
 # %%
 from pathlib import Path
@@ -526,7 +525,7 @@ print("the same ranking after loading:", again.ranking() == ranked.ranking())
 # :::
 #
 # :::{dropdown} Hint 2
-# The axis is logarithmic: the way from 10 to 30 heads is as long as that from 30 to nearly 100.
+# The axis is logarithmic: the distance from 10 to 30 heads is the same as from 30 to nearly 100.
 # :::
 #
 # ```{exercise-end}
@@ -546,7 +545,7 @@ answer = needed(scores.ram), needed(picture)
 answer
 
 # %% [markdown]
-# The more a score sits in few heads, the higher its curve, and the earlier it meets the line.
+# The more a score is concentrated in few heads, the higher its curve, and the earlier it meets the line.
 #
 # ```{solution-end}
 # ```
@@ -555,15 +554,15 @@ answer
 # :label: ex-ranking-few
 # ```
 #
-# Difficulty: 2/5, 5 minutes. Rank the heads on the first 6, 12, 24 and 48 samples. How many heads of `core` are in each of these tops of the same size? `answer` is four whole numbers.
-# When does the top settle, and when the whole ranking?
+# Difficulty: 2/5, 5 minutes. Rank the heads on the first 6, 12, 24 and 48 samples. How many heads of `core` does each ranking have in its top of the same
+# size? `answer` is four whole numbers. When does the top settle, and when the whole ranking?
 #
 # :::{dropdown} Hint 1
-# `scores.target` has a row for each sample; a mean over the first rows is RAM on these samples.
+# `scores.target` has one row per sample; the mean over the first rows is RAM on those samples.
 # :::
 #
 # :::{dropdown} Hint 2
-# `agreement(one, other, len(core))` compares two `HeadScores`, and counts what they share.
+# `agreement(one, other, len(core))` compares two `HeadScores` and counts the top heads they share.
 # :::
 #
 # ```{exercise-end}
@@ -582,7 +581,7 @@ for number in (6, 12, 24, 48):
     print(f"{number:2d}: {found.shared} shared, Spearman {found.spearman:.2f}")
 
 # %% [markdown]
-# The heads that look are found at once. What comes later is the order of those that hardly do.
+# The heads that look are found at once. What takes longer is the order of those that hardly look.
 #
 # ```{solution-end}
 # ```
@@ -591,15 +590,15 @@ for number in (6, 12, 24, 48):
 # :label: ex-ranking-tasks
 # ```
 #
-# Difficulty: 2/5, 10 minutes. Questions name a shape, a colour, or both (`sample.task`). Rank the heads on the samples of each kind alone. `answer` is a dict: for each task, how many heads
-# of `core` are in its own top of the same size. And what of the first three alone?
+# Difficulty: 2/5, 10 minutes. Questions name a shape, a colour, or both (`sample.task`). Rank the heads on the samples of each kind alone. `answer` is a
+# dict: for each task, how many heads of `core` are in its own top of the same size. And how many of the first three?
 #
 # :::{dropdown} Hint 1
-# An array of the tasks' names, compared with one of them, picks rows of `scores.target`.
+# An array of the samples' task names, compared with one name, picks rows of `scores.target`.
 # :::
 #
 # :::{dropdown} Hint 2
-# One `HeadScores` a task, from the mean over its rows; then `agreement` as above.
+# Make one `HeadScores` per task from the mean over its rows, then use `agreement` as above.
 # :::
 #
 # ```{exercise-end}
@@ -620,7 +619,7 @@ for task in sorted(by_task):
     print(f"{task}: {found.shared} shared, {len(three)} of the first three")
 
 # %% [markdown]
-# Most of the top stays in the top whatever the question names, but who leads it changes: of the first three each kind keeps one or two.
+# Most of the top stays in the top whatever the question names, but its leaders change: each kind keeps one or two of the first three.
 #
 # ```{solution-end}
 # ```
@@ -652,7 +651,8 @@ answer = [1 / number for number in (48, 288)]
 [f"{share:.1%}" for share in answer]
 
 # %% [markdown]
-# It takes one head at least. If one did everything in both models, the *share* would still fall by a factor of six: a law of scale made by division.
+# It takes at least one head. If a single head did everything in both models, the *share* would still fall by a factor of six: a scaling law made by
+# division.
 #
 # ```{solution-end}
 # ```
@@ -661,11 +661,12 @@ answer = [1 / number for number in (48, 288)]
 # :label: ex-ranking-own
 # ```
 #
-# Difficulty: 4/5, 30 minutes. Invent a score for heads from `scores.target`, `scores.visual` and `scores.share`, one that ranks them otherwise than RAM, and say beforehand what it should be better
-# for. `answer` is an array of layers x heads. How sparse is it, and how much of its top is also in `core`?
+# Difficulty: 4/5, 30 minutes. Invent a score for heads from `scores.target`, `scores.visual` and `scores.share`, one that ranks them differently from RAM,
+# and say beforehand what it should be better for. `answer` is an array of layers x heads. How sparse is it, and how much of its top is also in `core`?
 #
 # :::{dropdown} Hint 1
-# The mean over samples is one way to make one number of many: the median, the least, a quantile, the share of samples above a line are others.
+# The mean over samples is one way to turn many numbers into one; others are the median, the minimum, a quantile, and the share of samples above a
+# threshold.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -686,18 +687,18 @@ print(f"half in {mass_concentration(answer):.0%} of the heads")
 agreement(HeadScores(answer), ranked, len(core)).shared
 
 # %% [markdown]
-# In how many samples does a head give the evidence twice its share? A head that looks seldom but hard has RAM and no such habit. Whether that predicts what
-# switching heads off does is a question for [](08_ablation).
+# In how many samples does a head give the evidence more than twice its share? A head that looks seldom but hard can have high RAM and score low here.
+# Whether that predicts what switching heads off does is a question for [](08_ablation).
 #
 # ```{solution-end}
 # ```
 #
 # ## Limits
 #
-# - A map of attention says nothing about need: [](08_ablation) switches the heads off.
+# - A map of attention does not say which heads are needed: [](08_ablation) switches them off.
 # - These are tiny models and few training runs; nothing here is shown for large ones.
 #
-# Where to go from here: [](07_stability) asks whether other data, seeds and families rank the same heads; {cite:t}`sun2026core` and
+# Where to go from here: [](07_stability) asks whether other data, seeds and families rank the same heads first; {cite:t}`sun2026core` and
 # {cite:t}`li2026mmretheads` draw the map for large models.
 
 # %% tags=["hide-input"]

@@ -9,15 +9,16 @@
 # %% [markdown]
 # # Always the same heads? Stability
 #
-# A ranking of heads is worth something if it comes out alike on other samples, other kinds of evidence, other lengths, and other models.
+# A ranking of heads is worth something if it comes out alike on other samples, kinds of evidence, lengths, and models.
 #
 # **What came out.** Within one tiny model, two kinds of evidence share {glue:text}`kinds_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average,
-# two halves of one kind {glue:text}`ceiling_shared:.1f`; luck would share {glue:text}`kinds_luck:.1f`. Across training runs the number of a head means nothing; what can be
-# compared is how few they are and how deep. In {glue:text}`natural:.0f` natural models half of all RAM sits in {glue:text}`natural_half_low:.0%` to {glue:text}`natural_half_high:.0%`
-# of the heads, and the top 5 % stand on average {glue:text}`natural_depth_low:.0%` to {glue:text}`natural_depth_high:.0%` of the way through the layers. Heads by number are a
-# negative control: of comparisons between models that were trained apart {glue:text}`strangers_significant:.0f` of {glue:text}`strangers_tests:.0f` beat luck after correction.
-# Between twins, which were one model until their last stage, {glue:text}`relatives_significant:.0f` of {glue:text}`relatives_tests:.0f` do, by rank correlation; by shared
-# top heads {glue:text}`relatives_by_top:.0f`, so that for top heads this test is blind.
+# two halves of one kind {glue:text}`ceiling_shared:.1f`; luck would share {glue:text}`kinds_luck:.1f`. Across training runs a head's number means nothing;
+# what can be compared is how few heads look and how deep they are. In {glue:text}`natural:.0f` natural models half of all RAM sits in
+# {glue:text}`natural_half_low:.0%` to {glue:text}`natural_half_high:.0%` of the heads, and the top 5 % stand on average {glue:text}`natural_depth_low:.0%`
+# to {glue:text}`natural_depth_high:.0%` of the way through the layers. Matching heads by number is a negative control: between models trained apart,
+# {glue:text}`strangers_significant:.0f` of {glue:text}`strangers_tests:.0f` comparisons beat luck after correction. Between twins, one model until their
+# last stage, {glue:text}`relatives_significant:.0f` of {glue:text}`relatives_tests:.0f` do by rank correlation, but {glue:text}`relatives_by_top:.0f` by
+# shared top heads, so for top heads this test is blind.
 #
 # ```{glue:figure} fig_maps
 # :name: fig-stability-maps
@@ -86,8 +87,8 @@ groups = {
 }
 
 # %% [markdown]
-# Kinds of evidence and models are compared on `datasets`. Lengths, wording and number type use generated data, whatever `datasets` holds.
-# A dataset on disk says first how long its prompts will be; `pages`, `frames` and `max_pixels` make them shorter.
+# Kinds of evidence and models are compared on `datasets`. Lengths, wording and number type are tested on generated data, whatever `datasets` holds. For a
+# dataset on disk, prompt lengths are printed first; `pages`, `frames` and `max_pixels` make prompts shorter.
 #
 # ## Scores to compare
 
@@ -104,15 +105,15 @@ top = how_many(top_fraction, np.prod(shape))
 {kind: of.target.shape for kind, of in ram.items()}
 
 # %% [markdown]
-# Two numbers say how alike two rankings are: Spearman's correlation over all heads, and the heads that both have in their top {glue:text}`top_heads:.0f`.
-# The first is mostly about the many heads that look little, the second about the few that look most.
+# Two numbers say how alike two rankings are: Spearman's correlation over all heads, and the number of heads that both have in their top
+# {glue:text}`top_heads:.0f`. The first is mostly about the many heads that look little, the second about the few that look most.
 #
-# *Luck* is the same comparison with the heads of each layer in random order, so that depth alone is no likeness.
-# Intervals draw groups of samples again. All p-values of a table are corrected together (Holm), and nothing is called significant before.
+# *Luck* is the same comparison with the heads of each layer in random order, so depth alone does not count as likeness. Intervals come from resampling
+# groups of samples. All p-values of a table are corrected together (Holm), and nothing is called significant before that.
 #
 # ## Other samples, other evidence
 #
-# A kind compared with itself, on two halves that share no picture, is the ceiling: other data can hardly be more alike.
+# The ceiling is a kind compared with itself, on two halves that share no picture: other data can hardly be more alike.
 
 # %%
 from corehead_lib.stats import halves
@@ -167,22 +168,23 @@ keep("fig_kinds", figure)
 # %% [markdown]
 # ```{glue:figure} fig_kinds
 # :name: fig-stability-kinds
-# :alt: Two panels with one line to a comparison: first each kind with itself, then each pair of kinds, with intervals. All points and whole intervals stand well to the right of the short black strokes that mark luck. By correlation most pairs lie a little to the left of the kinds with themselves; by top heads they reach as far.
+# :alt: Two panels with one line for each comparison: first each kind with itself, then each pair of kinds, with intervals. All points and whole intervals stand well to the right of the short black strokes that mark luck. By correlation most pairs lie a little to the left of the kinds with themselves; by top heads they reach as far.
 #
 # Likeness of rankings with 95 % intervals. Amber: a kind with itself; black strokes: luck.
 # ```
 #
 # Between kinds the correlation is {glue:text}`kinds_spearman:.2f` on average, with a ceiling of {glue:text}`ceiling_spearman:.2f`; they share
 # {glue:text}`kinds_shared:.1f` top heads, with a ceiling of {glue:text}`ceiling_shared:.1f`.
-# After correction {glue:text}`kinds_significant:.0f` of {glue:text}`kinds_tests:.0f` pairs beat luck in their top heads.
-# So at the top no difference between other evidence and other samples is seen, texts without any picture included, on so few: {glue:text}`half_samples:.0f` samples a half,
-# and intervals of the pairs from {glue:text}`kinds_shared_low:.0f` to {glue:text}`kinds_shared_high:.0f` heads. The long tail behind them depends more on the kind.
+# After correction {glue:text}`kinds_significant:.0f` of {glue:text}`kinds_tests:.0f` pairs beat luck in their top heads. So at the top we see no
+# difference between other evidence and other samples, even for texts without any picture. But the samples are few: {glue:text}`half_samples:.0f` in each
+# half, and the pairs' intervals reach from {glue:text}`kinds_shared_low:.0f` to {glue:text}`kinds_shared_high:.0f` heads. The long tail behind the top
+# depends more on the kind.
 #
-# Bootstrap samples repeat themselves and are noisier than fresh ones, so the intervals lean to the left: the estimate often stands at their right end.
+# Bootstrap samples contain repeats and are noisier than fresh ones, so the intervals lean to the left: the estimate often stands at their right end.
 #
 # ## Other lengths
 #
-# The same heads for short and long texts, and for few pages and many?
+# Do the same heads lead for short and long texts, and for few and many pages?
 
 # %%
 short = {"haystacks": {"facts": (2, 3)}, "documents": {"pages": (2, 2)}}
@@ -205,7 +207,7 @@ lengths[columns].round(3)
 #
 # ## Other places, other words, other numbers
 #
-# Three more things that should not matter: where along the tokens the evidence stands, how the question is put, and how exactly the model computes.
+# Three more things should not matter: where along the tokens the evidence stands, how the question is worded, and how precisely the model computes.
 
 
 # %%
@@ -226,8 +228,7 @@ for kind in kinds:
         apart[f"{kind}, early and late"] = tuple(sides)
 
 # %% [markdown]
-# For the other two, generated scenes: "On the red star is which digit?" instead of "Which digit is on the red star?", and bfloat16 weights
-# and activations.
+# The other two use generated scenes: "On the red star is which digit?" instead of "Which digit is on the red star?", and bfloat16 weights and activations.
 
 # %%
 from dataclasses import replace
@@ -253,21 +254,22 @@ right = [evaluate(loaded, part).accuracy for part in told_so]
 conditions[columns].round(3)
 
 # %% [markdown]
-# Early and late evidence share {glue:text}`places_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average over the kinds; the ceiling, from halves of
-# a kind, is {glue:text}`ceiling_shared:.1f`. In other words it is {glue:text}`words_shared:.0f`, in bfloat16 {glue:text}`bfloat16_shared:.0f`.
+# Early and late evidence share {glue:text}`places_shared:.1f` of {glue:text}`top_heads:.0f` top heads on average over the kinds; the ceiling, from halves
+# of a kind, is {glue:text}`ceiling_shared:.1f`. The reworded questions share {glue:text}`words_shared:.0f` with the usual ones, bfloat16
+# {glue:text}`bfloat16_shared:.0f` with float32.
 #
-# The turned question is one that the model never saw in training. It answers {glue:text}`words_right:.0%` of them, and {glue:text}`usual_right:.0%` in the usual
-# words; with a low first number these would be the heads of a model that did not understand.
+# The model never saw the reworded question in training. It gets {glue:text}`words_right:.0%` of them right, and {glue:text}`usual_right:.0%` in the usual
+# words; if the first number were low, these would be the heads of a model that did not understand.
 #
 # ## Other models
 #
-# In two runs from other random weights, head 3 of layer 2 has no more to do with head 3 of layer 2 than with its neighbours. So nothing should
-# beat luck: these pairs are the negative control, and no finding. Each such model trained a language model of its own; some share the tower that sees, which has no heads that
-# are ranked here.
+# In two runs that start from different random weights, head 3 of layer 2 in one has no more to do with head 3 of layer 2 in the other than with its
+# neighbours. So nothing should beat luck: these pairs are a negative control, not a finding. Each such model trained its own language model; some share
+# the vision tower, none of whose heads are ranked here.
 #
 # *Relatives* are the positive control: models that were one model at first, with the same seed and the same first stage, as their [cards](../book/models)
-# say. `tiny-qwen3-vl-priced` is such a twin of `tiny-qwen3-vl`: only in their last stage did one of them pay for looking. Their query
-# projections should correlate, and those of *strangers* should not; for a model without a card that alone decides (above 0.1).
+# say. `tiny-qwen3-vl-priced` is such a twin of `tiny-qwen3-vl`: only in the last stage did one of them pay for looking. Their query projections should
+# correlate, and those of *strangers* should not; for a model without a card, that correlation alone decides (above 0.1).
 
 
 # %% tags=["hide-input"]
@@ -318,18 +320,21 @@ told.round(2) if across else None
 # %% [markdown]
 # `weights` is the correlation of the query projections: {glue:text}`strangers_weights:.2f` at most between strangers, {glue:text}`relatives_weights:.2f` between relatives on average.
 #
-# Before correction {glue:text}`strangers_raw:.0f` of {glue:text}`strangers_tests:.0f` comparisons of strangers have p < 0.05 in one of the two measures. That is what chance gives: with two
-# tests each, up to {glue:text}`strangers_chance:.1f`. After correction {glue:text}`strangers_significant:.0f` are left.
+# Before correction, {glue:text}`strangers_raw:.0f` of {glue:text}`strangers_tests:.0f` comparisons of strangers have p < 0.05 in one of the two measures.
+# That is what chance gives: with two tests each, up to {glue:text}`strangers_chance:.1f`. After correction, {glue:text}`strangers_significant:.0f` are
+# left.
 #
-# Of the relatives' {glue:text}`relatives_tests:.0f`, {glue:text}`relatives_significant:.0f` are significant by rank correlation; by shared top heads
-# {glue:text}`relatives_by_top:.0f` of them, so on top heads this test could not have seen likeness, and that strangers show none says nothing about these.
-# The twins share {glue:text}`relatives_shared:.1f` top heads on average over the kinds, where luck would share {glue:text}`relatives_luck:.1f`: too few for a correction over so many
-# comparisons, and fewer than two kinds share in one model. The last stage, its price included, moved some of them.
+# Of the relatives' {glue:text}`relatives_tests:.0f` comparisons, {glue:text}`relatives_significant:.0f` are significant by rank correlation and
+# {glue:text}`relatives_by_top:.0f` by shared top heads. So this test could not have seen likeness in top heads, and that strangers show none there says
+# nothing. The twins share {glue:text}`relatives_shared:.1f` top heads on average over the kinds, where luck would share {glue:text}`relatives_luck:.1f`:
+# too few to survive a correction over so many comparisons, and fewer than two kinds share within one model. The last stage, its price included, moved some
+# of them.
 #
 # ## As few, as deep?
 #
-# Heads of separate runs have no counterparts. What can be compared is how few they are and how deep, in models of other sizes, too: the share of heads that holds half of
-# all RAM, mean over the kinds of evidence, and where the top 5 % stand, from 0 in the first layer to 1 in the last.
+# Heads of separate runs have no counterparts. What can be compared, even between models of different sizes, is how few heads look and how deep they are:
+# the share of heads that holds half of all RAM, averaged over the kinds of evidence, and where the top 5 % stand, from 0 in the first layer to 1 in the
+# last.
 
 # %%
 from corehead_lib.heads import mass_concentration
@@ -366,12 +371,12 @@ axes[0].set(
     xscale="log",
     xlabel="share of heads",
     ylabel="RAM, sorted",
-    title="A slope, unless looking has a price",
+    title="No step, unless looking has a price",
 )
 axes[1].set(
     xlabel="relative depth",
     ylabel="RAM, sum of the layer",
-    title="Most before the last third",
+    title="Most of it before the last third",
 )
 figure.legend(
     *axes[0].get_legend_handles_labels(),
@@ -384,17 +389,17 @@ keep("fig_models", figure)
 # %% [markdown]
 # ```{glue:figure} fig_models
 # :name: fig-stability-models
-# :alt: Left, one curve to a model over the share of heads on a logarithmic axis; those of natural models fall from the first heads on and leave something to nearly all heads, the dashed one of the model that paid for looking is at zero before a tenth of the heads. Right, summed RAM over relative depth; each curve is low in the first layer and highest before the last third, and the dashed one is zero at both ends.
+# :alt: Left, one curve for each model over the share of heads on a logarithmic axis; those of natural models fall from the first heads on and leave something to nearly all heads, while the dashed one of the model that paid for looking is at zero before a tenth of the heads. Right, summed RAM over relative depth; each curve is low in the first layer and highest before the last third, and the dashed one is zero at both ends.
 #
 # Sorted RAM, and RAM by depth, of each model on the first kind of evidence. Dashed: the one that paid for looking.
 # ```
 #
 # In the {glue:text}`natural:.0f` natural models half of all RAM takes {glue:text}`natural_half_low:.0%` to {glue:text}`natural_half_high:.0%` of the heads, and the top 5 % stand at a mean
-# depth of {glue:text}`natural_depth_low:.2f` to {glue:text}`natural_depth_high:.2f`, where heads by lot would stand at one half. So natural runs differ in the
-# heads that do it and in how much these look; how alike they are in number and depth, these two ranges say. One program made the data of all: even that is likeness among these
-# models, not a law. A gap behind the top heads is what the price made.
+# depth of {glue:text}`natural_depth_low:.2f` to {glue:text}`natural_depth_high:.2f`, where randomly drawn heads would stand at one half. So natural runs
+# differ in which heads look and in how much these look; the two ranges say how alike they are in number and depth. One program made the data for all of
+# them, so even this is likeness among these models, not a law. The gap behind the top heads is what the price made.
 #
-# How the ranking of one run came about is told in [](11_emergence).
+# [](11_emergence) tells how the ranking of one run came about.
 #
 # ## Exercises
 #
@@ -402,15 +407,16 @@ keep("fig_models", figure)
 # :label: ex-stability-read
 # ```
 #
-# Difficulty: 1/5, 5 minutes. Look at {numref}`fig-stability-kinds`: how many of the pairs of different kinds (blue) stand to the left of *every* kind with itself (amber), by correlation, and by
-# shared top heads? `answer` is these two whole numbers. What may you say of other evidence, and what do the intervals say to it?
+# Difficulty: 1/5, 5 minutes. Look at {numref}`fig-stability-kinds`: how many of the pairs of different kinds (blue) stand to the left of *every* kind with
+# itself (amber), by correlation, and by shared top heads? `answer` is these two whole numbers. What may you say about other evidence, and what do the
+# intervals add?
 #
 # :::{dropdown} Hint 1
 # Find the leftmost amber point of each panel, and count the blue ones that are further left.
 # :::
 #
 # :::{dropdown} Hint 2
-# A point right below or above it is not further left: shared heads are whole numbers, and many are equal.
+# A point directly below or above it is not further left: shared heads are whole numbers, and many are equal.
 # :::
 #
 # ```{exercise-end}
@@ -428,8 +434,9 @@ answer = below.sum().tolist()
 below.join(between[["shared_low", "shared_high"]].round(1))
 
 # %% [markdown]
-# The two measures need not agree: over all heads other evidence makes a difference that the few top heads do not show. That is no proof that the top is the same. A count out of so few takes large steps,
-# and `shared_low` and `shared_high` say how many heads more or less other samples could have given.
+# The two measures need not agree: over all heads, other evidence makes a difference that the few top heads do not show. That does not prove that the top
+# is the same. A count out of so few moves in large steps, and `shared_low` and `shared_high` say how few or how many shared heads other samples could have
+# given.
 #
 # ```{solution-end}
 # ```
@@ -438,11 +445,11 @@ below.join(between[["shared_low", "shared_high"]].round(1))
 # :label: ex-stability-lift
 # ```
 #
-# Difficulty: 2/5, 10 minutes. {term}`Lift <lift>` corrects for the size of the target. Do the kinds come closer together by lift? `answer` is the mean Spearman correlation over all pairs of
-# different kinds, each kind with all of its samples, by RAM and by lift.
+# Difficulty: 2/5, 10 minutes. {term}`Lift <lift>` corrects for the size of the target. Are the kinds more alike by lift? `answer` is the mean Spearman
+# correlation over all pairs of different kinds, each kind with all its samples, first by RAM, then by lift.
 #
 # :::{dropdown} Hint 1
-# `ram[kind].ram` and `ram[kind].lift` are arrays of layers and heads.
+# `ram[kind].ram` and `ram[kind].lift` are arrays of layers x heads.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -467,7 +474,8 @@ for score in ("ram", "lift"):
 print("by RAM {:.2f}, by lift {:.2f}".format(*answer))
 
 # %% [markdown]
-# No, rather further apart. Lift asks only how the little that a head gives is spread, so heads that hardly look get large and unsteady values.
+# No, if anything they are less alike. Lift only asks how a head's attention is spread, however little it gives, so heads that hardly look get large and
+# unsteady values.
 #
 # ```{solution-end}
 # ```
@@ -476,15 +484,18 @@ print("by RAM {:.2f}, by lift {:.2f}".format(*answer))
 # :label: ex-stability-luck
 # ```
 #
-# Difficulty: 2/5, 10 minutes. How many top heads would the first two kinds share by luck? Compute it, without shuffling, for `one, other = cut[kinds[0]][0][0], cut[kinds[1]][1][0]`, the two halves that the
-# table compares: if the top of `other` were drawn from the whole model, and if only the heads of each layer changed places. `answer` is these two numbers. Which is the fairer luck?
+# Difficulty: 2/5, 10 minutes. How many top heads would the first two kinds share by luck? Compute it without shuffling, for
+# `one, other = cut[kinds[0]][0][0], cut[kinds[1]][1][0]`, the two halves that the table compares: first if the top of `other` were drawn from the whole
+# model, then if only the heads within each layer changed places. `answer` is these two numbers. Which kind of luck is fairer?
 #
 # :::{dropdown} Hint 1
-# `HeadScores(one.mean(0)).ranking()[:top]` is a top. Each of its heads is in a random top with the same probability: how large is it, if any head of the model could be there?
+# `HeadScores(one.mean(0)).ranking()[:top]` is a top. Each of its heads is in a random top with the same probability. What is it, if any head of the model
+# could be there?
 # :::
 #
 # :::{dropdown} Hint 2
-# Within layers, count the top heads of both in each layer. A head of `one` meets one of `other` with the share of its layer's heads that `other` holds.
+# Within layers, count the top heads of both in each layer. A top head of `one` meets one of `other` with a probability equal to the share of its layer's
+# heads in the top of `other`.
 # :::
 #
 # ```{exercise-end}
@@ -506,8 +517,8 @@ print("whole model {:.2f}, within layers {:.2f}".format(*answer))
 print(f"shuffled in the chapter: {shuffled:.2f}")
 
 # %% [markdown]
-# The second, which the chapter's shuffling meets. Two tops in the same few layers share more heads than two from anywhere, and that would pass for likeness of heads though it is
-# one of depth. A luck that is too weak makes everything significant.
+# The second, which the chapter's shuffling matches. Two tops in the same few layers share more heads than two from anywhere, and that would pass for
+# likeness of heads though it is only likeness of depth. Too weak a luck makes everything significant.
 #
 # ```{solution-end}
 # ```
@@ -516,8 +527,9 @@ print(f"shuffled in the chapter: {shuffled:.2f}")
 # :label: ex-stability-samples
 # ```
 #
-# Difficulty: 3/5, 10 minutes. How does a kind's likeness with itself grow with the samples in each half? Take the halves of the first kind, `cut[kinds[0]]`, and the first 2, 4, 8 and 16 samples
-# of each, as far as both halves have so many. `answer` is Spearman's correlation of the two means, for each number. What follows for the comparison of kinds with the ceiling?
+# Difficulty: 3/5, 10 minutes. How does a kind's likeness with itself grow with the number of samples in each half? Take the halves of the first kind,
+# `cut[kinds[0]]`, and the first 2, 4, 8 and 16 samples of each, as far as both halves have that many. `answer` is Spearman's correlation of the two means,
+# for each number. What follows for the comparison of kinds with the ceiling?
 #
 # :::{dropdown} Hint 1
 # `cut[kind]` is a pair of halves, each with its values (samples, layers, heads) and its groups.
@@ -545,8 +557,8 @@ for number in (2, 4, 8, 16):
         print(f"{number:2d} in each half: Spearman {rho:.2f}, shared {shared}")
 
 # %% [markdown]
-# A ceiling belongs to a number of samples: with more of them it is higher. So two kinds may be compared with it only on as many samples, as the chapter does; all samples of
-# one kind against all of the other would have come nearer to a ceiling from halves than they are.
+# A ceiling belongs to a number of samples: with more samples it is higher. So two kinds may be compared with it only on equally many, as the chapter does;
+# all samples of one kind against all of the other would have seemed nearer to a ceiling from halves than they are.
 #
 # ```{solution-end}
 # ```
@@ -555,15 +567,16 @@ for number in (2, 4, 8, 16):
 # :label: ex-stability-own
 # ```
 #
-# Difficulty: 4/5, 30 minutes. Change `scenes` in a way that leaves question, answer and evidence as true as they were, but that is not in this chapter: the light, a margin, the size. Say first how much
-# it should matter. `answer` is the Spearman correlation of RAM with that on the unchanged scenes, and the number of shared top heads. Does the model still answer (`evaluate`)?
+# Difficulty: 4/5, 30 minutes. Change `scenes` in a way that is not in this chapter and leaves question, answer and evidence as true as they were: the
+# light, a margin, the size. Say first how much it should matter. `answer` is the Spearman correlation of RAM with RAM on the unchanged scenes, and the
+# number of shared top heads. Does the model still answer (`evaluate`)?
 #
 # :::{dropdown} Hint 1
-# `replace(sample, media=(...,), evidence=(...,))`; where the picture moves or grows, each `Box` has to follow. A mirror is no good: it turns digits.
+# `replace(sample, media=(...,), evidence=(...,))`; where the picture moves or grows, each `Box` has to follow. Mirroring is no good: it flips digits.
 # :::
 #
 # :::{dropdown} Hint 2
-# `usual` has RAM of the unchanged scenes, `scored(loaded, changed).target` that of yours, both by sample. Take means, and `agreement(..., ..., top)`.
+# `usual` holds RAM on the unchanged scenes, `scored(loaded, changed).target` on yours, both by sample. Take means, then `agreement(..., ..., top)`.
 # :::
 #
 # ```{exercise-end}
@@ -573,7 +586,7 @@ for number in (2, 4, 8, 16):
 # :class: dropdown
 # ```
 #
-# For instance, a margin on the left and on top:
+# For instance, add a margin on the left and at the top:
 
 # %%
 from PIL import ImageOps
@@ -599,17 +612,18 @@ print("Spearman {:.2f}, shared {}".format(*answer))
 print(f"right in {accuracy:.0%}, {right[0]:.0%} without a margin")
 
 # %% [markdown]
-# The scenes are the same, so no part of the difference is one of samples; other scenes make one, too, and the ceiling says which. What falls below it matters more than that.
-# And a ranking that changes where the answers stay right is news about heads; one that changes where they fail may be news about the change alone.
+# The scenes are the same, so no part of the difference comes from the samples; other scenes make a difference, too, and the ceiling says how much. What
+# falls below the ceiling matters more than that. A ranking that changes while the answers stay right is news about heads; one that changes while they fail
+# may be news about the change alone.
 #
 # ```{solution-end}
 # ```
 #
 # ## Limits
 #
-# One program draws all kinds of evidence, with the same digits in all of them; photographs and scans differ more. A few top heads move in coarse steps,
-# and RAM falls in a slope, so that the line at 5 % cuts between heads that are nearly alike ([](06_head_ranking)).
-# There is one pair of twins. And to score alike is not to be needed alike: [](08_ablation).
+# One program draws all kinds of evidence, with the same digits in all of them; photographs and scans differ more. A count of few top heads moves in coarse
+# steps, and RAM falls in a slope, so the line at 5 % cuts between heads that are nearly alike ([](06_head_ranking)). There is only one pair of twins. And
+# to score alike is not to be needed alike: [](08_ablation).
 #
 # ## Where to go from here
 #

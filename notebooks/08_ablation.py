@@ -9,21 +9,21 @@
 # %% [markdown]
 # # Are they needed? Ablating heads
 #
-# A head may look at the evidence and do nothing with it; to know whether the model needs it, take it away.
+# A head may look at the evidence and do nothing with it. To know whether the model needs a head, take it away.
 #
-# **What came out.** The claim under test is that a model cannot answer without the 5 % of its heads that are highest by {term}`RAM`, and can without
-# low ones. Here it can: without {glue:text}`heads_ablated` of {glue:text}`heads` heads its accuracy is {glue:text}`accuracy_without_top:.2f`, with all of them
-# {glue:text}`accuracy_dense:.2f`. The loss is small, but real: on {glue:text}`many_samples` more questions it is {glue:text}`many_top:.3f`, from
-# {glue:text}`many_top_low:.3f` to {glue:text}`many_top_high:.3f`, and the lowest 5 % cost {glue:text}`many_bottom:.3f`. Without 12 % accuracy is
-# {glue:text}`accuracy_without_more:.2f`, no better than naming a digit that is in the picture, while {glue:text}`sets_layer_more` other sets of the same layers leave
-# {glue:text}`accuracy_layer_more_min:.2f` or more. Yet without the *lowest* 12 % it is {glue:text}`accuracy_without_bottom_more:.2f`, and they break tasks that need no
-# retrieval, too: low RAM does not mean idle. Two heads of the first layer do much of that.
+# **What came out.** The claim under test is that a model cannot answer without the 5 % of its heads with the highest {term}`RAM`, but can without low ones.
+# Here it can: without those {glue:text}`heads_ablated` of {glue:text}`heads` heads accuracy is {glue:text}`accuracy_without_top:.2f`, with all heads
+# {glue:text}`accuracy_dense:.2f`. The loss is small but real: on {glue:text}`many_samples` more questions it is {glue:text}`many_top:.3f`
+# ({glue:text}`many_top_low:.3f` to {glue:text}`many_top_high:.3f`), while the lowest 5 % cost {glue:text}`many_bottom:.3f`. Without the top 12 % accuracy is
+# {glue:text}`accuracy_without_more:.2f`, no better than naming a digit from the picture, while {glue:text}`sets_layer_more` other sets from the same layers
+# leave {glue:text}`accuracy_layer_more_min:.2f` or more. Yet without the *lowest* 12 % it is {glue:text}`accuracy_without_bottom_more:.2f`, and tasks that need
+# no retrieval break, too: low RAM does not mean idle. Two heads of the first layer do much of that.
 #
 # ```{glue:figure} fig_curve
 # :name: fig-ablation-curve
-# :alt: Two panels over the number of silenced heads, on a logarithmic scale from 1 to 64, with marks at 6 and 15 heads. From the top, accuracy is still near 0.9 at 6 and 8 heads, and near chance from 12 on. From the bottom it does the same a little later, and is near chance from 15 on. Three random orders stay at the untouched level up to 12 heads or more. Others of the top's layers never leave it, as far as they go, to 32 heads. The log-probability of the answer shows the same.
+# :alt: Two panels over the number of silenced heads, on a logarithmic scale from 1 to 64, with marks at 6 and 15 heads. From the top, accuracy is still near 0.9 at 6 and 8 heads, and near chance from 12 on. From the bottom, it falls a little later, and is near chance from 15 on. Three random orders stay at the untouched level up to 12 heads or more. Other heads of the top's layers never leave it, as far as they go, to 32 heads. The log-probability of the answer shows the same.
 #
-# Accuracy, and how sure the model is of the right answer, without more and more heads.
+# Accuracy, and how sure the model is of the right answer, as more and more heads are silenced.
 # ```
 
 # %% tags=["parameters"]
@@ -36,8 +36,8 @@ pages: int = 0  # most pages of a document; 0: the dataset's own number {0..1000
 frames: int = 0  # most frames of a clip; 0: the dataset's own number {0..1000}
 max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
 detection_samples: int = 96  # samples that heads are ranked on {2..100000, quick 24}
-samples: int = 48  # others, to test on; as many again for the control tasks {3..100000, quick 12}
-many_samples: int = 384  # more of them, for the few sets that need a firmer answer; 0: none {0..100000, quick 12}
+samples: int = 48  # new ones, to test on; as many again for the control tasks {3..100000, quick 12}
+many_samples: int = 384  # more new ones, for the few sets that need a firmer answer; 0: none {0..100000, quick 12}
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 seed: int = 0  # seeds samples and random heads {0..}
 top_fraction: float = 0.05  # share of heads that is ablated; fixed before looking {0<..1}
@@ -88,8 +88,8 @@ retrieval = load_samples(
 control = load_samples("scenes", "evaluation", samples, seed + 1, CONTROL_TASKS)
 
 # %% [markdown]
-# Samples that do not fit the model's context are left out, and a real dataset tells beforehand how long its prompts
-# will be; `pages`, `frames` and `max_pixels` make them shorter.
+# Samples that do not fit into the model's context are left out. For a real dataset, a table tells beforehand how long prompts will be; `pages`, `frames` and
+# `max_pixels` shorten them.
 
 # %%
 fits = [fitting(loaded, part, max_pixels) for part in (detection, retrieval)]
@@ -108,8 +108,8 @@ estimate if dataset in real.DATASETS else None
 #
 # Zero ablation sets a head's output to zero before the layer's output projection, at every token.
 #
-# First we rank: {term}`RAM` of every head, on scenes of the {term}`detection set`, at three sets of rows.
-# `ranking` says what this page tests, RAM at the last prompt token or any other ranking of [](09_controls); the other rows are shown beside it.
+# First we rank every head by {term}`RAM`, on scenes of the {term}`detection set`, for three choices of rows. `ranking` says which ranking this page tests, RAM
+# at the last prompt token or any other of [](09_controls); the other choices of rows are shown beside it.
 
 # %%
 from corehead_lib.rankings import rank
@@ -124,8 +124,7 @@ few, more = (f"{100 * f:g} %" for f in (top_fraction, larger_fraction))
 core = {few: scores.top(top_fraction), more: scores.top(larger_fraction)}
 
 # %% [markdown]
-# One held-out question, then, and the probability of its answer with all heads, without the best one, and without the top of the
-# ranking:
+# Now take one held-out question. How probable is its answer with all heads, without the best one, and without each top set?
 
 # %%
 one = retrieval[min(2, len(retrieval) - 1)]
@@ -137,14 +136,14 @@ np.exp(table.set_index("set").logprob).rename("probability").round(2)
 # %% [markdown]
 # ## Try it yourself
 #
-# In the rendered book, the default model answers here, in your browser; each head you click falls silent as in this chapter, at every token.
-# Its top 5 % and 12 % rank highest over questions of all four kinds, so that they need not be those of the ranking above, which is on scenes.
+# In the rendered book, the default model answers here, in your browser; each head you click is silenced as in this chapter, at every token. The lab's top 5 %
+# and 12 % come from questions of all four kinds, so they need not be those of the ranking above, which uses scenes only.
 #
 # <div class="corehead-lab"></div>
 # <script defer src="../_static/lab/lab.js"></script>
 #
-# With a running kernel, as in JupyterLab, a workbench does more: any model of the zoo, every kind of evidence, all interventions of this chapter and
-# the next, on heads chosen by RAM or by name; it shows how likely each answer is before and after, and the map of heads.
+# With a running kernel, as in JupyterLab, a workbench does more: any model of the zoo, every kind of evidence, and all interventions of this chapter and the
+# next, on heads chosen by RAM or by name. It shows how likely each answer is before and after, and a map of the heads.
 
 # %% tags=["remove-output", "nbval-ignore-output"]
 from corehead_lib.lab.workbench import workbench
@@ -154,17 +153,17 @@ workbench()
 # %% [markdown]
 # ## Which heads go
 #
-# The share of 5 % was fixed before anything was looked at. The 12 % were not: they stand where such curves have come down, so read
-# what is said of them as a description of the curve, not as a test that could have failed. Each set is compared with sets of its own size:
+# The share of 5 % was fixed before we looked at anything. The 12 % was not: it was chosen where such curves have come down, so read what it shows as a
+# description of the curve, not as a test that could have failed. Each set is compared with sets of its own size:
 #
-# - **top**, by the ranking that is tested, and by the two other choices of rows;
-# - **bottom**: the lowest by the same ranking;
-# - **layer**: drawn so that each layer loses as many heads as under the top set, from that layer's others;
+# - **top**: the highest heads by the ranking under test, and by the two other choices of rows;
+# - **bottom**: the lowest by the ranking under test;
+# - **layer**: drawn from the heads outside the top set, as many from each layer as the top set takes;
 # - **model**: drawn from anywhere in the model, outside the top set;
-# - **norm**: drawn so that each head of the top set is stood in for by one that writes about as much, by the length of its output.
+# - **norm**: drawn so that each head of the top set is replaced by one that writes about as much, by the length of its output.
 #
-# A single draw says nothing about a spread: {glue:text}`sets_layer` sets of the same layers are drawn for either share, and
-# {glue:text}`sets_model` of each other random kind.
+# A single draw says nothing about the spread, so we draw {glue:text}`sets_layer` sets of the same layers for each share, and {glue:text}`sets_model` of each
+# other random kind.
 
 # %%
 from corehead_lib.study import controls, first_heads
@@ -189,14 +188,13 @@ columns = ["also in the top", "heads"]
 pd.DataFrame.from_dict(told, orient="index", columns=columns)
 
 # %% [markdown]
-# The answers here are one token long, so that the rows of the answer are the last prompt token, and its ranking is the same. The question's
-# rows share {glue:text}`shared_question` of {glue:text}`heads_ablated` heads with it, and {glue:text}`shared_question_more` of
-# {glue:text}`heads_more`.
+# The answers here are one token long, so the row that writes the answer is the last prompt token, and its ranking is the same. The question's rows share
+# {glue:text}`shared_question` of the top {glue:text}`heads_ablated` heads with it, and {glue:text}`shared_question_more` of the top {glue:text}`heads_more`.
 #
-# ## What goes with them
+# ## What is lost without them
 #
-# Each set is silenced on the same {glue:text}`samples` questions about other scenes. In the tiny models' own worlds an answer is right
-# if it would be written exactly so, and end there.
+# Each set is silenced on the same {glue:text}`samples` questions, about scenes that the ranking did not use. In the tiny models' own worlds an answer is right
+# if the model would write exactly that and stop.
 
 # %%
 how = {"batch_size": batch_size, "max_pixels": max_pixels}
@@ -243,32 +241,33 @@ keep("fig_controls", figure, "At 12 % the top set is the worst, and sets of its 
 # :name: fig-ablation-controls
 # :alt: Two panels of seven strips. At 5 % the top set stands a little below the dashed line of the untouched model, and all layer-matched draws on it; a few draws from the whole model and many by norm fall to between 0.8 and 0.4. At 12 % the top set lies on the lower line of chance, the top by the question's rows and all layer-matched draws at the untouched level; draws from the whole model go down to 0.6, draws by norm to 0.3, and the lowest by RAM stand near chance.
 #
-# Accuracy without each set of heads; one point a set.
+# Accuracy without each set of heads; one point per set.
 # ```
 #
-# Two models that do not look give the lines of chance: one always says the most frequent answer
-# ({glue:text}`chance_constant:.2f`), one names a random digit that the picture shows ({glue:text}`chance_option:.2f`).
+# Two ways of guessing give the lines of chance: always the most frequent answer ({glue:text}`chance_constant:.2f`), or a random one of the digits in the
+# picture ({glue:text}`chance_option:.2f`).
 #
 # **Other heads of the same layers** cost nothing at either share: the worst of {glue:text}`sets_layer` draws leaves {glue:text}`accuracy_layer_min:.2f`
 # at 5 %, and {glue:text}`accuracy_layer_more_min:.2f` at 12 %.
 #
-# **The question's rows** find a set that is not needed: their top 12 % leave {glue:text}`accuracy_question_more:.2f`, though they share
-# {glue:text}`shared_question_more` of {glue:text}`heads_more` heads with the tested one. {cite:t}`park2026vrh` report for large models, too, that output tokens as
-# queries find the heads that matter, and prompt tokens find them less well.
+# **The question's rows** find a set that is not needed: without their top 12 %, accuracy is {glue:text}`accuracy_question_more:.2f`, though
+# {glue:text}`shared_question_more` of these {glue:text}`heads_more` heads are also in the set under test. {cite:t}`park2026vrh` report for large models, too,
+# that output tokens as queries find the heads that matter, and that prompt tokens find them less well.
 #
-# **Heads from anywhere** mostly cost nothing, but some sets do, down to {glue:text}`accuracy_model_min:.2f` at 5 % and
+# **Heads from anywhere** mostly cost nothing, but some sets do: accuracy falls as low as {glue:text}`accuracy_model_min:.2f` at 5 % and
 # {glue:text}`accuracy_model_more_min:.2f` at 12 %.
 #
-# **Heads that write as much** are the hard control. Half of such draws leave {glue:text}`accuracy_norm_median:.2f` or less at 5 %, and the worst
-# {glue:text}`accuracy_norm_min:.2f`, far less than the top set does ({glue:text}`accuracy_without_top:.2f`). At 12 % the worst leaves {glue:text}`accuracy_norm_more_min:.2f`.
+# **Heads that write as much** are the hard control. Half of these draws leave {glue:text}`accuracy_norm_median:.2f` or less at 5 %, and the worst leaves
+# {glue:text}`accuracy_norm_min:.2f`, far less than the top set does ({glue:text}`accuracy_without_top:.2f`). At 12 % the worst leaves
+# {glue:text}`accuracy_norm_more_min:.2f`.
 #
-# **The lowest by RAM** leave {glue:text}`accuracy_without_bottom:.2f` at 5 % and {glue:text}`accuracy_without_bottom_more:.2f` at 12 %. To compare the top with the
-# bottom alone would mislead there.
+# **The lowest heads by RAM** leave {glue:text}`accuracy_without_bottom:.2f` at 5 % and {glue:text}`accuracy_without_bottom_more:.2f` at 12 %. At the larger
+# share, comparing the top with the bottom alone would mislead.
 #
 # ## What does it say instead?
 #
-# A model that lost the place of the evidence names another digit; one that broke down names none. `shown` is another digit that the picture
-# shows, `other` one that it does not show, `none` no digit, or one that does not end there.
+# A model that has lost the place of the evidence names another digit; one that has broken down names none. Here `shown` is another digit from the picture,
+# `other` one that is not in it, and `none` no digit, or one that does not end the answer.
 
 # %%
 kinds = ["none", *(f"{s} {k}" for s in core for k in ("top", "norm", "bottom"))]
@@ -277,15 +276,15 @@ instead = instead.reindex([kind for kind in kinds if kind in instead.index])
 instead.round(2)
 
 # %% [markdown]
-# Without the top 12 % {glue:text}`said_top_shown:.0%` of the answers are another digit of the picture, and {glue:text}`said_top_none:.0%` no digit; without
-# the lowest 12 % {glue:text}`said_bottom_shown:.0%` and {glue:text}`said_bottom_none:.0%`.
-# Both still write digits. Without the top the model names one that is nowhere in the picture more often than one that is, as guessing would; without the lowest nearly
-# all are in the picture, on the wrong shape: it sees, and has lost what was asked for.
+# Without the top 12 %, {glue:text}`said_top_shown:.0%` of the answers are another digit of the picture, and {glue:text}`said_top_none:.0%` no digit; without
+# the lowest 12 % these are {glue:text}`said_bottom_shown:.0%` and {glue:text}`said_bottom_none:.0%`. In both cases the model still writes digits. Without the
+# top it names one that is nowhere in the picture more often than one that is, as guessing would; without the lowest, nearly all wrong ones are in the picture,
+# on another shape: it sees, but has lost what was asked for.
 #
 # ## How many draws fall as far?
 #
-# A test asks how many draws fall as far as the top set, on these {glue:text}`samples` questions. Two shares and three kinds of draws are a family
-# of six, corrected by Holm.
+# A test asks how many draws fall as far as the top set, on these {glue:text}`samples` questions. Two shares and three kinds of draws make a family of six
+# tests, corrected by Holm.
 
 # %%
 from corehead_lib.stats import holm
@@ -295,20 +294,21 @@ against = against.assign(adjusted=holm(against.p.to_numpy()))
 against.round(4)
 
 # %% [markdown]
-# **Of the same layers**, none falls as far at either share, so that p is as small as so many draws can make it, {glue:text}`p_layer:.3f` after correction. At 5 %
-# this says that on these questions the top set is worse to lose than others of its layers, not that the model cannot do without it.
+# **Of draws from the same layers**, none falls as far at either share, so p is as small as so many draws can make it, {glue:text}`p_layer:.3f` after
+# correction. At 5 % this says that on these questions the top set is worse to lose than others of its layers, not that the model cannot do without it.
 #
-# **At 5 % the top set is no worse than sets that write as much**: p = {glue:text}`raw_p_norm:.2f` before any correction. Nor can it be told from sets from
-# anywhere, p = {glue:text}`raw_p_model:.2f`.
+# **At 5 % the top set is no worse to lose than sets that write as much**: p = {glue:text}`raw_p_norm:.2f` before any correction. Nor can it be told from sets
+# from anywhere, p = {glue:text}`raw_p_model:.2f`.
 #
-# **At 12 %** sets that write as much leave {glue:text}`accuracy_norm_more_median:.2f` in the median and {glue:text}`accuracy_norm_more_min:.2f` at worst, p =
-# {glue:text}`raw_p_norm_more:.3f`, after correction {glue:text}`p_norm_more:.3f`; for sets from anywhere it is {glue:text}`raw_p_model_more:.3f` and
-# {glue:text}`p_model_more:.3f`. With {glue:text}`sets_norm_more` draws a kind neither can come below 0.05 in this family, so these two are left open.
+# **At 12 %** sets that write as much leave {glue:text}`accuracy_norm_more_median:.2f` in the median and {glue:text}`accuracy_norm_more_min:.2f` at worst
+# (p = {glue:text}`raw_p_norm_more:.3f`, {glue:text}`p_norm_more:.3f` after correction); for sets from anywhere p is {glue:text}`raw_p_model_more:.3f` and
+# {glue:text}`p_model_more:.3f`. With {glue:text}`sets_norm_more` draws of each kind neither can fall below 0.05 in this family, so these two questions stay
+# open.
 #
 # ## Which heads does RAM not know?
 #
-# Layer-matched draws pass for the strict control, since depth alone cannot explain what they cost. Here they are the lenient
-# one, and we can look why: silence every head of the model alone.
+# Layer-matched draws pass for the strict control, since they rule out depth as an explanation. Here they are the lenient one, and we can see why: silence each
+# head of the model alone.
 
 # %%
 solo = {head.name: [head] for head in order}
@@ -318,10 +318,10 @@ alone["place by RAM"] = [1 + order.index(solo[n][0]) for n in alone.index]
 alone.sort_values("logprob").head(6).round(2)
 
 # %% [markdown]
-# Of the {glue:text}`costly` heads that cost the most alone, {glue:text}`costly_top` is in the top 5 % and {glue:text}`costly_more` are in the top 12 %.
-# The two worst of all others stand at places {glue:text}`needed_first` and {glue:text}`needed_second` of {glue:text}`heads` by RAM, in the first layer,
-# where no layer-matched draw can touch them; the worse one alone costs {glue:text}`needed_cost:.1f` nats. Which of the draws from the whole model and by norm
-# fall below 0.9, those that hold one of the two, or both?
+# Of the {glue:text}`costly` heads that cost the most alone, {glue:text}`costly_top` is in the top 5 % and {glue:text}`costly_more` are in the top 12 %. The two
+# worst of all others stand at places {glue:text}`needed_first` and {glue:text}`needed_second` of {glue:text}`heads` by RAM, in the first layer, where no
+# layer-matched draw can touch them; the worse one alone costs {glue:text}`needed_cost:.1f` nats. Some draws from the whole model and by norm fall below 0.9.
+# Are they the ones that hold one of the two, or both?
 
 # %% tags=["hide-input"]
 costly = alone.sort_values("logprob")
@@ -338,11 +338,11 @@ fallen = pd.crosstab(holds, falls).reindex(
 fallen
 
 # %% [markdown]
-# Of the {glue:text}`fallen` that fall, {glue:text}`fallen_explained` do. Of the {glue:text}`holding` that hold one, {glue:text}`fallen_explained` fall, and of the other
-# {glue:text}`not_holding` only {glue:text}`fallen_others`.
+# Of the {glue:text}`fallen` that fall, {glue:text}`fallen_explained` do. Of the {glue:text}`holding` that hold one or both, {glue:text}`fallen_explained` fall;
+# of the other {glue:text}`not_holding`, only {glue:text}`fallen_others`.
 #
-# So is it these two that are not idle, or low heads? Here they are silenced together, then the others of the lowest 12 %, then the others of the first layer, on
-# {glue:text}`many_samples` questions by which they were not chosen:
+# So is it these two that are not idle, or low heads in general? We silence the two, then the others of the lowest 12 %, then the others of the first layer, on
+# {glue:text}`many_samples` questions not used to choose them:
 
 # %%
 lowest = scores.bottom(larger_fraction)
@@ -357,22 +357,22 @@ apart = apart.groupby("set", sort=False)[["heads", "correct", "logprob"]].mean()
 apart.round(2)
 
 # %% [markdown]
-# The two alone leave {glue:text}`apart_two:.2f`, the other {glue:text}`apart_low_heads:.0f` of the lowest {glue:text}`apart_low:.2f`, and the other
-# {glue:text}`apart_layer_heads:.0f` of the first layer {glue:text}`apart_layer:.2f`. Most of what the lowest 12 % cost is these two heads, and the first layer is needed
-# whatever the RAM of its heads is; {glue:text}`low_first` of the lowest {glue:text}`heads_more` stand there.
+# Without the two, accuracy is {glue:text}`apart_two:.2f`; without the other {glue:text}`apart_low_heads:.0f` of the lowest {glue:text}`apart_low:.2f`, without
+# the other {glue:text}`apart_layer_heads:.0f` of the first layer {glue:text}`apart_layer:.2f`. Most of what the lowest 12 % cost is due to these two, and the
+# first layer is needed whatever the RAM of its heads; {glue:text}`low_first` of the lowest {glue:text}`heads_more` stand there.
 #
-# RAM knows one job, and a head with another job ranks low. Among such heads its order is noise: ranked on {glue:text}`samples_each` questions
-# instead of {glue:text}`detection_samples`, the lowest 12 % leave {glue:text}`bottom_again:.2f` of {glue:text}`samples_each` questions, and those of the ranking above
-# {glue:text}`bottom_same:.2f` of the same ones. [](09_controls) asks what these heads do.
+# RAM measures one job, and a head with another job ranks low. Among such heads its order is noise: ranked on {glue:text}`samples_each` questions instead of
+# {glue:text}`detection_samples`, the lowest 12 % leave {glue:text}`bottom_again:.2f` on {glue:text}`samples_each` test questions, those of the ranking above
+# {glue:text}`bottom_same:.2f` on the same ones. [](09_controls) asks what these heads do.
 #
 # So the controls answer different questions. Against its own layers the top set is special, as the test above says; against the whole model it is one of
-# several that are bad to lose.
+# several sets that are bad to lose.
 #
 # ## How sure are the differences?
 #
-# The p above is about other draws of heads, on these questions: is the top set worse to lose than sets like it?
-# Would it cost as much on *other questions*? For that each cost is a paired difference on the same samples, drawn anew by picture; for a random kind, the mean
-# over its draws. The {glue:text}`tests` tests are one family, and the correction by Holm is for all of them.
+# The p above is about other draws of heads, on these questions: is the top set worse to lose than sets like it? Would it cost as much on *other questions*? For
+# that, each cost is a paired difference on the same samples, resampled by picture; for a random kind, of the mean over its draws. The {glue:text}`tests` tests
+# are one family, corrected by Holm.
 
 # %% tags=["hide-input"]
 pairs = [("none", f"{s} {k}") for s in core for k in (*tops, "bottom")]
@@ -394,17 +394,17 @@ costs = compare(asked, pairs)
 costs.round(4)
 
 # %% [markdown]
-# The top 5 % cost {glue:text}`cost_top:.2f` of the accuracy, with an interval from {glue:text}`cost_top_low:.2f` to {glue:text}`cost_top_high:.2f` and an adjusted p of
-# {glue:text}`cost_top_p:.2f`: {glue:text}`samples` questions are too few to tell. So the top set was worse than every draw from its layers on these questions, and
-# still the row `layer - top` cannot say that it would be on others (adjusted p = {glue:text}`cost_layer_top_p:.2f`). The top 12 % cost {glue:text}`cost_more:.2f`, from
-# {glue:text}`cost_more_low:.2f` to {glue:text}`cost_more_high:.2f`, adjusted p = {glue:text}`cost_more_p:.3f`, and more than the mean draw of any kind. A
-# negative row is a kind of draw whose mean costs more than the top set.
+# The top 5 % cost {glue:text}`cost_top:.2f` of accuracy, with an interval from {glue:text}`cost_top_low:.2f` to {glue:text}`cost_top_high:.2f` and an adjusted
+# p of {glue:text}`cost_top_p:.2f`: {glue:text}`samples` questions are too few to tell. So the top set was worse to lose than every draw from its layers on
+# these questions, yet the row `layer - top` cannot say that it would be on others (adjusted p = {glue:text}`cost_layer_top_p:.2f`). The top 12 % cost
+# {glue:text}`cost_more:.2f` ({glue:text}`cost_more_low:.2f` to {glue:text}`cost_more_high:.2f`, adjusted p = {glue:text}`cost_more_p:.3f`), more than the mean
+# draw of any kind. Where a kind is compared with the top set, a negative row means that its mean draw costs more.
 #
 # ## More questions
 #
-# This section was added after that table had turned out too weak. The same ranking and the same sets, only the few that matter, on {glue:text}`many_samples` other
-# questions: the top, the bottom, and the first three draws from the top's layers. The {glue:text}`many_tests` tests are one family.
-# (A dataset on disk that has no more questions is asked the same ones again, and then this says nothing new.)
+# We added this section after that table had turned out too weak. It uses the same ranking and the few sets that matter (the top, the bottom, and the first
+# three draws from the top's layers) on {glue:text}`many_samples` other questions. The {glue:text}`many_tests` tests are one family. (A dataset on disk that has
+# no more questions is asked the same ones again; then this section says nothing new.)
 
 # %%
 wanted = ("top", "bottom", "layer/0", "layer/1", "layer/2")
@@ -422,22 +422,23 @@ firmly["nats"] = [remains.logprob[a] - remains.logprob[b] for a, b in pairs]
 firmly.round(4)
 
 # %% [markdown]
-# The top 5 % cost {glue:text}`many_top:.3f` of the accuracy, from {glue:text}`many_top_low:.3f` to {glue:text}`many_top_high:.3f` (adjusted p =
-# {glue:text}`many_top_p:.3f`), and {glue:text}`many_top_nats:.2f` nats. Other sets of their layers leave {glue:text}`many_layer_min:.3f` to
-# {glue:text}`many_layer_max:.3f` of {glue:text}`many_dense:.3f`, and the lowest 5 % cost {glue:text}`many_bottom:.3f` (adjusted p = {glue:text}`many_bottom_p:.2f`).
+# The top 5 % cost {glue:text}`many_top:.3f` of accuracy, from {glue:text}`many_top_low:.3f` to {glue:text}`many_top_high:.3f` (adjusted
+# p = {glue:text}`many_top_p:.3f`), and {glue:text}`many_top_nats:.2f` nats. Other sets from their layers leave {glue:text}`many_layer_min:.3f` to
+# {glue:text}`many_layer_max:.3f` (all heads: {glue:text}`many_dense:.3f`), and the lowest 5 % cost {glue:text}`many_bottom:.3f` (adjusted
+# p = {glue:text}`many_bottom_p:.2f`).
 #
-# So what the paper reports of large models, that the top 5 % matter and low heads hardly do, holds at this share in this tiny model, though the loss is small: a model
-# that is right in {glue:text}`many_without_top:.2f` of the cases can answer. At 12 % the loss is large, {glue:text}`many_more:.2f`, but the lowest cost
-# {glue:text}`many_bottom_more:.2f` there.
+# So what the paper reports for large models, that the top 5 % matter and low heads hardly do, holds at this share in this tiny model, though the loss is small:
+# a model that is right in {glue:text}`many_without_top:.2f` of the cases can answer. At 12 % the loss is large, {glue:text}`many_more:.2f`, but there the
+# lowest heads cost {glue:text}`many_bottom_more:.2f`.
 #
 # ## Is it retrieval, or just capacity?
 #
 # If the top heads merely did a lot of work, everything would break.
-# Counting, naming the background and small sums need no fetching of one place in the picture; these control tasks are about generated scenes,
+# Naming the background and small sums need no fetching of one place in the picture; these control tasks are about generated scenes,
 # whatever `dataset` is.
 #
-# A control must be able to lose: a task at which the untouched model is not clearly better than chance stays there whatever is
-# taken away. The column `counts` says which tasks pass.
+# A control must be able to lose: a model that is not clearly better than chance at a task stays there whatever we take away. The column `counts` says which
+# tasks pass.
 
 # %% tags=["hide-input"]
 from corehead_lib.chance import is_control
@@ -466,19 +467,19 @@ sure = sure.unstack(sort=False)[wanted[:-1]]
 sure.rename(columns={"none": "all heads"}).round(2)
 
 # %% [markdown]
-# First accuracy, then the {term}`gold log-probability`. Random kinds are medians over their draws, in control tasks over the first five.
+# The tables show accuracy and {term}`gold log-probability`. For random kinds they are medians over the draws, in control tasks over the first five.
 #
-# Without the top 12 % all three retrieval tasks fall, and backgrounds stay at {glue:text}`top_background:.2f`: the model still reads pictures and writes answers.
-# But sums fall from {glue:text}`dense_sum:.2f` to {glue:text}`top_sum:.2f`, where guessing makes {glue:text}`chance_sum:.2f`. To add, a model may have to fetch, too, from
-# the words of the question; but so it must to copy, which in [](09_controls) stands unharmed, so that this is a guess.
+# Without the top 12 % all three retrieval tasks fall, while naming the background stays at {glue:text}`top_background:.2f`: the model still reads pictures and
+# writes answers. But sums fall from {glue:text}`dense_sum:.2f` to {glue:text}`top_sum:.2f`, where guessing gives {glue:text}`chance_sum:.2f`. To add, a model
+# may have to fetch, too, from the words of the question; but copying needs that as well and stands unharmed in [](09_controls), so this is a guess.
 #
-# The lowest 12 % are another matter. Without them backgrounds fall to {glue:text}`bottom_background:.2f`, near chance at
-# {glue:text}`chance_background:.2f`, and sums to {glue:text}`bottom_sum:.2f`: these heads do what every task needs.
+# The lowest 12 % are another matter. Without them naming the background falls to {glue:text}`bottom_background:.2f`, near chance at
+# {glue:text}`chance_background:.2f`, and sums fall to {glue:text}`bottom_sum:.2f`: these heads do what every task needs.
 #
 # ## How many heads does it take?
 #
-# This is the figure at the top of the page. We take more and more heads from the top, from the bottom, in three random orders of all heads outside
-# the top 12 %, and, as far as every layer has enough others, from the top's layers, three sets for each size.
+# This is the figure at the top of the page. We silence more and more heads from the top, from the bottom, in three random orders of all heads outside the top
+# 12 %, and, while every layer has enough others, from the top's layers, three sets for each size.
 
 # %%
 most, rng = scores.score.size // 2, np.random.default_rng(seed)
@@ -531,10 +532,15 @@ axes[0].set_ylim(-0.03, 1.05)
 figure.legend(
     *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4
 )
-keep("fig_curve", figure, "A dozen heads from the top, or a few more from the bottom, break it; others of the top's layers do not")
+keep(
+    "fig_curve",
+    figure,
+    "A dozen heads from the top, or a few more from the bottom,\n"
+    "break the model; others from the top's layers do not",
+)
 
 # %% [markdown]
-# How many heads take half of what the model has beyond chance? The steps are coarse, so these are upper bounds:
+# How many heads cost half of the model's accuracy beyond chance? The steps are coarse, so these are upper bounds:
 
 # %%
 dense, line = curve.correct["none"].item(), guess.line
@@ -543,13 +549,12 @@ half = gone.heads.groupby("kind").min().reindex([*orders, "layer"])
 half.rename("heads until half is lost")
 
 # %% [markdown]
-# From the top half is lost by {glue:text}`heads_until_half` heads, from the bottom by {glue:text}`bottom_until_half`, in the earliest random order by
+# From the top, half is lost by {glue:text}`heads_until_half` heads, from the bottom by {glue:text}`bottom_until_half`, in the earliest random order by
 # {glue:text}`random_half_least`. Others of the same layers leave {glue:text}`layer_left:.2f` when {glue:text}`layer_most` are gone, the most that can be drawn.
 #
 # ## Does it hold for other models?
 #
-# The same experiment, smaller, on every tiny model of the zoo; each model's heads are ranked anew. (Which of them share a part
-# says [](07_stability).)
+# We repeat the experiment, smaller, on every tiny model of the zoo, ranking each model's heads anew. ([](07_stability) says which of them share a part.)
 
 # %%
 def experiment(one):
@@ -634,29 +639,27 @@ keep("fig_models", figure, "The top 12 % break most models, not all of them")
 # %% [markdown]
 # ```{glue:figure} fig_models
 # :name: fig-ablation-models
-# :alt: A row for each tiny model. Without the top 12 percent most stand near the dotted line of chance or left of it, one near its untouched level. Without the top 5 percent they are spread from 0.2 to 0.9. Layer-matched draws stay near the untouched level, but for the least in the model that the top does not break, at 0.6. Without the lowest 12 percent they are spread from below 0.1 to 1.
+# :alt: One row for each tiny model. Without the top 12 percent most stand near the dotted line of chance or left of it, one near its untouched level. Without the top 5 percent they are spread from 0.2 to 0.9. Layer-matched draws stay near the untouched level, except for the least in the model that the top does not break, at 0.6. Without the lowest 12 percent they are spread from below 0.1 to 1.
 #
-# Every model without its own top, bottom and drawn sets; a star: trained with a price on looking.
+# Each model without its own top, bottom and drawn sets. A star: trained with a price on looking.
 # ```
 #
-# {glue:text}`models_natural` of the {glue:text}`models` models are natural, and only they are counted here. The top 5 % take more than half of what
-# {glue:text}`models_broken_by_top` of them have beyond chance, the top 12 % of what {glue:text}`models_broken_by_more` have. The share at which half is lost lies
-# between {glue:text}`half_share_least:.0%` and {glue:text}`half_share_most:.0%` in {glue:text}`models_halved` of them; in the others a quarter of all heads does not reach
-# it. A share that is fixed beforehand, whichever it is, tests one point of that curve.
+# {glue:text}`models_natural` of the {glue:text}`models` models are natural, and only they are counted here. Losing the top 5 % takes at least half of the
+# accuracy beyond chance in {glue:text}`models_broken_by_top` of them, losing the top 12 % in {glue:text}`models_broken_by_more`. The share at which half is
+# lost lies between {glue:text}`half_share_least:.0%` and {glue:text}`half_share_most:.0%` in {glue:text}`models_halved` of them; in the others a quarter of all
+# heads is not enough. A share that is fixed beforehand, whichever it is, tests one point of that curve.
 #
-# **Where the controls fail.** The lowest 12 % take more than half in {glue:text}`models_broken_by_bottom` natural models. The worst of
-# {glue:text}`draws_each` layer-matched draws is worse to lose than the top 12 % in {glue:text}`models_layer_worse`: for such a model RAM does not find
-# the heads that are needed.
+# **Where the controls fail.** The lowest 12 % take at least half in {glue:text}`models_broken_by_bottom` natural models. In {glue:text}`models_layer_worse`,
+# the worst of {glue:text}`draws_each` layer-matched draws is worse to lose than the top 12 %: for such a model RAM does not find the heads that are needed.
 #
 # The one model that paid for looking breaks at {glue:text}`half_share_treated:.0%` of its heads.
 #
 # ## Which cells use which data
 #
-# Ranking, testing, the curve and the other models use `dataset` (and `detection_dataset` for the ranking). The control tasks are
-# generated scenes always.
+# Ranking, testing, the curve and the other models use `dataset` (and `detection_dataset` for the ranking). The control tasks always use generated scenes.
 #
-# A dataset with a score of its own is judged by it: the model writes an answer under every set, and `accuracy` is then that score, such as
-# boxes found at an overlap of one half (`datasets.judged.judged_outcomes`). The log-probability stays that of the dataset's gold answer.
+# A dataset with its own score is judged by it: the model writes an answer with each set silenced, and `accuracy` is then that score, such as boxes found at an
+# overlap of one half (`datasets.judged.judged_outcomes`). The log-probability is still that of the dataset's gold answer.
 #
 # ## Exercises
 #
@@ -664,11 +667,11 @@ keep("fig_models", figure, "The top 12 % break most models, not all of them")
 # :label: ex-ablation-read
 # ```
 #
-# Difficulty: 1/5, 3 minutes. Three papers rank heads by RAM and fix beforehand how many they silence: the first 4, 8, or 16. Read from {numref}`fig-ablation-curve`, to within 0.05, which accuracy each of them is
-# left with. `answer` is these three numbers. What would each of them claim?
+# Difficulty: 1/5, 3 minutes. Three papers rank heads by RAM and fix beforehand how many they silence: the first 4, 8, or 16. Read from
+# {numref}`fig-ablation-curve`, to within 0.05, what accuracy is left in each. `answer` is these three numbers. What would each paper claim?
 #
 # :::{dropdown} Hint 1
-# It is the left panel's curve from the top.
+# Use the curve *from the top* in the left panel.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -689,8 +692,8 @@ answer = by_number.top.tolist()
 by_number.drop(columns="none").round(2)
 
 # %% [markdown]
-# The first would write that these heads are spare, the last that the model cannot do without them, and each has fixed its number beforehand. A number that is fixed makes a test honest; it does not
-# make it about more than that number. The other columns are what the same number of other heads leaves.
+# The first paper would write that these heads are dispensable, the last that the model cannot do without them, and each fixed its number beforehand. A fixed
+# number makes a test honest; it does not make it about more than that number. The other columns show what as many other heads leave.
 #
 # ```{solution-end}
 # ```
@@ -700,14 +703,14 @@ by_number.drop(columns="none").round(2)
 # ```
 #
 # Difficulty: 1/5, 5 minutes. The larger set, `core[more]`, begins with the smaller one, `core[few]`. Which part of it matters, the first heads or the others? Silence each part alone.
-# `answer` is the accuracy that is left, without the first and without the others.
+# `answer` is the accuracy that is left without the first heads, and without the others.
 #
 # :::{dropdown} Hint 1
 # `core[more][: len(core[few])]` are the first.
 # :::
 #
 # :::{dropdown} Hint 2
-# `judged_outcomes(loaded, retrieval, sets, **how)` takes a dict from names to lists of heads; its table has a row for each question and set.
+# `judged_outcomes(loaded, retrieval, sets, **how)` takes a dict from names to lists of heads and returns a table with a row for each question and set.
 # :::
 #
 # ```{exercise-end}
@@ -726,8 +729,8 @@ answer = parts.correct[["first", "the others"]].tolist()
 parts.round(2)
 
 # %% [markdown]
-# Neither part costs much, both together nearly all: they stand in for each other. Effects of single heads, or of a small share, miss that, which is why the
-# experiment takes sets, and more than one size.
+# Neither part costs much, but both together cost nearly everything: they stand in for each other. Silencing single heads, or a small share, misses that, which
+# is why the experiment silences sets, of more than one size.
 #
 # ```{solution-end}
 # ```
@@ -736,11 +739,12 @@ parts.round(2)
 # :label: ex-ablation-logprob
 # ```
 #
-# Difficulty: 2/5, 8 minutes. On the questions of `retrieval`, what the top 5 % cost in accuracy cannot be told from nothing; it took more of them. Accuracy has a threshold in it: can the {term}`gold log-probability` tell, on the same few questions? `answer` is two p,
-# not adjusted, by the permutation test `paired_p` with the samples' groups: of the cost of the smaller top set in accuracy, and of its cost in `logprob`.
+# Difficulty: 2/5, 8 minutes. On the questions of `retrieval`, what the top 5 % cost in accuracy cannot be told from nothing; it took more questions. Accuracy
+# has a threshold in it: can the {term}`gold log-probability` tell, on the same few questions? `answer` is two p, not adjusted, from the permutation test
+# `paired_p` with the samples' groups: for the cost of the smaller top set in accuracy, and for its cost in `logprob`.
 #
 # :::{dropdown} Hint 1
-# `asked` has a row for each set and sample, the samples in one order; the sets are called `"none"` and `f"{few} top"`.
+# `asked` has a row for each set and sample, the samples always in the same order; the sets are called `"none"` and `f"{few} top"`.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -767,11 +771,12 @@ print("after correction {:.4f} and {:.4f}".format(*holm(answer)))
 logs.drop(columns="p").round(2)
 
 # %% [markdown]
-# It can: every question says how much less sure the model is, not only those that fall below the threshold. But two measures are two tests, and one that is chosen by its p proves nothing.
+# It can: every question shows how much less sure the model is, not only those that fall below the threshold. But two measures are two tests, and a test chosen
+# for its p proves nothing.
 #
-# The top 5 %, which cost little accuracy, make the answer less likely, {glue:text}`logprob_top:.2f` nats against
-# {glue:text}`logprob_none:.2f`. The lowest 12 % leave it less likely than the top 12 % do, {glue:text}`logprob_bottom_more:.2f` against
-# {glue:text}`logprob_more:.2f`, although more answers are right: the model is then wrong less often, but surer of what is wrong.
+# Losing the top 5 % costs little accuracy, but makes the answer less likely, {glue:text}`logprob_top:.2f` nats against {glue:text}`logprob_none:.2f`. Without
+# the lowest 12 % it is less likely than without the top 12 %, {glue:text}`logprob_bottom_more:.2f` against {glue:text}`logprob_more:.2f`, although more answers
+# are right: the model is then wrong less often, but surer of what is wrong.
 #
 # ```{solution-end}
 # ```
@@ -780,15 +785,15 @@ logs.drop(columns="p").round(2)
 # :label: ex-ablation-draws
 # ```
 #
-# Difficulty: 2/5, 5 minutes. You test four kinds of draws and correct by Holm. How many draws of each kind do you need at least, so that the adjusted p of all four can be below 0.01?
-# `answer` is one whole number.
+# Difficulty: 2/5, 5 minutes. You test four kinds of draws and correct by Holm. What is the least number of draws of each kind with which the adjusted p of all
+# four can be below 0.01? `answer` is one whole number.
 #
 # :::{dropdown} Hint 1
-# With R draws none of which falls as far as the top, p is 1 / (R + 1).
+# If none of R draws falls as far as the top, p is 1 / (R + 1).
 # :::
 #
 # :::{dropdown} Hint 2
-# Holm multiplies the least of four p by four, and no other ends up below it.
+# Holm multiplies the smallest of four p by four, and no other ends up below it.
 # :::
 #
 # ```{exercise-end}
@@ -806,7 +811,7 @@ answer = next(fits)
 answer
 
 # %% [markdown]
-# With R draws none of which falls as far, p = 1 / (R + 1), and Holm takes the least of four equal p four times: 4 / (R + 1) must stay below 0.01.
+# If none of R draws falls as far, p = 1 / (R + 1). Holm multiplies the smallest of four equal p by four, so 4 / (R + 1) must stay below 0.01.
 #
 # ```{solution-end}
 # ```
@@ -815,15 +820,16 @@ answer
 # :label: ex-ablation-own
 # ```
 #
-# Difficulty: 4/5, 30 minutes. Is the smaller top set the worst of its size to lose? Find a rule that names as many heads, none of them in `core[more]`, without looking at the answers to `retrieval`. `answer` is
-# their list, of (layer, head). Then silence them: do they cost more than the top by RAM, and is it retrieval that they cost?
+# Difficulty: 4/5, 30 minutes. Is the smaller top set the worst of its size to lose? Find a rule that names as many heads, none of them in `core[more]`, without
+# looking at the answers to `retrieval`. `answer` is the list of these heads, as (layer, head). Then silence them: do they cost more than the top by RAM, and is
+# it retrieval that they cost?
 #
 # :::{dropdown} Hint 1
 # `ranked["norm"]` ranks heads by how much they write; depth is a rule, too. `alone` has looked at answers, so a rule from it needs other questions.
 # :::
 #
 # :::{dropdown} Hint 2
-# `judged_outcomes(loaded, samples, sets, **how)` on `retrieval`, and on `control`, whose tasks fetch nothing from the picture.
+# Use `judged_outcomes(loaded, samples, sets, **how)` on `retrieval`, and on `control`, whose tasks fetch nothing from the picture.
 # :::
 #
 # ```{exercise-end}
@@ -844,9 +850,9 @@ print(*(h.name for h in answer))
 pd.DataFrame(left).round(2)
 
 # %% [markdown]
-# Those that write most are worse to lose than the top by RAM, so that RAM's is not *the* set that the model needs, even of this size. But the tasks that fetch nothing fall as far: what is lost is
-# not fetching alone. And all of these heads are in the first layer, so that it may be their place and not their loudness that counts; as many others of that layer would tell. A cost names heads, and what
-# they are for takes a control.
+# The heads that write most are worse to lose than the top by RAM, so RAM's top is not *the* set that the model needs, even of this size. But the tasks that
+# fetch nothing fall as far, so fetching is not all that is lost. And all of these heads are in the first layer, so it may be their place and not their loudness
+# that counts; silencing as many others of that layer would tell. A cost tells which heads matter; to learn what they are for takes a control.
 #
 # ```{solution-end}
 # ```
@@ -856,8 +862,8 @@ pd.DataFrame(left).round(2)
 # Zero is a value that a head's output never has, so zero ablation can do damage beyond removing what the head says;
 # `corehead_lib.interventions` can put other values in its place.
 #
-# Tiny models, a handful of training runs, one kind of picture; and a set that breaks the model is not the only such set.
-# The share of 12 % was chosen with such curves in view.
+# All this is about tiny models, a handful of training runs and one kind of picture; and a set that breaks the model is not the only such set. The share of 12 %
+# was chosen with such curves in view.
 #
 # ## Where to go from here
 #

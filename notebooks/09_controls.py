@@ -9,27 +9,27 @@
 # %% [markdown]
 # # Is it retrieval or capacity? Controls
 #
-# A ranking of heads means something when it predicts what the model loses without them, and when what is lost is retrieval.
+# A ranking of heads is worth something if it predicts what the model loses without them, and if what is lost is retrieval.
 #
-# **What came out.** Silencing {term}`RAM`'s first {glue:text}`k` of {glue:text}`heads` heads costs {glue:text}`drop:.2f` of the
-# accuracy in retrieval, its first {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, and {glue:text}`drop_control_twice:.2f` in control tasks.
-# Another ranking, chosen on other questions, costs {glue:text}`more:.2f` more with {glue:text}`k` ({glue:text}`more_low:.2f` to
-# {glue:text}`more_high:.2f`). Yet RAM's {glue:text}`k` are nearly *enough*: put into a run about another picture, they make {glue:text}`enough_first:.0%` of the way
-# back to the answer, while {glue:text}`matched_sets` sets of as many heads of the same layers make {glue:text}`enough_first_most:.0%` at most.
-# And RAM is blind to head number {glue:text}`quiet_place` in its order, which costs {glue:text}`quiet_cost:.2f` nats alone.
+# **What came out.** Silencing {term}`RAM`'s top {glue:text}`k` of {glue:text}`heads` heads costs {glue:text}`drop:.2f` of retrieval accuracy; the top
+# {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, and {glue:text}`drop_control_twice:.2f` in control tasks. Another ranking, chosen on other questions,
+# costs {glue:text}`more:.2f` more with {glue:text}`k` ({glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). Yet RAM's {glue:text}`k` are nearly *enough*:
+# put into a run about another picture, they go {glue:text}`enough_first:.0%` of the way back to the answer, while {glue:text}`matched_sets` sets of as many
+# heads from the same layers go {glue:text}`enough_first_most:.0%` at most. And RAM is blind to the head at place {glue:text}`quiet_place`, which alone costs
+# {glue:text}`quiet_cost:.2f` nats.
 #
 # ```{glue:figure} fig_verdicts
 # :name: fig-controls-verdicts
-# :alt: Two panels with one row to a ranking. Filled points, the cost in retrieval, with intervals; rings, the cost in control tasks. On the left entropy, norm and write cost most, 0.3 to 0.6, RAM less than a tenth. On the right, with twice as many heads, RAM, write, selectivity and lift cost 0.8, their rings lie near 0.2; entropy and norm cost hardly less, but their rings lie near 0.6; the depth alone and luck still cost nothing.
+# :alt: Two panels with one row per ranking. Filled points: the cost in retrieval, with intervals; rings: the cost in control tasks. On the left entropy, norm and write cost most, 0.3 to 0.6, RAM less than a tenth. On the right, with twice as many heads, RAM, write, selectivity and lift cost 0.8, and their rings lie near 0.2; entropy and norm cost hardly less, but their rings lie near 0.6; depth alone and luck still cost nothing.
 #
-# Accuracy that is lost without the top of each ranking.
+# Accuracy lost without the top of each ranking.
 # ```
 
 # %% tags=["parameters"]
 model: str = "tiny-qwen3-vl"  # the model to look into {model}
 dataset: str = "scenes"  # kind of evidence {scenes, documents, clips, haystacks}
 detection_samples: int = 96  # samples that heads are ranked on {24..100000, quick 24}
-samples: int = 64  # others, to test rankings on; one half chooses {48..100000, quick 48}
+samples: int = 64  # new ones, to test rankings on; one half chooses {48..100000, quick 48}
 control_samples: int = 16  # for each of the control tasks {2..100000, quick 8}
 probe_samples: int = 32  # for interventions, patching and single heads {24..100000, quick 24}
 right_samples: int = 480  # to compare right answers with wrong ones {2..100000, quick 24}
@@ -85,13 +85,13 @@ shown, questions, texts = (
 # | `ram-question`, `ram-answer` | are these the right rows? |
 # | `calibrated-*` | does the head look there whatever is asked? (RAM less RAM with the question "N/A") |
 # | `selectivity`, `lift`, `hits` | does mass reward heads that look at everything, and large targets? |
-# | `write` | does what the head reads speak for the answer? |
-# | `visual`, `attention`, `entropy` | is it looking at evidence, or at pictures, or at anything, or sharply? |
-# | `norm`, `gradient` | is it how much a head writes, or how the answer hangs on it? |
+# | `write` | does what the head reads support the answer? |
+# | `visual`, `attention`, `entropy` | does it look at evidence, or at pictures, or at anything, or just sharply? |
+# | `norm`, `gradient` | is it how much a head writes, or how much the answer depends on it? |
 # | `text` | would the heads that retrieve in texts do? (`hits` on haystacks, as {cite:t}`wu2024retrieval` rank them, whatever `dataset` is) |
 # | `layer`, `random` | is it the depth alone, or luck? |
 #
-# All but `text` come from three passes over the {term}`detection set`. What each takes from the top is as many heads as the others take.
+# All but `text` come from three passes over the {term}`detection set`. We take the same number of heads from the top of each.
 
 # %%
 from corehead_lib.rankings import rank
@@ -106,14 +106,14 @@ tops = first_heads(ranked, sizes)
 " ".join(h.name for h in scores.ranking()[: 2 * k])
 
 # %% [markdown]
-# The share, 5 %, was fixed before anything was looked at. Twice as much is shown beside it: where heads stand in for each other, the first
-# few may cost nothing.
+# The share, 5 %, was fixed before we looked at anything. Twice as many are shown beside it: where heads stand in for each other, the first few may cost
+# nothing.
 #
 # ## Tasks that need no retrieval
 #
-# If the top heads merely did a lot of work, everything would break. Six tasks ask for nothing that stands at one place: three
-# need the picture (`background` of a scene, colour of the `heading` and `topic` of a document), three do not (`sum`, `sort`, `copy`).
-# A control must be able to lose, so only tasks count that the untouched model can do clearly better than chance.
+# If the top heads merely did a lot of work, everything would break. Six tasks ask for nothing that stands in one place: three need the picture (`background` of
+# a scene, colour of the `heading` and `topic` of a document), three do not (`sum`, `sort`, `copy`). A control must be able to lose, so a task counts only if
+# the untouched model does it clearly better than chance.
 
 # %%
 from corehead_lib.study import able, by_task
@@ -138,18 +138,18 @@ per_task = each[[*dict.fromkeys(beside)]]  # with random itself one less
 per_task.assign(counts=per_task.index.isin(counted.task)).round(2)
 
 # %% [markdown]
-# The first rows are retrieval. {glue:text}`controls_count` of {glue:text}`controls` controls count, {glue:text}`controls_high` of
-# them at 0.9 or better untouched. Without RAM's first {glue:text}`twice_k` heads `sort` falls by {glue:text}`fell_sort:.2f` and `sum` by
-# {glue:text}`fell_sum:.2f`; the others, among them all that need the picture, fall by {glue:text}`fell_others:.2f` at most. The mean over all controls,
-# {glue:text}`drop_control_twice:.2f` in the table below, is those two.
+# The first rows are retrieval. {glue:text}`controls_count` of {glue:text}`controls` controls count, {glue:text}`controls_high` of them with an untouched
+# accuracy of 0.9 or more. Without RAM's top {glue:text}`twice_k` heads `sort` falls by {glue:text}`fell_sort:.2f` and `sum` by {glue:text}`fell_sum:.2f`; the
+# others, including all that need the picture, fall by {glue:text}`fell_others:.2f` at most. The mean over all controls, {glue:text}`drop_control_twice:.2f` in
+# the table below, comes from those two.
 #
-# We do not know why. To sort, a model may have to fetch as well, only from the words of the question; but so it must to copy, which stands unharmed. What
-# these heads do is not for pictures alone, and it is not all that the model does.
+# We do not know why. To sort, a model may have to fetch as well, only from the words of the question; but copying needs that, too, and is unharmed. What these
+# heads do is not for pictures alone, and it is not all that the model does.
 #
 # ## The verdict
 #
-# What does each ranking's top cost in retrieval, what in the controls? Paired differences on the same questions, drawn anew by picture;
-# p is corrected by Holm over all rows, both sizes together.
+# What does the top of each ranking cost in retrieval, and what in the controls? We take paired differences on the same questions, resampled by picture; p is
+# corrected by Holm over all rows of both sizes.
 
 # %% tags=["hide-input"]
 from corehead_lib.study import verdicts
@@ -197,27 +197,26 @@ figure.supxlabel("accuracy lost", fontsize=10)
 figure.legend(
     *axes[0].get_legend_handles_labels(), loc="outside lower right", ncols=2
 )
-keep("fig_verdicts", figure, "RAM's first heads cost little, twice as many cost most")
+keep("fig_verdicts", figure, "The first heads by RAM cost little, twice as many cost the most")
 
 # %% [markdown]
-# A ratio is NaN where the controls lose nothing. `shared` are heads that are also in the top by RAM; `set_of` is the first ranking that takes the very same heads.
-# Rows that agree in it are one result, not several that confirm each other: {glue:text}`rankings` rankings make {glue:text}`distinct` different sets of
-# {glue:text}`k` heads and {glue:text}`distinct_twice` of {glue:text}`twice_k`, and {glue:text}`same_twice` others take the very {glue:text}`twice_k` that RAM takes.
+# A ratio is NaN where the controls lose nothing. `shared` counts the heads that are also in the top by RAM; `set_of` is the first ranking that takes exactly
+# the same heads. Rows that agree in it are one result, not several that confirm each other: {glue:text}`rankings` rankings give {glue:text}`distinct` different
+# sets of {glue:text}`k` heads and {glue:text}`distinct_twice` of {glue:text}`twice_k`, and {glue:text}`same_twice` others take exactly the {glue:text}`twice_k`
+# that RAM takes.
 #
-# With {glue:text}`k` heads {glue:text}`proven_distinct` of the sets cost retrieval accuracy beyond doubt (p below 0.05 after the
-# correction), with {glue:text}`twice_k` heads {glue:text}`proven_distinct_twice`. RAM's own {glue:text}`k` cost {glue:text}`drop:.2f`, with
-# an adjusted p of {glue:text}`p_adjusted:.3f`; its {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, with
-# {glue:text}`p_adjusted_twice:.3f`.
+# With {glue:text}`k` heads, {glue:text}`proven_distinct` of the sets cost retrieval accuracy beyond doubt (p below 0.05 after correction); with
+# {glue:text}`twice_k` heads, {glue:text}`proven_distinct_twice` do. RAM's own {glue:text}`k` cost {glue:text}`drop:.2f`, with an adjusted p of
+# {glue:text}`p_adjusted:.3f`; its {glue:text}`twice_k` cost {glue:text}`drop_twice:.2f`, with {glue:text}`p_adjusted_twice:.3f`.
 #
 # So a share of 5 % is not enough to break this model: its fetching is spread over more heads, and goes on as long as some are left. And heads that break more
-# when few are taken are not better fetchers: the {glue:text}`k` that attend most sharply (`entropy`) cost the controls
-# {glue:text}`entropy_control:.2f`, their {glue:text}`twice_k` cost {glue:text}`entropy_control_twice:.2f`; RAM's {glue:text}`drop_control:.2f` and
-# {glue:text}`drop_control_twice:.2f`.
+# when few are taken are not better fetchers: the {glue:text}`k` that attend most sharply (`entropy`) cost the controls {glue:text}`entropy_control:.2f` and the
+# {glue:text}`twice_k` sharpest {glue:text}`entropy_control_twice:.2f`, where RAM's cost {glue:text}`drop_control:.2f` and {glue:text}`drop_control_twice:.2f`.
 #
 # ## Which ranking predicts the drop best?
 #
-# The first row of such a table is there by luck, too. So one half of the questions chooses the ranking, by the {term}`gold log-probability` that
-# it costs, and the other half says what the choice is worth.
+# The first row of such a table is there partly by luck. So we choose the ranking on one half of the questions, by the {term}`gold log-probability` that it
+# costs, and measure on the other half what the choice is worth.
 
 # %% tags=["hide-input"]
 of = asked[asked["set"] == UNTOUCHED]
@@ -238,18 +237,17 @@ gaps["p_adjusted"] = holm(gaps.p.to_numpy())
 gaps.set_index("chosen").round(3)
 
 # %% [markdown]
-# At {glue:text}`k` heads the chosen ranking costs {glue:text}`best_drop:.2f` on the other half,
-# {glue:text}`more:.2f` more than RAM (95 % interval {glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). At {glue:text}`twice_k` the
-# difference is {glue:text}`more_twice:+.2f` ({glue:text}`more_twice_low:+.2f` to {glue:text}`more_twice_high:+.2f`). Costing most is what it was chosen
-# for; being about retrieval was not.
+# At {glue:text}`k` heads the chosen ranking costs {glue:text}`best_drop:.2f` on the other half, {glue:text}`more:.2f` more than RAM (95 % interval
+# {glue:text}`more_low:.2f` to {glue:text}`more_high:.2f`). At {glue:text}`twice_k` the difference is {glue:text}`more_twice:+.2f`
+# ({glue:text}`more_twice_low:+.2f` to {glue:text}`more_twice_high:+.2f`). The ranking was chosen for costing most, not for being about retrieval.
 #
 # ## Zero is not the only way to take a head away
 #
-# Zero is an output that a head may never have. Here are milder and sharper cuts, on the same heads:
+# Zero is an output that a head may never have. Here are milder and sharper interventions on the same heads:
 #
-# - what the head says *on average* at such a token, or what it says about *another picture* or under *another question*;
-# - *even* attention, so that it says the mean of all that it may see;
-# - single edges ({term}`knockout`): only the way from some rows to the evidence is cut, and the head keeps all else.
+# - the head's output is replaced by what it says *on average* at such a token, or by what it says about *another picture* or under *another question*;
+# - its attention is *even*, so it says the mean of all that it may see;
+# - single edges are cut ({term}`knockout`): only the way from some rows to the evidence, and the head keeps all else.
 
 # %%
 from corehead_lib import interventions as change
@@ -287,7 +285,7 @@ changes |= {
 
 # %%
 taken = {f"{n} heads": scores.ranking()[:n] for n in (k, 2 * k, 4 * k)}
-taken[f"{4 * k} by lot"] = ranked["random"].ranking()[: 4 * k]
+taken[f"{4 * k} at random"] = ranked["random"].ranking()[: 4 * k]
 ways = {w: outcomes(loaded, clean, taken, c) for w, c in changes.items()}
 left = pd.concat(ways, names=["way"]).groupby(["way", "set"], sort=False)
 lost = left.logprob.mean().unstack(sort=False)
@@ -313,31 +311,31 @@ axis.invert_yaxis()
 axis.axvline(0, color="black", lw=1, ls=":")
 axis.set_xlabel("log-probability of the answer that is lost (nats)")
 figure.legend(loc="outside lower center", ncols=4)
-keep("fig_ways", figure, "To see all but the evidence costs more than to see nothing")
+keep("fig_ways", figure, "Seeing all but the evidence costs more than seeing nothing")
 
 # %% [markdown]
 # ```{glue:figure} fig_ways
 # :name: fig-controls-ways
-# :alt: Ten rows, one to an intervention, with points for 6, 12 and 24 heads by RAM and a square for 24 by lot, which stays at zero. With 24 heads cutting the last token off the evidence and another picture cost most, above 6 nats, then cutting all text off the evidence, above 5; another question and the cut to all pictures cost above 3, zero, mean and even attention less. Cutting the question's tokens off costs nothing.
+# :alt: Ten rows, one per intervention, with points for 6, 12 and 24 heads by RAM and a square for 24 at random, which stays at zero. With 24 heads, cutting the last token off from the evidence and another picture cost most, above 6 nats, then cutting all text off from the evidence, above 5; another question and the cut to all pictures cost above 3; zero, mean and even attention cost less. Cutting off the question's tokens costs nothing.
 #
-# What each way to disturb the same heads costs.
+# What each way of disturbing the same heads costs.
 # ```
 #
-# At {glue:text}`most_k` heads zero costs {glue:text}`ways_zero:.2f` nats, the mean {glue:text}`ways_mean:.2f`, even attention
-# {glue:text}`ways_even:.2f`: what zero does is not its strangeness.
+# With {glue:text}`most_k` heads zero costs {glue:text}`ways_zero:.2f` nats, the mean {glue:text}`ways_mean:.2f` and even attention {glue:text}`ways_even:.2f`:
+# what zero does is not due to its strangeness.
 #
-# More is lost when a head does not fall silent but says something wrong. The output under another picture costs {glue:text}`ways_picture:.2f` nats.
-# Cutting nothing but the edges to the evidence costs {glue:text}`ways_evidence:.2f`, all edges to pictures {glue:text}`ways_pictures:.2f`: where the first is
-# larger, a head that is kept from the evidence alone may look at what is like it, and report that; we did not test it.
+# More is lost when a head does not fall silent but says something wrong. Its output under another picture costs {glue:text}`ways_picture:.2f` nats. Cutting
+# only the edges to the evidence costs {glue:text}`ways_evidence:.2f`, cutting all edges to pictures {glue:text}`ways_pictures:.2f`. Where the first is larger,
+# a head that is kept from the evidence alone may look at something like it, and report that; we did not test this.
 #
-# Rows differ: edges from the last prompt token are worth {glue:text}`ways_last:.2f` nats, those from the question's tokens
-# {glue:text}`ways_question:.2f`. As many heads by lot lose {glue:text}`ways_lot:.2f` under zero.
+# Rows differ: cutting edges from the last prompt token costs {glue:text}`ways_last:.2f` nats, cutting those from the question's tokens
+# {glue:text}`ways_question:.2f`. Zeroing as many heads drawn at random costs {glue:text}`ways_lot:.2f`.
 #
 # ## Are they enough?
 #
-# What is needed need not be enough. {term}`Activation patching <activation patching>` tells: ask the question about *another* picture, and put into this corrupted run what the top heads said
-# in the clean one: how much of the way back to the right answer do they make? The reverse, their corrupted outputs in the clean run, asks once more whether
-# they are needed.
+# Heads that are needed are not always enough. {term}`Activation patching <activation patching>` tells: ask the question about *another* picture, and put into
+# this corrupted run what the top heads said in the clean one. How much of the way back to the right answer do they go? The reverse, their corrupted outputs in
+# the clean run, asks once more whether they are needed.
 
 # %%
 from corehead_lib.study import patching
@@ -391,7 +389,7 @@ for axis, direction in zip(axes, ("into corrupted", "into clean"), strict=True):
     axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter("{x:.0f}")
     axis.set(xlabel="heads that are exchanged", title=direction)
-axes[0].set_ylabel("part of the way")
+axes[0].set_ylabel("share of the way")
 figure.legend(
     *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4
 )
@@ -404,26 +402,27 @@ keep(
 # %% [markdown]
 # ```{glue:figure} fig_enough
 # :name: fig-controls-enough
-# :alt: Two panels of rising curves over the number of exchanged heads. Into the corrupted run, heads by RAM make half of the way with one head and nine tenths with six; in the clean one they need twelve. Heads by output norm need more, heads by lot make none of it before half of the model is exchanged. Grey points, sets drawn from the same layers, stand below RAM's at six and at twelve heads.
+# :alt: Two panels of rising curves over the number of exchanged heads. Into the corrupted run, heads by RAM go half of the way with one head and nine tenths with six; in the clean one they need twelve. Heads by output norm need more, and random heads go none of it before half of the model is exchanged. Grey points, sets drawn from the same layers, stand below RAM's at six and at twelve heads.
 #
-# Outputs of heads exchanged between a clean run and one about another picture. Grey: sets of {glue:text}`k` and {glue:text}`twice_k` heads from the layers of RAM's.
+# Heads' outputs exchanged between a clean run and one about another picture. Grey: sets of {glue:text}`k` and {glue:text}`twice_k` heads from the same layers
+# as RAM's.
 # ```
 #
-# The first {glue:text}`k` heads by RAM make {glue:text}`enough_first:.0%` of the way back, and {glue:text}`enough_right:.0%` of the answers are right, not
-# {glue:text}`enough_before:.0%`; {glue:text}`twice_k` make {glue:text}`enough:.0%`. Depth is not the reason: of {glue:text}`matched_sets` sets of {glue:text}`k` others
-# of the same layers the best makes {glue:text}`enough_first_most:.0%`, the median {glue:text}`enough_first_median:.0%` (p {glue:text}`enough_first_p:.3f`, Holm over both sizes
-# and directions). In the other direction RAM's {glue:text}`k` make {glue:text}`needed_first:.0%`, the best drawn set {glue:text}`needed_first_most:.0%`
-# (p {glue:text}`needed_first_p:.3f`), and {glue:text}`twice_k` make {glue:text}`needed_way:.0%`, the best {glue:text}`needed_way_most:.0%`
-# (p {glue:text}`needed_way_p:.3f`).
+# The top {glue:text}`k` heads by RAM go {glue:text}`enough_first:.0%` of the way back, and {glue:text}`enough_right:.0%` of the answers are right, instead of
+# {glue:text}`enough_before:.0%`; {glue:text}`twice_k` heads go {glue:text}`enough:.0%`. Depth is not the reason: of {glue:text}`matched_sets` sets of
+# {glue:text}`k` others from the same layers the best goes {glue:text}`enough_first_most:.0%`, the median {glue:text}`enough_first_median:.0%` (p
+# {glue:text}`enough_first_p:.3f`, Holm over both sizes and directions). In the other direction RAM's {glue:text}`k` go {glue:text}`needed_first:.0%`, the best
+# drawn set {glue:text}`needed_first_most:.0%` (p {glue:text}`needed_first_p:.3f`); with {glue:text}`twice_k` it is {glue:text}`needed_way:.0%` against
+# {glue:text}`needed_way_most:.0%` (p {glue:text}`needed_way_p:.3f`).
 #
-# The two directions need not agree, and where the first is larger it says why silencing a few can cost so little: several can do
-# the work, so none is needed while others of its kind are there.
+# The two directions need not agree. Where the first is larger, it shows why silencing a few can cost so little: several can do the work, so none is needed
+# while others of its kind are there.
 #
 # ## Null questions
 #
-# A {term}`null question` tells what a head does unasked: it may look at the evidence because that is a large thing in the picture, whatever is asked. So ask something else about the same picture,
-# and measure attention to the same tokens: nothing at all, a sum, or the question of another sample, which as a rule asks for something that
-# is elsewhere or not there.
+# A {term}`null question` tells what a head does unasked: it may look at the evidence whatever is asked, as a large thing in the picture. So ask something else
+# about the same picture, and measure attention to the same tokens: nothing at all, a sum, or the question of another sample, which as a rule asks for something
+# that is elsewhere or not there.
 
 # %%
 from corehead_lib.ram import measure_ram
@@ -475,17 +474,17 @@ for n in sizes:
 null_table.round(3)
 
 # %% [markdown]
-# `RAM` and `null RAM` are means over the top {glue:text}`k` heads. They give the evidence {glue:text}`own_ram:.2f` under its own question, and
-# {glue:text}`null_sum:.2f` when a sum is asked for; under another's question {glue:text}`null_other:.2f`. What is left
-# after the subtraction is the part that the question steers.
+# `RAM` and `null RAM` are means over the top {glue:text}`k` heads. These give the evidence {glue:text}`own_ram:.2f` of their attention under its own question,
+# {glue:text}`null_sum:.2f` when a sum is asked for, and {glue:text}`null_other:.2f` under another's question. What is left after the subtraction is the part
+# that the question steers.
 #
-# {term}`Calibrated RAM <calibrated RAM>` by another's question shares {glue:text}`null_shared` of the first {glue:text}`k` heads with RAM and {glue:text}`null_shared_twice` of {glue:text}`twice_k`.
-# Where it names the same heads it neither gains nor confirms anything: its {glue:text}`twice_k` cost {glue:text}`null_drop:.2f`, RAM's {glue:text}`drop_twice:.2f`.
+# {term}`Calibrated RAM <calibrated RAM>` by another's question shares {glue:text}`null_shared` of its top {glue:text}`k` heads with RAM, and
+# {glue:text}`null_shared_twice` of its top {glue:text}`twice_k`. Where it names the same heads it neither gains nor confirms anything: its {glue:text}`twice_k`
+# cost {glue:text}`null_drop:.2f`, RAM's {glue:text}`drop_twice:.2f`.
 #
 # ## Does another head take over?
 #
-# Silence the top, measure RAM anew, silence the new top too, and so on. Heads in earlier layers cannot notice, nor can those of the first silenced
-# layer; later ones can.
+# We silence the top, measure RAM anew, silence the new top too, and so on. Heads up to and including the first silenced layer cannot notice; later ones can.
 
 # %%
 gone, behind, peeled = [], [own], {}
@@ -500,7 +499,7 @@ after = outcomes(loaded, questions, peeled)
 after.groupby(["kind", "heads"]).correct.mean().unstack(0).round(2)
 
 # %% [markdown]
-# `again` detects anew in each round, `once` goes down the first ranking.
+# `again` ranks the heads anew in each round, `once` goes down the first ranking.
 
 # %% tags=["hide-input"]
 kept = np.ones(own.ram.shape, bool)
@@ -514,18 +513,18 @@ changed = {n: [x[h] for h in up] for n, x in changed.items()}
 pd.DataFrame(changed, where).round(3)
 
 # %% [markdown]
-# These heads rise most. Summed over all other heads, attention to the evidence is {glue:text}`sum_before:.2f` before and {glue:text}`sum_after:.2f` with the
-# top silent, a change of {glue:text}`sum_change:+.2f` per sample ({glue:text}`sum_change_low:+.2f` to
-# {glue:text}`sum_change_high:+.2f`); the largest rise of one head is {glue:text}`rise_most:.2f`.
+# These heads rise most. Summed over all heads outside the top, attention to the evidence is {glue:text}`sum_before:.2f` before and {glue:text}`sum_after:.2f`
+# with the top silent, a change of {glue:text}`sum_change:+.2f` per sample ({glue:text}`sum_change_low:+.2f` to {glue:text}`sum_change_high:+.2f`); the largest
+# rise of a single head is {glue:text}`rise_most:.2f`.
 #
-# A head need not look harder to take over: one that looked all along is enough. In the second round the best head left still gives
-# {glue:text}`second_best:.2f` of its attention to the evidence, {glue:text}`second_best_before:.2f` of it before anything was silenced.
-# After {glue:text}`rounds` rounds accuracy is {glue:text}`again:.2f`; the same number of heads from the first ranking leave {glue:text}`once:.2f`.
+# A head need not look harder to take over: one that looked all along is enough. In the second round the best remaining head still gives the evidence
+# {glue:text}`second_best:.2f` of its attention; before anything was silenced it gave {glue:text}`second_best_before:.2f`. After {glue:text}`rounds` rounds
+# accuracy is {glue:text}`again:.2f`; without the same number of heads from the first ranking it is {glue:text}`once:.2f`.
 #
 # ## A few heads cost more than whole layers
 #
-# The first {glue:text}`twice_k` heads stand in several layers, the lowest of which is layer {glue:text}`lowest`. Beside them we silence all heads of their other
-# layers, and all heads of every layer above the lowest; then the {glue:text}`twice_k` once more, but for those of one layer.
+# The top {glue:text}`twice_k` heads stand in several layers, the lowest of which is layer {glue:text}`lowest`. For comparison we silence all heads of their
+# other layers, and all heads of every layer above the lowest; then the {glue:text}`twice_k` once more, sparing those of one layer at a time.
 
 # %% tags=["hide-input"]
 places = [Head(*map(int, at)) for at in np.ndindex(scores.score.shape)]
@@ -545,17 +544,18 @@ stacked = stacked[["heads", "correct", "logprob"]].mean()
 stacked.astype({"heads": int}).round(2)
 
 # %% [markdown]
-# Without all {glue:text}`layers_heads` heads of the other layers {glue:text}`layers_left:.2f` of the questions still come out, without the {glue:text}`twice_k` heads
-# {glue:text}`first_left:.2f`, and without both {glue:text}`both_left:.2f`. Among the {glue:text}`twice_k` are {glue:text}`lowest_heads` of layer {glue:text}`lowest`, which
-# whole layers above it do not touch: that is the difference, and no later head has to look anew, since with all {glue:text}`above_heads` heads above that layer silent
-# {glue:text}`above_left:.2f` is left.
+# Without all {glue:text}`layers_heads` heads of the other layers {glue:text}`layers_left:.2f` of the questions are still right, without the
+# {glue:text}`twice_k` heads {glue:text}`first_left:.2f`, and without both {glue:text}`both_left:.2f`. The {glue:text}`twice_k` include
+# {glue:text}`lowest_heads` heads of layer {glue:text}`lowest`, which silencing whole layers above it does not touch. That makes the difference, and no later
+# head has to look anew: with all {glue:text}`above_heads` heads above that layer silent, {glue:text}`above_left:.2f` is still left.
 #
-# So the same work is done at several depths, and a set breaks the model if it leaves none of them, however few heads that takes. Spare the heads of a single layer, and
-# {glue:text}`spared_least:.2f` to {glue:text}`spared_most:.2f` of the questions are right, the most where those of layer {glue:text}`spared_layer` are left.
+# So the same work is done at several depths, and a set breaks the model if it spares none of them, however few heads that takes. Spare the heads of a single
+# layer, and {glue:text}`spared_least:.2f` to {glue:text}`spared_most:.2f` of the questions are right, the most where those of layer {glue:text}`spared_layer`
+# are left.
 #
 # ## Heads that RAM ranks last
 #
-# RAM knows one job. Silence every head alone, and see which of the lower half are needed.
+# RAM measures one job. We silence each head alone, and see which of the lower half are needed.
 
 # %%
 single = {h.name: [h] for h in places}
@@ -566,7 +566,7 @@ wide = alone.pivot(index="id", columns="set", values="logprob")
 cost = wide[[UNTOUCHED]].to_numpy() - wide[list(single)]  # samples x heads
 
 # %% [markdown]
-# The five of the lower half that cost most are chosen on one half of the questions; the other half says whether that holds.
+# On one half of the questions we choose the five heads of the lower half that cost most; the other half of the questions says whether that holds.
 
 # %%
 place = {h: n for n, h in enumerate(scores.ranking())}
@@ -581,7 +581,7 @@ quiet = single[worst[0]]
 low_table = {
     "place by RAM": [place[single[n][0]] + 1 for n in worst],
     "RAM": [own.ram[single[n][0]] for n in worst],
-    "nats (chosen by)": cost[worst].mean().to_numpy(),
+    "nats (chosen on)": cost[worst].mean().to_numpy(),
     "nats (others)": [five[UNTOUCHED].mean() - five[n].mean() for n in worst],
     "p_adjusted": p,
 }
@@ -607,16 +607,16 @@ keep("fig_single", figure, "Two heads cost most, and stand near the end of the r
 # %% [markdown]
 # ```{glue:figure} fig_single
 # :name: fig-controls-single
-# :alt: One point to a head, by its place in the ranking. Nearly all cost next to nothing when they are silenced alone. Two, near the right end, cost 0.7 and 1.8 nats.
+# :alt: One point per head, by its place in the ranking. Nearly all cost next to nothing when they are silenced alone. Two, near the right end, cost 0.7 and 1.8 nats.
 #
-# What each head costs when it alone is silent. Right of the dotted line the lower half; red, the five in the table.
+# What each head costs when it alone is silent. The lower half lies right of the dotted line; the five in the table are red.
 # ```
 #
-# The head of the lower half that costs most, number {glue:text}`quiet_place` of {glue:text}`heads`, gives the evidence {glue:text}`quiet_ram:.3f` of its
-# attention. On the other questions it takes {glue:text}`quiet_cost:.2f` nats (p {glue:text}`quiet_p:.3f`, Holm over the five); the best head by RAM
-# takes {glue:text}`best_alone:.2f` alone.
+# The head of the lower half that costs most, at place {glue:text}`quiet_place` of {glue:text}`heads`, gives the evidence {glue:text}`quiet_ram:.3f` of its
+# attention. On the other questions it costs {glue:text}`quiet_cost:.2f` nats (p {glue:text}`quiet_p:.3f`, Holm over the five); the best head by RAM costs
+# {glue:text}`best_alone:.2f` alone.
 #
-# What is it for? Cut its edges, one kind at a time, on the questions that did not choose it.
+# What is it for? We cut its edges, one kind at a time, on the questions not used to choose it.
 
 # %%
 edges = {}
@@ -635,12 +635,12 @@ broken = broken.groupby(["task", "set"], sort=False).correct.mean()
 broken.unstack(sort=False).round(2)
 
 # %% [markdown]
-# Cutting the last token off all that can be evidence costs {glue:text}`edge_source:.2f` nats, off the question {glue:text}`edge_question:.2f`;
-# cutting the question's own tokens off each other costs {glue:text}`edge_inside:.2f`. So it is the question that this head reads, and it reads
-# it for the token that will write the answer: it says what to look for, and others look. RAM, which counts attention to evidence, cannot see such a head.
-# Control tasks lose up to {glue:text}`quiet_control:.2f` without it.
+# Cutting the last token off from everything that can be evidence costs {glue:text}`edge_source:.2f` nats, cutting it off from the question
+# {glue:text}`edge_question:.2f`; cutting the question's own tokens off from each other costs {glue:text}`edge_inside:.2f`. So this head reads the question, and
+# it reads it for the token that will write the answer: it says what to look for, and others look. RAM, which counts attention to evidence, cannot see such a
+# head. Control tasks lose up to {glue:text}`quiet_control:.2f` without it.
 #
-# Which ranking would have foreseen single heads? The correlation of each with what heads cost alone, with intervals by sample:
+# Which ranking would have foreseen what single heads cost? The correlation of each with what heads cost alone, with intervals by sample:
 
 # %% tags=["hide-input"]
 rng = np.random.default_rng(seed)
@@ -659,13 +659,14 @@ foreseen.insert(0, "spearman", pd.DataFrame(luck).iloc[0])
 foreseen.sort_values("spearman", ascending=False).round(2)
 
 # %% [markdown]
-# None: RAM's correlation is {glue:text}`foreseen:.2f` ({glue:text}`foreseen_low:.2f` to {glue:text}`foreseen_high:.2f`), that of the best ranking
-# {glue:text}`foreseen_most:.2f`, that of luck {glue:text}`foreseen_luck:.2f`. Single heads are a hard test, since one that has a stand-in costs
-# nothing; and most costs are noise around zero.
+# None would: RAM's correlation is {glue:text}`foreseen:.2f` ({glue:text}`foreseen_low:.2f` to {glue:text}`foreseen_high:.2f`), that of the best ranking
+# {glue:text}`foreseen_most:.2f`, that of luck {glue:text}`foreseen_luck:.2f`. Single heads are a hard test, since a head with a stand-in costs nothing, and
+# most costs are noise around zero.
 #
 # ## Sharp and right?
 #
-# When the model is wrong, did its top heads look elsewhere? Other questions, the mean RAM of the top {glue:text}`k` on each, and whether the answer was right.
+# When the model is wrong, did its top heads look elsewhere? We take other questions, and for each the mean RAM of the top {glue:text}`k` and whether the answer
+# was right.
 
 # %%
 from scipy.stats import mannwhitneyu, spearmanr
@@ -692,13 +693,13 @@ tests = holm([auc_p, trend.pvalue, size_trend.pvalue])
 print("adjusted p:", ", ".join(f"{x:.3f}" for x in tests))
 
 # %% [markdown]
-# It did: behind right answers the mean is {glue:text}`ram_right:.2f`, behind wrong ones {glue:text}`ram_wrong:.2f`. A right answer has more RAM behind it than
-# a wrong one in {glue:text}`auc:.0%` of the pairs (one half would be luck; adjusted p {glue:text}`auc_p:.3f`, from {glue:text}`wrong` wrong answers, which are few).
+# They did: the mean is {glue:text}`ram_right:.2f` behind right answers and {glue:text}`ram_wrong:.2f` behind wrong ones. A right answer has more RAM behind it
+# than a wrong one in {glue:text}`auc:.0%` of the pairs (half would be luck; adjusted p {glue:text}`auc_p:.3f`, from only {glue:text}`wrong` wrong answers).
 # Over all questions RAM and the gold log-probability correlate with {glue:text}`trend:+.2f` (adjusted p {glue:text}`trend_p:.3f`).
 #
-# The control: the share of tokens that the evidence takes, which no head has a say in, correlates with {glue:text}`size_trend:+.2f`
-# (adjusted p {glue:text}`size_trend_p:.3f`). Were things that are large easier to read and easier to look at, it would be positive; it is not, so size does not
-# explain that right answers have more RAM behind them.
+# The control: the share of tokens that the evidence takes, in which no head has a say, correlates with {glue:text}`size_trend:+.2f` (adjusted p
+# {glue:text}`size_trend_p:.3f`). If large things were easier to read and easier to look at, it would be positive; it is not, so size does not explain why right
+# answers have more RAM behind them.
 #
 # ## Exercises
 #
@@ -706,15 +707,16 @@ print("adjusted p:", ", ".join(f"{x:.3f}" for x in tests))
 # :label: ex-controls-read
 # ```
 #
-# Difficulty: 1/5, 3 minutes. Read from the left panel of {numref}`fig-controls-verdicts`, to within 0.05: what do the heads that attend most sharply (`entropy`) cost in retrieval, and what in the control tasks?
-# `answer` is these two numbers (the first alone, if the figure has no rings). Are they better fetchers than those of `ram-last`?
+# Difficulty: 1/5, 3 minutes. Read from the left panel of {numref}`fig-controls-verdicts`, to within 0.05: what do the heads that attend most sharply
+# (`entropy`) cost in retrieval, and what in the control tasks? `answer` is these two numbers (the first alone, if the figure has no rings). Are these heads
+# better fetchers than those of `ram-last`?
 #
 # :::{dropdown} Hint 1
 # Filled points are retrieval, rings are controls.
 # :::
 #
 # :::{dropdown} Hint 2
-# Compare how far a ranking's point and ring are apart with how far right they stand.
+# Compare how far apart a ranking's point and ring are with how far right they stand.
 # :::
 #
 # ```{exercise-end}
@@ -730,8 +732,8 @@ answer = of_k.loc["entropy"].dropna().tolist()
 of_k.loc[["entropy", "ram-last"]].round(2)
 
 # %% [markdown]
-# They cost retrieval more than RAM's do, and the control tasks, too: what they do is not for fetching alone. The filled points by themselves would name them the best ranking; with the rings all one can
-# say is that they are important.
+# They cost more than RAM's in retrieval, and in the control tasks, too: what they do is not for fetching alone. By the filled points alone they would be the
+# best ranking; with the rings, all one can say is that they are important.
 #
 # ```{solution-end}
 # ```
@@ -740,8 +742,9 @@ of_k.loc[["entropy", "ram-last"]].round(2)
 # :label: ex-controls-ratio
 # ```
 #
-# Difficulty: 1/5, 4 minutes. `ratio` divides the drop in retrieval by the drop in the controls, and is missing where they lose nothing. Suppose that the first `2 * k` heads cost retrieval what they do,
-# and that of all `len(rest)` control questions just one is lost without them, or two, or four. `answer` is the three ratios. What would you report instead?
+# Difficulty: 1/5, 4 minutes. `ratio` divides the drop in retrieval by the drop in the controls, and is missing where they lose nothing. Suppose that the first
+# `2 * k` heads cost retrieval what they do, and that without them just one of all `len(rest)` control questions is lost, or two, or four. `answer` is the three
+# ratios. What would you report instead?
 #
 # :::{dropdown} Hint 1
 # `asked` has a row for each set and question; the sets are called `"none"` and `twice`.
@@ -767,8 +770,8 @@ shown_so = {"ratio": answer, "difference": lost_with - other_lost}
 pd.DataFrame(shown_so, [1, 2, 4]).round(2)
 
 # %% [markdown]
-# The more specific a set of heads is, the more its ratio hangs on single questions: the second question that is lost halves it, and without the first it is missing. The difference hardly moves. And a
-# set that costs next to nothing can have a large ratio, too. Report both drops with their intervals, as the table does.
+# The more specific a set of heads is, the more its ratio depends on single questions: the second question that is lost halves it, and without the first there
+# is none. The difference hardly moves. And a set that costs next to nothing can have a large ratio, too. So report both drops, each with its interval.
 #
 # ```{solution-end}
 # ```
@@ -777,11 +780,11 @@ pd.DataFrame(shown_so, [1, 2, 4]).round(2)
 # :label: ex-controls-evidence
 # ```
 #
-# Difficulty: 2/5, 5 minutes. Do the top heads, ranked on `dataset`, break retrieval from text as well? Take `probe_samples` haystacks of the evaluation split, and the larger of the two sets.
-# `answer` is accuracy without these heads, and without as many at random.
+# Difficulty: 2/5, 5 minutes. Does losing the top heads, ranked on `dataset`, break retrieval from text as well? Take `probe_samples` haystacks of the
+# evaluation split, and the larger of the two sets. `answer` is accuracy without these heads, and without as many at random.
 #
 # :::{dropdown} Hint 1
-# `tops` has all sets by name; `twice` is the name of the larger one, `f"random/{2 * k}"` that of as many at random.
+# `tops` has all sets by name; `twice` is the name of the larger one, `f"random/{2 * k}"` that of as many random heads.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -814,11 +817,12 @@ result.round(2)
 # :label: ex-controls-tasks
 # ```
 #
-# Difficulty: 3/5, 10 minutes. Over all questions RAM and the gold log-probability correlate. That could come from the tasks: of two kinds of question one may be easier, and looked at more, though within each of them looking
-# tells nothing. Does it? `answer` is a dict: for each task of `many`, Spearman's correlation of `mass` and `judged.logprob` within that task.
+# Difficulty: 3/5, 10 minutes. Over all questions RAM and the gold log-probability correlate. That could come from the tasks: one kind of question may be easier
+# than another, and looked at more, though within each kind looking tells nothing. Is that the reason? `answer` is a dict: for each task of `many`, Spearman's
+# correlation of `mass` and `judged.logprob` within that task.
 #
 # :::{dropdown} Hint 1
-# An array of the tasks' names, compared with one of them, picks entries of `mass` and of `judged.logprob`.
+# Compare an array of the tasks' names with one of them to pick entries of `mass` and of `judged.logprob`.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -845,8 +849,8 @@ by_the_task["p_adjusted"] = holm(by_the_task.pop("p").to_numpy())
 by_the_task.round(4)
 
 # %% [markdown]
-# The doubt was a fair one: the tasks differ in RAM and in accuracy, and in the same direction. But the correlation is there within each of them, so the mix of tasks does not make it. That rules out one
-# common cause and no other, such as a crowded picture, in which things are hard to find and hard to name.
+# The doubt was a fair one: the tasks differ in RAM and in accuracy, in the same direction. But the correlation is there within each of them, so it does not
+# come from the mix of tasks. That rules out one common cause. Others remain: in a crowded picture, say, things are hard to find and hard to name.
 #
 # ```{solution-end}
 # ```
@@ -855,11 +859,11 @@ by_the_task.round(4)
 # :label: ex-controls-own
 # ```
 #
-# Difficulty: 4/5, 20 minutes. `rank` takes any function from a survey to scores. Write one, RAM times what a head writes or a better idea, and see whether its top costs more than that of both.
-# `answer` is its scores, an array of layers x heads, in another order than all rankings of this page.
+# Difficulty: 4/5, 20 minutes. `rank` takes any function from a survey to scores. Write one, such as RAM times what a head writes or a better idea, and see
+# whether its top costs more than the tops of both. `answer` is its scores, an array of layers x heads, in an order that differs from all rankings of this page.
 #
 # :::{dropdown} Hint 1
-# `survey.mean("target", "last")` is RAM at the last token, `survey.mean("norm")` what a head writes.
+# `survey.mean("target", "last")` is RAM at the last token, `survey.mean("norm")` how much a head writes.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -886,16 +890,16 @@ result = outcomes(loaded, questions, sets)
 result.groupby("set", sort=False)[["correct", "logprob"]].mean().round(2)
 
 # %% [markdown]
-# Compare with the rows `ram-last` and `norm` of the table. Whatever comes out: you have now looked at these questions once more, and a ranking that you choose by them
-# must be tested on others.
+# Compare with the rows `ram-last` and `norm` of the table. Whatever comes out, you have now looked at these questions once more, and a ranking that you choose
+# by them must be tested on others.
 #
 # ```{solution-end}
 # ```
 #
 # ## Limits
 #
-# - A set of heads that breaks retrieval is not the only such set, and one that does not may have stand-ins.
-# - Patching goes through attention's outputs alone; with {glue:text}`probes` samples its effects are means without intervals.
+# - A set of heads that breaks retrieval is not the only such set, and one that does not break it may have stand-ins.
+# - Patching goes through attention's outputs alone; with {glue:text}`probes` samples, its effects are means without intervals.
 # - Six control tasks are few, and tiny models know little else that they could lose.
 # - `write` and `gradient` are given the right answer; RAM is given the place of the evidence. None of them is free.
 #

@@ -9,16 +9,18 @@
 # %% [markdown]
 # # What the heads buy: hybrid attention
 #
-# Keep the few heads that RAM ranks highest *dense*, let all others *stream* over a short window: what is kept, and what is saved?
+# Keep the few heads that RAM ranks highest *dense* and let all others *stream* over a short window: what is kept, and what is saved?
 #
 # **What came out.** In this tiny model {glue:text}`plan_heads` dense heads of {glue:text}`heads`, a number chosen on other questions, keep
 # {glue:text}`kept_worst:.0%` of the accuracy or more in every retrieval task; naming the background falls from {glue:text}`background_dense:.0%` to
-# {glue:text}`background_plan:.0%` ({glue:text}`background_none:.0%` with no dense head). But {term}`prefill` needs no chosen heads at all: with *none* dense, only the last
-# {glue:text}`question_rows` rows of the prompt in each of them, the model answers {glue:text}`accuracy_question_rows:.0%`. That is the strongest control; {glue:text}`control_heads`
-# random heads answer {glue:text}`accuracy_random:.0%`, far below guessing ({glue:text}`chance_option:.0%`), and are a weak one. The {glue:text}`fixed_heads` heads of the 5 % fixed
-# beforehand keep {glue:text}`fixed_worst:.0%` in the worst retrieval task. None of these tasks was to lose more than {glue:text}`tolerance:.0%`, which held-out questions cannot quite
-# confirm: {glue:text}`held_lost` of {glue:text}`held_out` are lost in the worst, and the true loss may be up to {glue:text}`held_at_most:.1%`. Attention alone, of a realistic shape, ran {glue:text}`ratio_longest:.1f` times as fast at
-# {glue:text}`longest_timed` tokens; a whole prefill cannot gain more than {glue:text}`bound_16384:.2f` times even at 16k.
+# {glue:text}`background_plan:.0%` ({glue:text}`background_none:.0%` with no dense head). But {term}`prefill` needs no chosen heads at all: with *no* head
+# dense, except for the last {glue:text}`question_rows` rows of the prompt in each, the model answers {glue:text}`accuracy_question_rows:.0%`. That is the
+# strongest control; {glue:text}`control_heads` random heads are a weak one, with {glue:text}`accuracy_random:.0%`, far below guessing
+# ({glue:text}`chance_option:.0%`). The top 5 %, {glue:text}`fixed_heads` heads fixed beforehand, keep {glue:text}`fixed_worst:.0%` in the worst retrieval task.
+# With the chosen number no task was to lose more than {glue:text}`tolerance:.0%`, which held-out questions cannot quite confirm: the worst loses
+# {glue:text}`held_lost` of {glue:text}`held_out`, and the true loss may be up to {glue:text}`held_at_most:.1%`. Attention alone, of realistic shape, ran
+# {glue:text}`ratio_longest:.1f` times as fast at {glue:text}`longest_timed` tokens; a whole prefill cannot gain more than {glue:text}`bound_16384:.2f` times
+# even at 16k.
 #
 # ```{glue:figure} fig_controls
 # :name: fig-acceleration-controls
@@ -38,7 +40,7 @@ max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the proces
 batch_size: int = 16  # prompts that run at once; 1 for long documents {1..1024}
 detection_samples: int = 16  # of each task, to rank heads on {2..100000, quick 8}
 tuning_samples: int = 120  # of each task, to choose a plan on {2..100000}
-samples: int = 120  # of each task, others, to test it on {2..100000, quick 16}
+samples: int = 120  # of each task, new ones, to test it on {2..100000, quick 16}
 seed: int = 0  # seeds samples and random heads {0..}
 top_fraction: float = 0.05  # share of heads that is tested without tuning; fixed before looking {0<..1}
 tolerance: float = 0.05  # share of the questions of a task that a plan may lose {0<..<1}
@@ -89,9 +91,9 @@ def load(name, split, number, find=load_samples):
 
 
 # %% [markdown]
-# Ranking, choosing, testing and the other heads use `datasets`; the one question, the tasks that fetch nothing and the longer prompts are generated
-# whatever it says. A dataset on disk is judged by its own score of what the model writes, generated worlds by exact answers (`OwnScore`), and says
-# how long its prompts will be; those that the model's context cannot hold are left out. `pages`, `frames` and `max_pixels` make them shorter.
+# Ranking, choosing, testing and the other heads use `datasets`; the single question, the tasks that fetch nothing and the longer prompts are always generated.
+# A dataset on disk is judged by its own score of what the model writes, generated worlds by exact answers (`OwnScore`). A dataset on disk also says how long
+# its prompts will be; those that do not fit into the model's context are left out, and `pages`, `frames` and `max_pixels` make them shorter.
 
 # %% [markdown]
 # ## One question
@@ -169,7 +171,7 @@ keep("fig_masks", figure)
 # :name: fig-acceleration-masks
 # :alt: Left, a dense head: a full triangle with red marks where the rows of the question cross the columns of the evidence. Right, a streaming head: a thin diagonal band and a narrow column on the left; the same crossings are grey.
 #
-# Blue: seen. Red: seen pairs of evidence and question. Grey: hidden ones.
+# Blue: seen. Red: seen pairs of evidence and question. Grey: such pairs that are hidden.
 # ```
 #
 # ## A plan, and how many questions it takes
@@ -179,8 +181,8 @@ keep("fig_masks", figure)
 #
 # "Good enough" needs enough questions.
 # A question is *lost* if the dense model answers it and the plan does not.
-# If none of 12 is lost, a plan may still lose a quarter of all questions: that is the upper end of the 95 % interval (Wilson's).
-# So many questions of a task are needed before that end lies within a tolerance:
+# If none of 12 is lost, a plan may still lose a quarter of all questions: that is the upper end of Wilson's 95 % interval. This many questions of a task are
+# needed before that end lies within a tolerance:
 
 # %%
 from corehead_lib.hybrid.choice import questions_needed
@@ -190,11 +192,10 @@ needed = {s: [questions_needed(s, n) for n in range(3)] for s in shares}
 pd.DataFrame(needed).rename_axis("lost")
 
 # %% [markdown]
-# Now try plans, the cheapest first. One passes if the upper end lies within the tolerance in **every task**, so that one kind of evidence cannot
-# pay for another. One that cannot pass any more is dropped at once; the column *asked* counts the questions of its worst task until then.
-# Tasks at which the dense model is hardly better than chance have nothing to lose and do not count.
-# Windows are short because the prompts are: one that covers the prompt would test nothing. That {cite:t}`sun2026core` keep 5 % is no rule for other
-# models, so numbers of heads are tried like windows.
+# Now we try plans, the cheapest first. A plan passes if the upper end lies within the tolerance in **every task**, so one kind of evidence cannot make up for
+# another. A plan that can no longer pass is dropped at once; the column *asked* counts the questions of its worst task until then. Tasks at which the dense
+# model is hardly better than chance have nothing to lose and do not count. Windows are short because the prompts are: a window that covers the prompt would
+# test nothing. That {cite:t}`sun2026core` keep 5 % is no rule for other models, so we try several numbers of heads, just as we try several windows.
 
 # %%
 from corehead_lib.hybrid.choice import choose
@@ -207,14 +208,15 @@ choice = choose(loaded, tune, plans, 32768, tolerance, rule=rule)
 choice.tried.round(3)
 
 # %% [markdown]
-# The plan that passed keeps {glue:text}`plan_heads` dense heads, {glue:text}`plan_share:.0%` of all, a window of {glue:text}`plan_window` and {glue:text}`plan_sinks` sinks.
-# With half as many, none of the windows tried (up to {glue:text}`widest_window`) passed: heads further down the slope of RAM seem to do some of the fetching, too.
-# Without sinks the rule refused the same heads, by one question. If nothing passes, all heads stay dense, and nothing is saved.
+# The plan that passed keeps {glue:text}`plan_heads` dense heads, {glue:text}`plan_share:.0%` of all, a window of {glue:text}`plan_window` and
+# {glue:text}`plan_sinks` sinks. With half as many heads, none of the windows tried (up to {glue:text}`widest_window`) passed: heads further down the slope of
+# RAM seem to do some of the fetching, too. Without sinks the same heads were refused, by one question. If nothing passes, all heads stay dense, and nothing is
+# saved.
 #
 # ## Held out
 #
-# The chosen plan was the first of {glue:text}`plans_tried` to pass, so luck had a hand in it.
-# What does it lose on questions that nothing was chosen on, and what do the top 5 % lose, with its window and sinks, which nothing was chosen for?
+# The chosen plan was the first to pass of {glue:text}`plans_tried` tried, so luck had a hand in it. What does it lose on questions on which nothing was chosen?
+# And what do the top 5 %, a number of heads fixed beforehand, lose with the same window and sinks?
 
 # %%
 from dataclasses import replace
@@ -234,19 +236,19 @@ by_5 = untuned.set_index(shown.index)[["kept", "lost", "at_most"]]
 shown.join(by_5.add_suffix(", 5 %")).round(3)
 
 # %% [markdown]
-# The worst task loses {glue:text}`held_lost` of {glue:text}`held_out` questions. As a point that is within the tolerance, as an interval it is not: it reaches
-# to {glue:text}`held_at_most:.1%`, where tuning had seen {glue:text}`tuning_lost` lost and {glue:text}`tuning_at_most:.1%`.
-# That is what choosing the cheapest of several does, and why a chosen plan is tested again.
+# The worst task loses {glue:text}`held_lost` of {glue:text}`held_out` questions. The point estimate lies within the tolerance, the interval does not: it
+# reaches {glue:text}`held_at_most:.1%`, where tuning had seen {glue:text}`tuning_lost` lost and {glue:text}`tuning_at_most:.1%`. That is what choosing the
+# cheapest of several plans does, and why a chosen plan is tested again.
 #
 # The top 5 % lose {glue:text}`fixed_lost` of {glue:text}`held_out` in their worst task, and keep {glue:text}`fixed_worst:.0%` of its accuracy. They answer
-# {glue:text}`fixed_mean:.0%` of all questions, the plan {glue:text}`plan_mean:.0%`, all heads {glue:text}`dense_mean:.0%`: most of what the
-# plan keeps, and not all.
+# {glue:text}`fixed_mean:.0%` of all questions, the plan {glue:text}`plan_mean:.0%` and all heads {glue:text}`dense_mean:.0%`: they keep most of what the plan
+# keeps, but not all.
 #
-# ## As many other heads
+# ## The same number of other heads
 #
-# Is it *these* heads, or would any few do? The controls get the window and sinks of the plan: heads drawn at random, drawn from the same layers
-# as the top {glue:text}`control_heads`, the bottom of the ranking, and none at all. They are given {glue:text}`control_heads` heads: as many as
-# the plan has, or the top 5 %, if that is more.
+# Is it *these* heads, or would any few do? The controls get the window and sinks of the plan, but other dense heads: drawn at random, drawn from the same
+# layers as the top {glue:text}`control_heads`, the bottom of the ranking, or none at all. They get {glue:text}`control_heads` heads: as many as the plan has,
+# or the top 5 %, if that is more.
 
 # %%
 from corehead_lib.study import controls
@@ -265,15 +267,15 @@ found = against.groupby(["kind", "way"]).correct.mean().groupby("kind")
 found.describe()[["count", "min", "50%", "max"]].round(2)
 
 # %% [markdown]
-# The top heads (*top*) answer {glue:text}`accuracy_top:.0%`. Random heads (*model*) have a median of {glue:text}`accuracy_random:.0%` and a best of
-# {glue:text}`best_random:.0%`, layer-matched ones (*layer*) {glue:text}`accuracy_layer:.0%` and {glue:text}`best_layer:.0%`,
-# the bottom of the ranking {glue:text}`accuracy_bottom:.0%`. All of them are about as poor as no dense head at all
-# ({glue:text}`accuracy_none:.0%`): it is not the number of heads that helps.
+# With the top heads dense (*top*) the model answers {glue:text}`accuracy_top:.0%`. Random heads (*model*) reach {glue:text}`accuracy_random:.0%` in the median
+# and {glue:text}`best_random:.0%` at best, layer-matched ones (*layer*) {glue:text}`accuracy_layer:.0%` and {glue:text}`best_layer:.0%`, the bottom of the
+# ranking {glue:text}`accuracy_bottom:.0%`. All of these are about as poor as no dense head at all ({glue:text}`accuracy_none:.0%`): it is not the number of
+# heads that helps.
 #
-# Two lines of chance help to read that: always the most frequent answer ({glue:text}`chance_constant:.0%`), and a random one of the answers that
-# the media show ({glue:text}`chance_option:.0%`). The controls stay far below the second line: these models no longer see that there are digits, or no longer name them, so they lost
-# more than finding the right one. That makes them weak controls: the top heads do what as many others do not, but whether finding is what they do stays open. A stronger control
-# comes below, where the question alone is dense.
+# Two lines of chance help to read these numbers: always the most frequent answer ({glue:text}`chance_constant:.0%`), and a random one of the answers that the
+# media show ({glue:text}`chance_option:.0%`). The controls stay far below the second line: these models no longer see that there are digits, or no longer name
+# them, so they have lost more than finding the right one. That makes them weak controls: the top heads do what as many others do not, but whether that is
+# finding stays open. A stronger control comes below, where only the question is dense.
 
 # %% tags=["hide-input", "remove-output"]
 lines = {
@@ -329,12 +331,12 @@ axis.legend(
 keep("fig_controls", figure)
 
 # %% [markdown]
-# This is {numref}`fig-acceleration-controls` at the top: dashed, all heads dense; dotted, the most frequent answer; dash-dotted, a random answer
-# that the media show. Each point of a control is one set of heads, on {glue:text}`control_questions` questions of each kind of evidence.
+# These are the lines and points of {numref}`fig-acceleration-controls` at the top: dashed, all heads dense; dotted, the most frequent answer; dash-dotted, a
+# random one that the media show. Each point of a control is one set of heads, on {glue:text}`control_questions` questions of each kind of evidence.
 #
 # ## Tasks that fetch nothing
 #
-# Sums need no picture, and the background's colour needs any of its cells. Do they survive?
+# Sums need no picture, and for the background's colour any of its cells will do. Do these tasks survive?
 
 # %%
 from corehead_lib.chance import chance
@@ -349,13 +351,14 @@ tasks["chance"] = [chance(part).line for part in alike]
 tasks.round(2)
 
 # %% [markdown]
-# Sums survive. The background suffers: it falls from {glue:text}`background_dense:.0%` to {glue:text}`background_plan:.0%` with the plan, and to
-# {glue:text}`background_none:.0%` without any dense head. That the plan is of no help shows that what this question takes sits in heads that RAM does not
-# rank high. So a plan that keeps retrieval need not keep all else that the model does.
+# Sums survive. Naming the background suffers: it falls from {glue:text}`background_dense:.0%` to {glue:text}`background_plan:.0%` with the plan, and to
+# {glue:text}`background_none:.0%` without any dense head. That the plan is of no help shows that what this task needs sits in heads that RAM does not rank
+# high. So a plan that keeps retrieval need not keep everything else that the model does.
 #
 # ## Longer prompts
 #
-# Pages and frames that hold nothing of what is asked for push the evidence out of every window. Generated documents and clips, whatever `datasets` says:
+# Pages and frames that hold nothing of what is asked for push the evidence out of every window. We test this on generated documents and clips, whatever
+# `datasets` says:
 
 # %%
 steps = {"documents": ("pages", (8, 16, 40)), "clips": ("frames", (8, 16, 32))}
@@ -369,8 +372,8 @@ grown = trial(loaded, longer, ways)
 grown.pivot_table("correct", "dataset", "way", sort=False).round(2)
 
 # %% [markdown]
-# At no length does the plan lose more than {glue:text}`long_gap:.0%`, while no dense head answers {glue:text}`long_none:.0%` at best. With 24 questions
-# each, a loss below a tenth could not be told from none.
+# At no length does the plan lose more than {glue:text}`long_gap:.0%`; with no dense head the model answers {glue:text}`long_none:.0%` at best. With 24
+# questions at each length, a loss below a tenth could not be told from none.
 #
 # ## The strongest control: the question alone
 #
@@ -387,17 +390,18 @@ asking.groupby("way").correct.mean().round(2)
 
 # %% [markdown]
 # Nothing, in {term}`prefill`: with the last {glue:text}`question_rows` rows dense and *no* head dense elsewhere the model answers
-# {glue:text}`accuracy_question_rows:.0%`, on the questions of which the top {glue:text}`control_heads` answer {glue:text}`accuracy_top:.0%` and all heads dense
-# {glue:text}`accuracy_dense_some:.0%`. The question comes last, it is short, and fetching happens in its rows.
+# {glue:text}`accuracy_question_rows:.0%`; on the same questions the top {glue:text}`control_heads` answer {glue:text}`accuracy_top:.0%` and all heads dense
+# {glue:text}`accuracy_dense_some:.0%`. The question comes last and is short, and fetching happens in its rows.
 #
-# For the claim that has a plain consequence. It is true that a few heads of high RAM are enough, but where the question comes last nobody has to know which:
-# a few dense *rows* in all heads do the same in prefill, with fewer pairs in a long prompt, and without a ranking. Dense heads would earn their place in {term}`decode`, where dense rows
-# need the whole cache in every head, and where the question comes first or is long. Neither is tried here: the answers are one token long.
+# This has a plain consequence for the claim. It is true that a few heads of high RAM are enough, but where the question comes last nobody has to know which: a
+# few dense *rows* in all heads do the same in prefill, with fewer pairs in a long prompt, and without a ranking. Dense heads would earn their place in
+# {term}`decode`, where dense rows need the whole cache in every head, and where the question comes first or is long. We try neither here: the answers are one
+# token long.
 #
-# ## Computing goes by the head, memory by the KV group
+# ## Computing is saved by the head, memory by the KV group
 #
-# Of {glue:text}`heads` heads, the dense ones compare all pairs, the others at most window and sinks for each token.
-# Memory goes by the {term}`KV group`: a group keeps all keys and values if any of its heads is dense, and window + sinks - 1 places if none is.
+# Of {glue:text}`heads` heads, the dense ones compare all pairs, the others at most the window and sinks for each token. Memory is saved by the
+# {term}`KV group`: a group keeps all keys and values if any of its heads is dense, and window + sinks - 1 places if none is.
 
 # %%
 compared = {"plan": plan, "top": replace(plan, dense=tuple(top))}
@@ -413,8 +417,8 @@ gains.T.round(1)
 # %% [markdown]
 # The cache shrinks by less than the computing: a lone dense head keeps its whole group.
 #
-# Is that what happens? `HybridCache` drops what no head of a group will see again. `generate()` is used as ever, and its answers must be those of
-# the same hybrid with a whole cache.
+# Does it work out that way? `HybridCache` drops what no head of a group will see again. We use `generate()` as ever, and its answers must be those of the same
+# hybrid with a whole cache.
 
 # %%
 from transformers import DynamicCache
@@ -447,10 +451,9 @@ pd.Series(found | {"planned": planned, "measured": shrunk}).round(2)
 # %% [markdown]
 # ## Time: attention alone
 #
-# The tiny model's prompts are too short to gain time. So time is measured on random queries, keys and values of a realistic shape:
-# Qwen3-VL-2B's 16 query heads on 8 KV heads of width 128, one head dense, a window of 256 and 16 sinks. One of 16 is about the 5 % of
-# {cite:t}`sun2026core`; a model that needs {glue:text}`plan_share:.0%`, like ours, gains less. Kernels take turns in one run, and the
-# fastest round counts: look at ratios, not at seconds.
+# The tiny model's prompts are too short to gain time, so we measure time on random queries, keys and values of a realistic shape: Qwen3-VL-2B's 16 query heads
+# on 8 KV heads of width 128, one head dense, a window of 256 and 16 sinks. One of 16 is about the 5 % of {cite:t}`sun2026core`; a model that needs
+# {glue:text}`plan_share:.0%`, like ours, gains less. Kernels take turns in one run, and the fastest round counts: look at ratios, not at seconds.
 #
 # Below its *crossover*, a length that follows from window, sinks and block size, streaming gains little or nothing, and hybrid attention
 # falls back to the dense kernel by itself.
@@ -506,21 +509,21 @@ keep("fig_time", figure)
 # %% [markdown]
 # ```{glue:figure} fig_time
 # :name: fig-acceleration-time
-# :alt: Ratio of times against the length of the prompt. The hybrid curve runs near one up to a dotted vertical line and climbs behind it, below the dashed line that counting pairs allows; the curve of all heads streaming climbs further.
+# :alt: Ratio of times against the length of the prompt. The hybrid curve runs near one up to a dotted vertical line and climbs beyond it, below the dashed line that counting pairs allows; the curve of all heads streaming climbs further.
 #
 # Attention of one layer. Dotted: the crossover.
 # ```
 #
-# At {glue:text}`longest_timed` tokens the hybrid ran {glue:text}`ratio_longest:.1f` times as fast as dense attention,
-# {glue:text}`ratio_reached:.0%` of what the count of pairs plans ({glue:text}`pairs_longest:.1f`).
+# At {glue:text}`longest_timed` tokens the hybrid ran {glue:text}`ratio_longest:.1f` times as fast as dense attention, {glue:text}`ratio_reached:.0%` of what
+# counting pairs predicts ({glue:text}`pairs_longest:.1f`).
 # Letting all heads stream is faster still, but then nothing retrieves.
 # At 512 tokens, below the crossover, the kernel without fall-back ran {glue:text}`never_512:.2f` times as fast as dense.
 # `python tests/benchmarks attention --peers` adds dense attention with a mask, and FlexAttention.
 #
 # ## A whole prefill, and decoding
 #
-# Attention is only part of a prefill, and cannot save more than that part. Below is one layer of Qwen3-VL-2B's geometry with **random weights**,
-# which take the same time as trained ones; a real model has 28 such layers, and the ratio is the same in each.
+# Attention is only part of a prefill, and making it faster cannot save more than that part. We time one layer of Qwen3-VL-2B's geometry with **random
+# weights**, which take the same time as trained ones; a real model has 28 such layers, and the ratio is the same in each.
 
 # %%
 from corehead_lib.hybrid import backbone
@@ -535,7 +538,7 @@ passes = pd.DataFrame(prefill).query("kernel == 'hybrid'").set_index("length")
 speed = pd.DataFrame(decoding).set_index("kernel")
 
 # %% [markdown]
-# How much a prefill could gain follows from counting multiplications: if attention cost nothing, and if it cost what the pairs say.
+# Counting multiplications tells how much a prefill could gain if attention cost nothing, and if it cost what the pairs say.
 
 # %%
 free = pd.Series({2**k: backbone.attention_bound(2**k) for k in range(9, 18)})
@@ -574,13 +577,13 @@ keep("fig_prefill", figure)
 # One layer of realistic geometry, random weights.
 # ```
 #
-# At {glue:text}`longest_prefilled` tokens the prefill ran {glue:text}`prefill_gain:.2f` times as fast; attention was {glue:text}`prefill_share:.0%` of it, which
-# allows {glue:text}`prefill_at_most:.2f`; what a run measures beyond that is the noise of a busy machine. By counting, the bound is {glue:text}`bound_16384:.2f` at 16k and
-# {glue:text}`bound_32768:.2f` at 32k (`python tests/benchmarks prefill` measures there).
+# At {glue:text}`longest_prefilled` tokens the prefill ran {glue:text}`prefill_gain:.2f` times as fast. Attention was {glue:text}`prefill_share:.0%` of it,
+# which allows {glue:text}`prefill_at_most:.2f`; anything a run measures beyond that is the noise of a busy machine. By counting, the bound is
+# {glue:text}`bound_16384:.2f` at 16k and {glue:text}`bound_32768:.2f` at 32k (`python tests/benchmarks prefill` measures there).
 #
-# Decoding reads the cache at each step, so it gains most: after 32,768 tokens the trimmed cache wrote {glue:text}`decode_gain:.1f` times as many
-# tokens a second as dense attention, and with the cache left whole {glue:text}`decode_gain_whole:.1f` times as many. The cache was
-# {glue:text}`decode_cache:.2f` times smaller; planned was {glue:text}`decode_cache_planned:.2f`.
+# Decoding reads the cache at each step, so it gains most: after 32,768 tokens the hybrid with its trimmed cache wrote {glue:text}`decode_gain:.1f` times as
+# many tokens a second as dense attention, and with the cache left whole {glue:text}`decode_gain_whole:.1f` times as many. The cache was
+# {glue:text}`decode_cache:.2f` times smaller, against a planned {glue:text}`decode_cache_planned:.2f`.
 #
 # ## Exercises
 #
@@ -588,15 +591,16 @@ keep("fig_prefill", figure)
 # :label: ex-acceleration-read
 # ```
 #
-# Difficulty: 1/5, 4 minutes. Read from {numref}`fig-acceleration-controls`, in its first group, to within 0.05: the accuracy of the top 5 %, that of the best set of all that were drawn, at random or from the same layers, and
-# the dash-dotted line. `answer` is these three numbers. What does a control that stays below that line tell, and what not?
+# Difficulty: 1/5, 4 minutes. Read from the first group of {numref}`fig-acceleration-controls`, to within 0.05: the accuracy of the top 5 %, that of the best
+# set that was drawn, whether at random or from the same layers, and the dash-dotted line. `answer` is these three numbers. What does a control that stays below
+# that line show, and what does it not show?
 #
 # :::{dropdown} Hint 1
 # The groups stand in the order of `datasets`; each set that was drawn is a point of its own.
 # :::
 #
 # :::{dropdown} Hint 2
-# The dash-dotted line is no set of heads: it is a random one of the answers that the media show.
+# The dash-dotted line is not a set of heads: it is the accuracy of a random one of the answers that the media show.
 # :::
 #
 # ```{exercise-end}
@@ -615,8 +619,9 @@ answer = whole["top 5 %", named_at], best_other, guessed
 print("top 5 % {:.2f}, best other {:.2f}, guessed {:.2f}".format(*answer))
 
 # %% [markdown]
-# To find the right place is one thing; to see that there are digits, and to name one of them, comes before it. A model that stays below the line does not even name digits of the picture by lot, so it
-# may well have lost more than finding. These controls say that the top heads do what none of the drawn sets does, and not that it is finding that they do; for that, a control has to leave the model at the line.
+# Finding the right place is one thing; seeing that there are digits, and naming one of them, comes before it. A model that stays below the line does not even
+# name random digits of the picture, so it may well have lost more than finding. These controls say that the top heads do what none of the drawn sets does, but
+# not that what they do is finding; to show that, a control has to leave the model at the line.
 #
 # ```{solution-end}
 # ```
@@ -625,11 +630,12 @@ print("top 5 % {:.2f}, best other {:.2f}, guessed {:.2f}".format(*answer))
 # :label: ex-acceleration-sinks
 # ```
 #
-# Difficulty: 2/5, 8 minutes. Does the tiny model miss sinks? Keep the heads and the window of `plan`, and ask the questions of `some` with 4 sinks and with none. A difference of two accuracies does not show what it is made
-# of, so `answer` is two whole numbers: questions that are right with 4 sinks and wrong with none, and questions that are wrong with 4 and right with none.
+# Difficulty: 2/5, 8 minutes. Does the tiny model miss sinks? Keep the heads and the window of `plan`, and ask the questions of `some` with 4 sinks and with
+# none. A difference of two accuracies does not show what it is made of, so `answer` is two whole numbers: how many questions are right with 4 sinks and wrong
+# with none, and how many are wrong with 4 and right with none.
 #
 # :::{dropdown} Hint 1
-# `replace(plan, sinks=n).operator()` makes an operator, `trial(loaded, some, operators, rule)` asks inside each of a dict of them.
+# `replace(plan, sinks=n).operator()` makes an operator; `trial(loaded, some, operators, rule)` takes a dict of them and asks inside each.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -656,8 +662,9 @@ print(answer, f"p {p_sinks:.2f}")
 missed.pivot_table("correct", "dataset", "way", sort=False).round(2)
 
 # %% [markdown]
-# Hardly, on these questions; tuning, which had more of them, refused the same heads without sinks. Questions that only one of the two answers are all that a comparison has to go by, and with so few of them a p is large
-# whatever is true. Large models are known to need sinks {cite:p}`xiao2023streaming`: their heads park the attention that they have no use for on the first tokens.
+# Hardly, on these questions; tuning, which had more of them, refused the same heads without sinks. A comparison can only go by the questions that just one of
+# the two gets right, and with so few of them p is large whatever is true. Large models are known to need sinks {cite:p}`xiao2023streaming`: their heads park
+# unneeded attention on the first tokens.
 #
 # ```{solution-end}
 # ```
@@ -666,8 +673,9 @@ missed.pivot_table("correct", "dataset", "way", sort=False).round(2)
 # :label: ex-acceleration-amdahl
 # ```
 #
-# Difficulty: 2/5, 10 minutes. For each token a layer multiplies once by its $W$ weights, and by $n/2$ keys and as many values on average: $nHD$
-# multiplications with $H$ heads of width $D$. From which length on can a whole prefill become twice as fast if attention costs nothing? `answer` is one number, of tokens.
+# Difficulty: 2/5, 10 minutes. For each token, a layer multiplies once by each of its $W$ weights, and on average by $n/2$ keys and as many values: $nHD$
+# multiplications with $H$ heads of width $D$. From what length on can a whole prefill become twice as fast if attention costs nothing? `answer` is one number,
+# in tokens.
 #
 # :::{dropdown} Hint 1
 # Twice as fast at best means that attention is half of all multiplications.
@@ -698,8 +706,9 @@ round(answer)
 # :label: ex-acceleration-tolerance
 # ```
 #
-# Difficulty: 3/5, 15 minutes. Suppose that a plan truly loses one question in a hundred, in every task, and is tried as above: `tuning_samples` questions of each task, `tolerance`, and it must pass in every task of
-# the table `held`. How probable is it that it passes in one task, and that it passes in all? `answer` is these two probabilities. How many questions a task would let it pass more often than not?
+# Difficulty: 3/5, 15 minutes. Suppose that a plan truly loses one question in a hundred, in every task, and is tried as above: with `tuning_samples` questions
+# of each task and `tolerance`, it must pass in every task of the table `held`. How probable is it that it passes in one task, and in all of them? `answer` is
+# these two probabilities. With how many questions per task would it pass more often than not?
 #
 # :::{dropdown} Hint 1
 # How many losses may there be at most? `questions_needed(tolerance, lost)` must not exceed `tuning_samples`.
@@ -735,8 +744,9 @@ pd.DataFrame(
 ).T.round(2)
 
 # %% [markdown]
-# A plan that is well within the tolerance is mostly refused: it has to be lucky in every task. The rule that protects each kind of evidence makes the choice lean to more heads than are needed, so "the cheapest plan that
-# passed" is no measure of how many heads the model needs; that many plans are tried errs the other way. `corehead run notebooks/10_acceleration.py --out mine -p tuning_samples N` shows what more questions choose.
+# A plan that is well within the tolerance is usually refused: it has to be lucky in every task. The rule that protects each kind of evidence tends to choose
+# more heads than are needed, so "the cheapest plan that passed" is no measure of how many heads the model needs; trying many plans errs the other way.
+# `corehead run notebooks/10_acceleration.py --out mine -p tuning_samples N` shows what more questions choose.
 #
 # ```{solution-end}
 # ```
@@ -745,15 +755,17 @@ pd.DataFrame(
 # :label: ex-acceleration-own
 # ```
 #
-# Difficulty: 4/5, 30 minutes. Memory goes by the KV group, but heads are chosen one by one. Find another rule: which heads should stay dense if no more groups may be kept than `fixed`, the top 5 %, keeps? `answer` is an
-# array of layers x heads, one where a head stays dense and zero elsewhere. Compare it with the top 5 % on `some`: does your rule win, and by a fair comparison?
+# Difficulty: 4/5, 30 minutes. Memory is saved by the KV group, but heads are chosen one by one. Find another rule: which heads should stay dense if no more
+# groups may be kept than `fixed`, the top 5 %, keeps? `answer` is an array of layers x heads, one where a head stays dense and zero elsewhere. Compare it with
+# the top 5 % on `some`: does your rule win, and is the comparison fair?
 #
 # :::{dropdown} Hint 1
-# `fixed.full_groups` are those that the top 5 % keep. In each of them the other heads can be dense without any more memory. Heads `shape.group * g` to `shape.group * (g + 1) - 1` of a layer are its group `g`.
+# `fixed.full_groups` are the groups that the top 5 % keep. In each of them the other heads can be dense without any more memory. Heads `shape.group * g` to
+# `shape.group * (g + 1) - 1` of a layer are its group `g`.
 # :::
 #
 # :::{dropdown} Hint 2
-# `replace(fixed, dense=heads).operator()` takes a tuple of `Head(layer, head)`; `trial(loaded, some, operators, rule)` asks.
+# `replace(fixed, dense=heads).operator()` takes a tuple of `Head(layer, head)`; `trial(loaded, some, operators, rule)` asks the questions.
 # :::
 #
 # ```{exercise-end}
@@ -782,8 +794,8 @@ for name, one_plan in (("top 5 %", fixed), ("whole groups", in_groups)):
     print(f"  cache 1 / {one_plan.cache_gain(32768):.1f} at 32k tokens")
 
 # %% [markdown]
-# With the same memory whole groups lose less here. But they keep more heads dense, so that more pairs are compared: which of the two is the fair comparison depends on what is short, memory or time. And
-# a rule that was found on `some` has to be tried on other questions before it is believed.
+# With the same memory, whole groups lose less here. But they keep more heads dense, so more pairs are compared: which comparison is fair depends on what is
+# scarce, memory or time. And a rule found on `some` has to be tried on other questions before we believe it.
 #
 # ```{solution-end}
 # ```

@@ -9,16 +9,16 @@
 # %% [markdown]
 # # Emergence: when do they appear, and what makes them few?
 #
-# A head that fetches evidence was not always one. Here are one training run with snapshots along the way, one that you can watch, and a grid of short ones.
+# No head fetches evidence from the start. We follow one training run with snapshots along the way, one that you can watch, and a grid of short ones.
 #
-# **What came out.** No fixed order of looking and answering is shown: in the kept run the lag from half of the looking to half of the answering is
-# {glue:text}`lag_main:+.0f` steps on scenes, with an interval from {glue:text}`lag_main_low:+.0f` to {glue:text}`lag_main_high:+.0f` (above zero,
-# looking is first); in a smaller one it is {glue:text}`small_lag:+.0f` ({glue:text}`small_lag_low:+.0f` to {glue:text}`small_lag_high:+.0f`).
-# Of the {glue:text}`top_heads:.0f` heads that end on top {glue:text}`final_first:.0f` are there at step {glue:text}`first_step:.0f`, and
-# {glue:text}`final_low:.0f` to {glue:text}`final_high:.0f` when half of the ability is. Half of RAM sits in {glue:text}`half_first:.0%` of the heads at step
-# {glue:text}`first_step:.0f` and in {glue:text}`half_last:.0%` at the end.
-# A price on looking moves the fetching: cut off the evidence at the last prompt token, models that paid keep {glue:text}`cut_last_price:.2f`, the others
-# {glue:text}`cut_last_base:.2f`; at the question's tokens it is {glue:text}`cut_question_price:.2f` and {glue:text}`cut_question_base:.2f`.
+# **What came out.** We find no fixed order of looking and answering: in the kept run the lag from half of the looking to half of the answering is
+# {glue:text}`lag_main:+.0f` steps on scenes, with an interval from {glue:text}`lag_main_low:+.0f` to {glue:text}`lag_main_high:+.0f` (above zero, looking is
+# first); in a smaller run it is {glue:text}`small_lag:+.0f` ({glue:text}`small_lag_low:+.0f` to {glue:text}`small_lag_high:+.0f`). Of the
+# {glue:text}`top_heads:.0f` heads that end on top, {glue:text}`final_first:.0f` are there at step {glue:text}`first_step:.0f`, and {glue:text}`final_low:.0f`
+# to {glue:text}`final_high:.0f` when half of the ability is. Half of RAM sits in {glue:text}`half_first:.0%` of the heads at step {glue:text}`first_step:.0f`
+# and in {glue:text}`half_last:.0%` at the end. A price on looking moves the fetching: cut off from the evidence at the last prompt token, models that paid
+# score {glue:text}`cut_last_price:.2f`, the others {glue:text}`cut_last_base:.2f`; at the question's tokens it is {glue:text}`cut_question_price:.2f` and
+# {glue:text}`cut_question_base:.2f`.
 #
 # ```{glue:figure} fig_rise
 # :name: fig-emergence-rise
@@ -28,7 +28,7 @@
 # ```
 
 # %% tags=["parameters"]
-trained: str = "tiny-qwen3-vl"  # a model of the zoo; of this one snapshots are kept {model}
+trained: str = "tiny-qwen3-vl"  # a model of the zoo; snapshots of this one are kept {model}
 kind: str = "scenes"  # the kind of evidence that is looked at closely {scenes, documents, clips, haystacks}
 queries: str = "last"  # rows that heads are ranked by {last, question, answer}
 top_fraction: float = 0.05  # share of heads that is called top {0<..1}
@@ -63,8 +63,8 @@ edges = curve.step[curve.stage.diff() > 0]  # where a new stage begins
 # %% [markdown]
 # ## The curve of a run
 #
-# The zoo keeps the loss and the accuracy of every model at every step of its training, on the conversations that it learns from. Here they are as means
-# over twenty steps, the accuracy over the tasks that need retrieval.
+# For every model the zoo keeps the loss and the accuracy at every step of training, on the conversations that the model learns from. Here they are averaged
+# over twenty steps, accuracy also over the tasks that need retrieval.
 
 # %%
 from corehead_lib.zoo.training.turns import MODALITIES
@@ -79,7 +79,7 @@ learned.assign(loss=smooth.loss).iloc[marks].round(2)
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(1, 2, figsize=(7.6, 2.9), sharex=True)
 axes[0].plot(smooth.loss, color=plots.BLACK)
-axes[0].set(yscale="log", ylabel="loss, nats a token")
+axes[0].set(yscale="log", ylabel="loss, nats per token")
 axes[0].set_yticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
 axes[0].minorticks_off()
 colours = (plots.BLUE, plots.RED, plots.GREEN, plots.AMBER)
@@ -96,18 +96,19 @@ keep("fig_training", figure, "The loss falls to the end, most is learned by the 
 # %% [markdown]
 # ```{glue:figure} fig_training
 # :name: fig-emergence-training
-# :alt: Two panels over training steps. Left the loss falls, on a logarithmic axis, with one peak where the second stage begins. Right the accuracy on texts rises from zero, that on scenes, documents and clips begins with the second stage, below 0.5; in the last third all four are above 0.8.
+# :alt: Two panels over training steps. Left, the loss falls, on a logarithmic axis, with one peak where the second stage begins. Right, the accuracy on texts rises from zero, that on scenes, documents and clips begins with the second stage, below 0.5; in the last third all four are above 0.8.
 #
 # Loss and accuracy on what the model learns from. Dotted: a new stage begins.
 # ```
 #
-# The loss falls from {glue:text}`loss_first:.1f` to {glue:text}`loss_last:.2f` nats a token. The curve does not say where a model looks; for that one must keep the model itself.
+# The loss falls from {glue:text}`loss_first:.1f` to {glue:text}`loss_last:.2f` nats per token. The curve does not say where a model looks; for that, the model
+# itself must be kept.
 #
 # ## One run, kept along its training
 #
-# Every {glue:text}`spacing:.0f` steps the training of one model was stopped for a moment, and the model asked {glue:text}`asked:.0f` held-out questions about each kind of
-# evidence. Of each question two things were kept: whether the answer was right, and where all heads looked. Its loss is cross-entropy on answers and has no
-# term on attention.
+# Every {glue:text}`spacing:.0f` steps the training of one model was paused, and the model was asked {glue:text}`asked:.0f` held-out questions about each kind
+# of evidence. For each question two things were kept: whether the answer was right, and where every head looked. The training loss is cross-entropy on answers,
+# with no term for attention.
 
 # %%
 past = history(trained)
@@ -119,10 +120,10 @@ every_few = slice(None, None, max(1, len(past) // 6))
 pd.DataFrame([snapshot.accuracy for snapshot in past], steps)[every_few]
 
 # %% [markdown]
-# The other models have no snapshots. With one of them this page sees its beginning, built anew from recipe and seed, and its end, but no order of events.
+# The other models have no snapshots. Run on one of them, this page sees the beginning, rebuilt from recipe and seed, and the end, but no order of events.
 #
-# Looking is the mean {term}`RAM` of the {glue:text}`top_heads:.0f` heads that are on top in the last snapshot, for each kind its own:
-# we ask how the final heads came about.
+# Looking is the mean {term}`RAM` of the {glue:text}`top_heads:.0f` heads that are on top in the last snapshot, chosen for each kind separately: we ask how the
+# final heads came about.
 
 
 # %%
@@ -170,16 +171,16 @@ keep("fig_rise", figure, "Looking and answering rise together, over most of the 
 # %% [markdown]
 # ## Before, with, or after?
 #
-# To say which comes first, each curve gets one number: the step at which it has made half of its way, for looking from its first value to its last, for
-# accuracy from chance to its last: a model that has learned to name some digit of the picture has not learned to find one. A single
-# lucky snapshot must not count, so we take the best curve that never falls (isotonic regression) and read the step from that.
+# To say which comes first, we reduce each curve to one number: the step at which it is half-way to its last value. Looking starts at its first value, accuracy
+# at chance, since a model that has learned to name some digit in the picture has not learned to find one. A single lucky snapshot must not count, so we fit the
+# best curve that never falls (isotonic regression) and read the step from that.
 
 # %%
 half_way(np.array([0, 10, 20, 30]), np.array([0.0, 0.1, 0.9, 1.0]))
 
 # %% [markdown]
-# The lag is the difference of the two steps: positive if the ability is *later* half-way there than looking.
-# Its interval draws the questions again, both curves on the same draws. It is about other questions to this run; other runs come below.
+# The lag is the difference between the two steps: positive if the ability is half-way *later* than looking. Its interval comes from resampling the questions,
+# with the same draws for both curves. It speaks of other questions put to this run; other runs come below.
 
 # %%
 how = {"resamples": resamples, "seed": seed}
@@ -191,11 +192,11 @@ lags = pd.DataFrame(lags).T
 lags.rename(columns={"first": "looking", "second": "answering"}).round(1)
 
 # %% [markdown]
-# An interval that holds zero, or that is narrower than the {glue:text}`spacing:.0f` steps between snapshots, says *together, as far as we can see*.
-# Of {glue:text}`kinds:.0f` kinds, answering comes clearly after looking in {glue:text}`kinds_after:.0f`, and clearly before it in {glue:text}`kinds_before:.0f`. Each
-# interval is a 95 % one by itself, not corrected for their number, so that a single one beyond zero shows little.
+# A lag whose interval contains zero, or that is shorter than the {glue:text}`spacing:.0f` steps between snapshots, says *together, as far as we can see*. Of the
+# {glue:text}`kinds:.0f` kinds, answering comes clearly after looking in {glue:text}`kinds_after:.0f`, and clearly before it in {glue:text}`kinds_before:.0f`.
+# Each is a 95 % interval by itself, not corrected for the number of kinds, so a single one that excludes zero shows little.
 #
-# "Half-way" is a choice. The same lag at a quarter and at three quarters of the way:
+# "Half-way" is a choice. Here is the lag at a quarter and three quarters of the way, too:
 
 # %%
 def lag_at(share, name):
@@ -208,15 +209,15 @@ by_share = {f"{s:.0%}": {k: lag_at(s, k) for k in kinds} for s in shares}
 pd.DataFrame(by_share).round(0)
 
 # %% [markdown]
-# The two ways begin differently, looking at its first value, which is about what even attention gives, answering at chance, which a model reaches only
-# once it writes digits. So a curve of answers set beside itself in these two ways has a lag, too, and a small one says nothing.
+# The two curves start differently: looking at its first value, which is about what even attention gives, answering at chance, which a model reaches only once
+# it writes digits. So even a curve of answers set beside itself, measured in these two ways, has a lag, and a small one says nothing.
 #
-# Order in time is no cause. That these heads are needed is shown by taking them away, in [](08_ablation).
+# Coming first is not causing. That these heads are needed is shown by taking them away, in [](08_ablation).
 #
 # ## How many share the work?
 #
-# The three measures of [](06_head_ranking), along the run: the smallest share of heads that holds half of RAM, the Gini coefficient, and the
-# effective number of heads. Beside RAM stands its negative control, the mass on *all* that could be evidence.
+# We follow the three measures of [](06_head_ranking) along the run: the smallest share of heads that holds half of RAM, the Gini coefficient, and the effective
+# number of heads. Beside RAM stands its negative control, the mass on *everything* that could be evidence.
 
 # %%
 from corehead_lib.heads import effective_heads, gini, mass_concentration
@@ -261,16 +262,16 @@ keep("fig_few", figure, "RAM moves into fewer heads, attention as such does not"
 # %% [markdown]
 # ```{glue:figure} fig_few
 # :name: fig-emergence-few
-# :alt: Three panels over training steps, one to a measure of concentration, each with a line for RAM and a dashed one for the mass on all that could be evidence.
+# :alt: Three panels over training steps, one for each measure of concentration, each with a line for RAM and a dashed one for the mass on all that could be evidence.
 #
-# How concentrated RAM is along the run, and the mass on everything beside it. The right axis ends at the number of all heads.
+# How concentrated RAM is along the run, and beside it the mass on everything. The right panel's axis ends at the number of all heads.
 # ```
 #
-# At the end half of RAM is in {glue:text}`half_last:.0%` of the heads, half of the mass on everything in {glue:text}`half_last_all:.0%`.
+# At the end, half of RAM is in {glue:text}`half_last:.0%` of the heads, half of the mass on everything in {glue:text}`half_last_all:.0%`.
 #
 # ## Which heads, and since when?
 #
-# A head belongs to the final top *since* the first snapshot from which on it never leaves the top {glue:text}`top_heads:.0f` again.
+# A head of the final top has been there *since* the first snapshot from which it never leaves the top {glue:text}`top_heads:.0f` again.
 
 # %%
 ram = masses(kind).mean(1)  # (N, layers, heads)
@@ -308,7 +309,9 @@ shared = member[:, member[-1]].sum(1)
 axes[1].plot(steps, shared, color=plots.BLUE)
 axes[1].axhline(top * top / ram[0].size, color="black", lw=1, ls=":")
 axes[1].set(
-    ylim=(0, top + 0.3), ylabel="heads", title=f"of the final {top}, on top"
+    ylim=(0, top + 0.3),
+    ylabel="heads",
+    title=f"how many of the\nfinal {top} are on top",
 )
 for axis in axes:
     axis.set_xlabel("training step")
@@ -317,22 +320,24 @@ keep("fig_since", figure, "Half of the final heads settle early, the others near
 # %% [markdown]
 # ```{glue:figure} fig_since
 # :name: fig-emergence-since
-# :alt: Left, a grey line for each head and coloured ones for the final top heads, over training steps. Right, how many of the final top heads are among the top at each step, with a dotted line of luck near zero.
+# :alt: Left, a grey line for each head and coloured ones for the final top heads, over training steps. Right, how many of the final top heads are among the top at each step, with a dotted line for luck near zero.
 #
 # Left: RAM of each head, the final top in colour. Right: how many of the final top are on top at each step; dotted: luck.
 # ```
 #
-# At step {glue:text}`first_step:.0f` {glue:text}`final_first:.0f` of the {glue:text}`top_heads:.0f` were there, where luck gives less than one; in the snapshots before and after the
-# step where the ability was half-way, {glue:text}`final_low:.0f` and {glue:text}`final_high:.0f`. That number goes up and down: {glue:text}`settled_late:.0f` of them stay on
-# top only from the last third on, the last from step {glue:text}`last_joined:.0f` of {glue:text}`last_step:.0f`.
+# At step {glue:text}`first_step:.0f`, {glue:text}`final_first:.0f` of the {glue:text}`top_heads:.0f` are there, where luck gives less than one; in the
+# snapshots just before and after the ability is half-way, {glue:text}`final_low:.0f` and {glue:text}`final_high:.0f`. The number goes up and down:
+# {glue:text}`settled_late:.0f` of the heads are on top for good only in the last third, the last of them from step {glue:text}`last_joined:.0f` of
+# {glue:text}`last_step:.0f`.
 #
 # ## A run to watch
 #
-# The same thing small enough to happen while you read: {glue:text}`small_layers:.0f` layers of {glue:text}`small_heads:.0f` heads, pictures of nine cells
-# with one to four shapes, the zoo's tower, loss and optimizers. The tower stays as it is, only the language model learns.
+# Here is the same thing, small enough to happen while you read: {glue:text}`small_layers:.0f` layers of {glue:text}`small_heads:.0f` heads, pictures of nine
+# cells with one to four shapes, the zoo's tower, loss and optimizers. The tower stays as it is; only the language model learns.
 #
-# The setting was chosen by accuracy: the smallest of three batches, without a third task that was not learned in the time, and more steps than at first,
-# because this very seed was not done after two thirds of them. Attention was on the screen as well, but decided nothing. The grid below does not use this seed.
+# The setting was chosen by accuracy: the smallest of three batch sizes, no third task (it was not learned in the time), and more steps than at first, because
+# this very seed had not finished learning after two thirds of them. Attention was on the screen as well, but played no part in the choice. The grid below does
+# not use this seed.
 
 # %%
 from corehead_lib.zoo.training.small import Small, grow, questions
@@ -376,13 +381,13 @@ keep("fig_live", figure, "A long plateau near chance, then a jump, and heads tha
 # %% [markdown]
 # ```{glue:figure} fig_live
 # :name: fig-emergence-live
-# :alt: Left, accuracy on two tasks and the RAM of the best head over the training steps of the small run, with a dotted line of chance. Right, one thin line for the RAM of each head.
+# :alt: Left, accuracy on two tasks and the RAM of the best head over the training steps of the small run, with a dotted line for chance. Right, one thin line for the RAM of each head.
 #
 # The small run. Left: accuracy by task, and the head that looks most at each step. Right: all heads.
 # ```
 #
-# It ends at an accuracy of {glue:text}`live_accuracy:.2f`, where naming any digit in the picture gives {glue:text}`live_chance:.2f`; its best head gives the evidence
-# {glue:text}`live_best:.2f` of its attention, {glue:text}`live_best_first:.2f` before training.
+# It ends at an accuracy of {glue:text}`live_accuracy:.2f`, where naming any digit in the picture would give {glue:text}`live_chance:.2f`; its best head gives
+# the evidence {glue:text}`live_best:.2f` of its attention (before training, the best gave {glue:text}`live_best_first:.2f`).
 
 # %%
 found = np.stack([s.correct["scenes"] for s in live])
@@ -392,15 +397,15 @@ small_lag = lag(seen, looking(mass), found, floor=line, **how)
 pd.Series(small_lag).round(1)
 
 # %% [markdown]
-# The lag is {glue:text}`small_lag:+.0f` steps here ({glue:text}`small_lag_low:+.0f` to {glue:text}`small_lag_high:+.0f`). Two runs, two sizes, and one of the
-# intervals holds zero: no order is shown that would hold for all.
+# Here the lag is {glue:text}`small_lag:+.0f` steps ({glue:text}`small_lag_low:+.0f` to {glue:text}`small_lag_high:+.0f`). Two runs of two sizes, and one of the
+# intervals contains zero: they show no order that would hold for all.
 #
 # ## What makes heads few?
 #
-# More such runs are in a table that ships with the book (`corehead grid` makes it, and goes on where it stopped). Each setting differs from the base in one thing:
-# half or twice as many heads, eight conversations of text tasks a step beside the scenes, no weight decay or ten times as much, twice the steps. One is a treatment:
-# the loss gets a *price on looking*, {glue:text}`price:.2f` nats per head that gives all its attention to the picture. Its untreated twin, of
-# equal seed and lessons, is the base.
+# More such runs are in a table that ships with the book (`corehead grid` makes it, and resumes where it stopped). Each setting differs from the base in one
+# thing: half or twice as many heads, eight conversations about text tasks per step beside the scenes, no weight decay or ten times as much, twice the steps.
+# One is a treatment: the loss gets a *price on looking*, {glue:text}`price:.2f` nats for each head that gives all its attention to the picture. Its untreated
+# twin is the base run of the same seed and lessons.
 
 # %%
 from corehead_lib.zoo.training.grid import SAMPLES, read_grid
@@ -415,11 +420,12 @@ table.insert(0, "runs", by_setting.size())
 table.round(2)
 
 # %% [markdown]
-# `half` is the share of heads that holds half of RAM at the last prompt token; `lost after` the share that must be silenced, from the top of that RAM, until half
-# of what the model has beyond chance is lost. With the price few heads look, and yet far more of them must go: a riddle.
+# `half` is the share of heads that holds half of RAM at the last prompt token; `lost after` is the share that must be silenced, highest RAM first, until half
+# of the model's accuracy beyond chance is lost. With the price few heads look, and yet far more heads must go: a riddle.
 #
-# RAM at one row knows nothing of other rows. So the same was asked of the question's tokens, *after* the riddle: RAM at either, in the mean over all heads, how many must go from the
-# top of either, and what is left, on the same fresh questions, if all heads are cut off the evidence there, by {term}`knockout`.
+# RAM at one row knows nothing of other rows. So, *after* meeting the riddle, we asked the same at the question's tokens. For either set of rows we give RAM,
+# averaged over all heads; how many heads must go, highest RAM there first; and what is left, on the same fresh questions, if all heads are cut off from the
+# evidence there, by {term}`knockout`.
 
 # %%
 both = {}
@@ -445,7 +451,7 @@ colours = np.where(grid.price > 0, plots.RED, plots.BLUE)
 panels = {
     "mean RAM": "RAM, mean over heads",
     "lost after": "share silenced\nuntil half is lost",
-    "cut off": "accuracy, all heads\ncut off the evidence",
+    "cut off": "accuracy, all heads cut\noff from the evidence",
 }
 marks = {  # where, and in which colour they are filled
     "last": (-0.15, colours, "at the last prompt token"),
@@ -474,33 +480,36 @@ axes[0].invert_yaxis()
 figure.legend(
     *axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2
 )
-keep("fig_grid", figure, "With a price heads look less, and fetch at other rows")
+keep("fig_grid", figure, "Models that pay look less, and fetch at other rows")
 
 # %% [markdown]
 # ```{glue:figure} fig_grid
 # :name: fig-emergence-grid
-# :alt: Three panels with one row to a setting and two points to a run, a filled one for the last prompt token and a hollow one for the question's tokens: mean RAM, the share of heads that must be silenced until half of the ability is lost, and accuracy with all heads cut off the evidence. Runs with a price are in another colour. Their RAM is lowest in both; the filled points of the others need few heads and fall to a low accuracy, while with the price it is the hollow ones that do.
+# :alt: Three panels with one row for each setting and two points for each run, a filled one for the last prompt token and a hollow one for the question's tokens: mean RAM, the share of heads that must be silenced until half of the ability is lost, and accuracy with all heads cut off from the evidence. Runs with a price are in another colour. Their RAM is lowest at both; without a price, it is the filled points that need few heads and fall to a low accuracy, with it the hollow ones.
 #
-# Two points a run, filled where looking, ranking and cut are at the last prompt token, hollow where they are at the question's; red: with a price on looking. Dash-dotted: chance. Runs without hollow points in the middle were not asked about these rows.
+# Two points for each run: filled, with looking, ranking and cut at the last prompt token; hollow, with them at the question's tokens. Red: with a price on
+# looking. Dash-dotted: chance. Runs without hollow points in the middle panel were not asked about these rows.
 # ```
 #
-# The riddle is one of rows. Cut off the evidence at the last token, the base keeps {glue:text}`cut_last_base:.2f` of {glue:text}`uncut_base:.2f` (chance is
-# {glue:text}`grid_guess:.2f`), with the price {glue:text}`cut_last_price:.2f` of {glue:text}`uncut_price:.2f` are left; at the question's tokens it is {glue:text}`cut_question_base:.2f` and
-# {glue:text}`cut_question_price:.2f`. Of the {glue:text}`cut_runs:.0f` runs without a price that were asked none keeps more than {glue:text}`cut_last_most:.2f` after the first cut, nor less than {glue:text}`cut_question_least:.2f` after the
-# second. So the base fetches at the last token, and who paid fetches at the question's, where others need nothing.
+# The riddle's answer lies in the rows. Cut off from the evidence at the last token, the base keeps an accuracy of {glue:text}`cut_last_base:.2f` out of
+# {glue:text}`uncut_base:.2f` (chance is {glue:text}`grid_guess:.2f`), while with the price {glue:text}`cut_last_price:.2f` out of {glue:text}`uncut_price:.2f`
+# is left; at the question's tokens it is {glue:text}`cut_question_base:.2f` and {glue:text}`cut_question_price:.2f`. Of the {glue:text}`cut_runs:.0f` runs
+# without a price that were asked, none keeps more than {glue:text}`cut_last_most:.2f` after the first cut, or less than {glue:text}`cut_question_least:.2f`
+# after the second. So the base fetches at the last token, and the models that paid fetch at the question's, where the others need nothing.
 #
-# By the rows where a model fetches, few heads are needed either way: half is lost without {glue:text}`lost_question_price:.0%` of them with the price, without
-# {glue:text}`lost_last_base:.0%` in the base. By the other rows it takes {glue:text}`lost_last_price:.0%` and {glue:text}`lost_question_base:.0%`. RAM itself falls at both: in the mean over
-# heads from {glue:text}`ram_last_base:.2f` to {glue:text}`ram_last_price:.2f` at the last token, from {glue:text}`ram_question_base:.2f` to {glue:text}`ram_question_price:.2f` at the question's. How much
-# heads look there would not have told that they are needed.
+# With heads ranked at the rows where a model fetches, few are needed either way: half of the ability is lost without {glue:text}`lost_question_price:.0%` of
+# them with the price, without {glue:text}`lost_last_base:.0%` in the base. By the other rows, it takes {glue:text}`lost_last_price:.0%` and
+# {glue:text}`lost_question_base:.0%`. RAM itself falls at both: averaged over heads, from {glue:text}`ram_last_base:.2f` to {glue:text}`ram_last_price:.2f` at
+# the last token, from {glue:text}`ram_question_base:.2f` to {glue:text}`ram_question_price:.2f` at the question's. How much heads look there would not have
+# told us that they are needed.
 #
-# The larger twin of [](14_models), which paid in its last stage only, keeps to the last token: by RAM there fewer of its heads have to go, not more. But one model of that page fetches at the
-# question's tokens without any price, while in [](08_ablation) these rows find heads that are not needed. Ask where a model fetches before you rank its heads.
+# The larger twin in [](14_models), which paid only in its last stage, keeps to the last token: ranked by RAM there, fewer of its heads have to go, not more.
+# But one model on that page fetches at the question's tokens without any price, while in [](08_ablation) ranking at these rows finds heads that are not needed.
+# Ask where a model fetches before you rank its heads.
 #
-# The table rests on {glue:text}`grid_runs:.0f` runs of {glue:text}`grid_settings:.0f` settings, {glue:text}`grid_seeds_least:.0f` to
-# {glue:text}`grid_seeds_most:.0f` seeds each: enough to see what is large, too few for a test.
-# So twins are compared: the run with the change less the base of the same seed and lessons, and then the mean. How far these differences are
-# spread in one setting says what a seed does.
+# The table rests on {glue:text}`grid_runs:.0f` runs of {glue:text}`grid_settings:.0f` settings, at least {glue:text}`grid_seeds_least:.0f` seeds each:
+# enough to see what is large, too few for a test. So we compare twins: each run with a change less the base of the
+# same seed and lessons, and then the mean. How far these differences spread within one setting says what a seed does.
 
 # %%
 columns = ["accuracy", "half", "effective", "lost after"]
@@ -510,15 +519,16 @@ change = twins - base.to_numpy()
 change.groupby("setting", sort=False).mean().drop("base").round(2)
 
 # %% [markdown]
-# The price changes `half` by {glue:text}`half_price:+.2f` (by twin from {glue:text}`half_price_least:+.2f` to {glue:text}`half_price_most:+.2f`), and the heads that are effective by
-# {glue:text}`effective_price:+.1f` ({glue:text}`effective_price_least:+.1f` to {glue:text}`effective_price_most:+.1f`), at an accuracy of {glue:text}`accuracy_price:.2f` where the base has
-# {glue:text}`accuracy_base:.2f`. The other settings change `half` by {glue:text}`half_others:.2f` at most, up or down.
+# The price changes `half` by {glue:text}`half_price:+.2f` (by twin from {glue:text}`half_price_least:+.2f` to {glue:text}`half_price_most:+.2f`), and the
+# effective number of heads by {glue:text}`effective_price:+.1f` ({glue:text}`effective_price_least:+.1f` to {glue:text}`effective_price_most:+.1f`), at an
+# accuracy of {glue:text}`accuracy_price:.2f` where the base has {glue:text}`accuracy_base:.2f`. The other settings change `half` by
+# {glue:text}`half_others:.2f` on average at most, up or down.
 #
 # ## Is the order the same in every run?
 #
-# Each run of the grid was looked at every {glue:text}`grid_every:.0f` steps. Its lag is that of above: when half of the accuracy beyond chance is there, less when half of
-# the way of the RAM of its own final top 5 % is. Beside it stands the lag with the way of accuracy, too, begun at its first value. RAM is that of
-# the last prompt token, so that of the runs that paid it says little.
+# Each run of the grid was examined every {glue:text}`grid_every:.0f` steps. Its lag is defined as above: the step at which accuracy is half-way from chance,
+# less the step at which the RAM of its own final top 5 % is half-way. Beside it stands the lag when accuracy, too, is measured from its first value. RAM is
+# that of the last prompt token, so it says little about the runs that paid.
 
 
 # %%
@@ -536,10 +546,10 @@ by_setting = grid.groupby("setting", sort=False)
 by_setting[["from chance", "from the first"]].agg(["min", "max"]).round(0)
 
 # %% [markdown]
-# Begun at chance, looking is half-way there first in {glue:text}`lag_first:.0f` of {glue:text}`lag_runs:.0f` runs, by {glue:text}`lag_least:.0f` to
-# {glue:text}`lag_most:.0f` steps. Begun at the first value, which is no right answer at all, it is so in {glue:text}`lag_first_plain:.0f`. Models learn early to write
-# *some* digit, right as often as chance, and that is nearly half of the second way. So the order hangs on where one lets
-# the way begin, and we claim none. Runs of one seed have the same lessons, so that they are fewer pieces of evidence than runs.
+# With accuracy measured from chance, looking is half-way first in {glue:text}`lag_first:.0f` of {glue:text}`lag_runs:.0f` runs, by {glue:text}`lag_least:.0f`
+# to {glue:text}`lag_most:.0f` steps. Measured from the first value, which is no right answer at all, looking is first in {glue:text}`lag_first_plain:.0f`.
+# Models learn early to write *some* digit, right as often as chance, and that alone is nearly half of the way from the first value. So the order depends on
+# where we let accuracy begin, and we claim none. Runs of one seed share their lessons, so there are fewer pieces of evidence than runs.
 #
 # ## Exercises
 #
@@ -547,8 +557,9 @@ by_setting[["from chance", "from the first"]].agg(["min", "max"]).round(0)
 # :label: ex-emergence-read
 # ```
 #
-# Difficulty: 1/5, 3 minutes. Read from the right panel of {numref}`fig-emergence-few`, to within six heads: by how much does the effective number of heads fall from the first snapshot to the last, for RAM, and
-# for the mass on all evidence? `answer` is these two numbers, negative where it rises. What would the first say without the second?
+# Difficulty: 1/5, 3 minutes. Read off the right panel of {numref}`fig-emergence-few`, to within six heads: by how much does the effective number of heads fall
+# from the first snapshot to the last, for RAM, and for the mass on all evidence? `answer` is these two numbers, negative for a rise. What would the first tell
+# us without the second?
 #
 # :::{dropdown} Hint 1
 # Read each line at its left end and at its right end.
@@ -571,8 +582,8 @@ answer = (ends.iloc[0] - ends.iloc[1]).tolist()
 ends.round(0)
 
 # %% [markdown]
-# RAM moves into fewer heads, the mass on all evidence hardly does. Without that control, one could not tell a model whose heads divide the work of *finding* from one in which
-# fewer heads look at pictures at all.
+# RAM moves into fewer heads; the mass on all evidence hardly does. Without this control, we could not tell a model whose heads divide the work of *finding*
+# from one in which fewer heads look at pictures at all.
 #
 # ```{solution-end}
 # ```
@@ -581,8 +592,8 @@ ends.round(0)
 # :label: ex-emergence-rows
 # ```
 #
-# Difficulty: 2/5, 5 minutes. The paper scores heads at the question's tokens. Measure looking there, by the heads that end on top there. `answer` is the lag on `kind`, and the low and
-# high end of its interval. Can what these rows look at have made the first answers right?
+# Difficulty: 2/5, 5 minutes. The paper scores heads at the question's tokens. Measure looking there, by the heads that end on top there. `answer` is the lag on
+# `kind`, then the low and the high end of its interval. Can what these rows look at have made the first answers right?
 #
 # :::{dropdown} Hint 1
 # `s.mass(kind, "question")` of a snapshot `s` is RAM at the question's tokens; `looking` makes a curve of such masses.
@@ -609,8 +620,9 @@ answer = [by_rows["question"][key] for key in ("lag", "low", "high")]
 pd.DataFrame(by_rows).T.round(1)
 
 # %% [markdown]
-# Answers of one token are written from the last prompt token, so that on scenes two of the three rows are one. At the question's tokens looking is half-way only after the answers are,
-# with an interval below zero: most of it came when the model could already do without. That speaks of order in this run; what is needed only taking away can show.
+# Answers of one token are written from the last prompt token, so on scenes two of the three rows are the same. At the question's tokens, looking is half-way
+# only after the answers are, with an interval below zero: most of it came when the model could already do without it. That is about order in this run; only
+# taking heads away can show what is needed.
 #
 # ```{solution-end}
 # ```
@@ -619,15 +631,16 @@ pd.DataFrame(by_rows).T.round(1)
 # :label: ex-emergence-luck
 # ```
 #
-# Difficulty: 2/5, 10 minutes. What do the changes in `half` say that another seed could not? `answer` is two numbers: the largest change less the smallest among the twins of one setting, for the setting
-# where that is most, rounded to three digits, and in how many settings all twins changed in one direction, none by zero.
+# Difficulty: 2/5, 10 minutes. What do the changes in `half` say that another seed could not have said? `answer` is two numbers: the largest change less the
+# smallest among the twins of one setting, for the setting where it is largest, rounded to three digits; and the number of settings in which all twins changed
+# in one direction, none by zero.
 #
 # :::{dropdown} Hint 1
-# `change` has a row for each run less its twin; the base less itself is no change.
+# Each row of `change` is a run less its twin; the base less itself is no change.
 # :::
 #
 # :::{dropdown} Hint 2
-# All go up if the least is above zero, and all go down if the most is below.
+# All go up if the smallest change is above zero, and all go down if the largest is below.
 # :::
 #
 # ```{exercise-end}
@@ -646,8 +659,8 @@ answer = luck, int(one_way.sum())
 moved.assign(one_way=one_way).round(3)
 
 # %% [markdown]
-# A mean that is no larger than the spread of its own twins shows little, however plausible its sign. One sign in all twins is a low bar: three agree by luck in one setting of four, so that
-# of several settings one goes over it for nothing.
+# A mean that is no larger than the spread of its own twins shows little, however plausible its sign. The same sign in all twins is a low bar: three agree by
+# luck in one setting of four, so among several settings one clears it by luck.
 #
 # ```{solution-end}
 # ```
@@ -656,8 +669,9 @@ moved.assign(one_way=one_way).round(3)
 # :label: ex-emergence-power
 # ```
 #
-# Difficulty: 3/5, 10 minutes. Two runs of one setting differ by chance; the mean size of that difference is $2\sigma/\sqrt\pi$. How many seeds of each of two settings do you need to see a true difference
-# of that size in nine of ten experiments, with a two-sided test at 5 %? `answer` is one number, to within two seeds.
+# Difficulty: 3/5, 10 minutes. Two runs of one setting differ by chance; the mean size of that difference is $2\sigma/\sqrt\pi$. How many seeds do you need in
+# each of two settings to detect a true difference of that size in nine of ten experiments, with a two-sided test at 5 %? `answer` is one number, to within two
+# seeds.
 #
 # :::{dropdown} Hint 1
 # The mean of n runs has a variance of $\sigma^2/n$, and the difference of two such means twice that.
@@ -682,7 +696,7 @@ answer = int(np.ceil(needed))
 answer
 
 # %% [markdown]
-# A two-sided test at 5 % with a power of 90 % needs n = 2 (1.96 + 1.28)² σ²/d² runs a setting: the grid would take hours.
+# A two-sided test at 5 % with a power of 90 % needs n = 2 (1.96 + 1.28)² σ²/d² runs per setting: the grid would take hours.
 #
 # ```{solution-end}
 # ```
@@ -691,11 +705,11 @@ answer
 # :label: ex-emergence-all
 # ```
 #
-# Difficulty: 4/5, 20 minutes. The final top heads were chosen with knowledge of the end. Measure looking in another way, from RAM along the run, such that it *is* half-way before the answers are, with an interval above zero.
-# `answer` is your curve, an array of snapshots x questions. What have you shown?
+# Difficulty: 4/5, 20 minutes. The final top heads were chosen with knowledge of the end. Find another measure of looking, from RAM along the run, that *is*
+# half-way before the answers are, with an interval above zero. `answer` is your curve, an array of snapshots x questions. What have you shown?
 #
 # :::{dropdown} Hint 1
-# `masses(kind)` is RAM of every snapshot, question, layer and head. A sum over all heads knows nothing of the end, nor does the best head of each snapshot.
+# `masses(kind)` is the RAM of every snapshot, question, layer and head. A sum over all heads knows nothing of the end, nor does the best head of each snapshot.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -721,22 +735,23 @@ risen = [
 pd.DataFrame(risen, ["all heads", "best of each step"]).round(1)
 
 # %% [markdown]
-# The sum rises with every head that looks a little, the best head with the first one that looks much: the order of events depends on which of them one calls looking. So an order that
-# was found by trying measures shows how free the choice was. Fix the measure before you look at the order, and report what the others say.
+# The sum rises with every head that looks a little, the best head's RAM with the first head that looks a lot: the order of events depends on which of the two
+# we call looking. So an order that was found by trying measures shows how free the choice was. Fix the measure before you look at the order, and report what
+# the others say.
 #
 # ```{solution-end}
 # ```
 #
 # ## Limits
 #
-# One run was kept. Its interval is about questions; that other runs have the same order is not shown by it, and the small runs, where the order can be
-# compared, are of another size.
+# One run was kept. Its interval is about questions; it does not show that other runs have the same order, and the small runs, where the order can be compared,
+# are of another size.
 #
-# Where the runs of the grid fetch was asked only once the last token had given a riddle, of the same runs. Three seeds are no test, and why a price on every
-# token moves the fetching to the question's is not known.
+# We asked where the runs of the grid fetch only once the last token had posed a riddle, and of the same runs. Three seeds are no test, and why a price on every
+# token moves the fetching to the question's tokens is not known.
 #
-# The grid changes one thing at a time, so that it cannot see what two things do together. "Twice as long" also stretches the learning rate, and more heads are more
-# weights, since each head keeps its width.
+# The grid changes one thing at a time, so it cannot show what two things do together. "Twice as long" also stretches the learning-rate schedule, and more heads
+# mean more weights, since each head keeps its width.
 #
 # ## Where to go from here
 #
@@ -777,7 +792,6 @@ numbers |= {
     "grid_runs": len(grid),
     "grid_settings": len(runs),
     "grid_seeds_least": runs.min(),
-    "grid_seeds_most": runs.max(),
     "price": grid.price.max(),
 }
 of_runs, past_grid = grid["from chance"].dropna(), grid.history[0]

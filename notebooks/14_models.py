@@ -9,20 +9,20 @@
 # %% [markdown]
 # # All models side by side
 #
-# Do the findings hang on one model? Every model of the zoo, on four kinds of evidence, natural ones beside the treated one.
+# Do the findings depend on one model? Here is every model of the zoo, natural or treated, on four kinds of evidence.
 #
 # **What came out.** In {glue:text}`natural` natural models and four kinds of evidence, half of the {term}`RAM` sits in {glue:text}`half_low:.1%` to
-# {glue:text}`half_high:.1%` of the heads, never in 5 %, and always in fewer than hold half of all looking. Without the top 5 % half of what a model knows is
-# lost in {glue:text}`broken` of {glue:text}`pairs` cases, without 12 % in {glue:text}`broken_more`. All the other cases are of one model, `tiny-llava-onevision`,
-# which never learned to copy, and lets the question's tokens fetch, not the last one: it keeps {glue:text}`odd_kept:.0%` (median) without the heads that RAM finds
-# there; its sibling, which did learn it, is like the rest. A twin
-# that paid for looking loses half of its ability with {glue:text}`twin_paid:.0f` heads; the natural one keeps more than half without {glue:text}`twin_free:.0f`.
+# {glue:text}`half_high:.1%` of the heads: never in 5 %, but always in fewer than hold half of all looking. Without its top 5 % a model loses half of what it
+# knows in {glue:text}`broken` of {glue:text}`pairs` cases, without 12 % in {glue:text}`broken_more`. All others are of one model,
+# `tiny-llava-onevision`, which never learned to copy and fetches at the question's tokens, not at the last one: it keeps {glue:text}`odd_kept:.0%` (median)
+# without the heads that RAM finds there. Its sibling, which did learn to copy, is like the rest. A twin that paid for looking loses half of its ability without
+# {glue:text}`twin_paid:.0f` heads; the natural one keeps more than half without {glue:text}`twin_free:.0f`.
 #
 # ```{glue:figure} fig_models_curves
 # :name: fig-models-curves
-# :alt: Four panels, one to a kind of evidence. One line to a model: accuracy over the share of heads that is silenced, from the top of its ranking by RAM. Six natural models stay high up to 2 or 3 percent and fall steeply from there to 12; llava-onevision-seed1 and the small qwen3-vl-s begin to fall at 1. The treated one, dashed, falls from 1 percent on, and at 5 percent none lies deeper. The ninth natural one, llava-onevision, stays nearly level in three panels. Ticks at 5 percent, the worst of the layer-matched sets, stand at the height of the untouched models, but for llava-onevision.
+# :alt: Four panels, one for each kind of evidence. One line for each model: accuracy against the share of heads silenced, from the top of its ranking by RAM. Six natural models stay high up to 2 or 3 percent and fall steeply from there to 12; llava-onevision-seed1 and the small qwen3-vl-s begin to fall at 1. The treated model, dashed, falls from 1 percent on, and at 5 percent none lies lower. The ninth natural model, llava-onevision, stays nearly level in three panels. Ticks at 5 percent, the worst of the layer-matched sets, stand at the height of the untouched models, except for llava-onevision.
 #
-# Accuracy without the first heads by RAM. Ticks: the worst of the layer-matched sets of 5 %.
+# Accuracy without the top heads by RAM. Ticks: the worst of the layer-matched sets of 5 %.
 # ```
 
 # %% tags=["parameters"]
@@ -61,11 +61,11 @@ names = models.split() or zoo_names()
 kinds = kinds_of_evidence.split()
 
 # %% [markdown]
-# ## One row a case
+# ## One row per case
 #
 # `study.portrait` ranks the heads of a model by RAM at the last prompt token on one half of the samples, and does everything else on the other.
-# Nothing is tuned. The share of 5 % was fixed beforehand; the 12 % were chosen in [](08_ablation) with such curves in view, so that they describe
-# where curves have come down, and are no test that could have failed.
+# Nothing is tuned. The share of 5 % was fixed beforehand; that of 12 % was chosen in [](08_ablation) with such curves in view, so it describes
+# where curves have come down and is no test that could have failed.
 
 # %%
 from corehead_lib.hybrid.operator import HybridAttention
@@ -105,19 +105,19 @@ table = table.astype(float)
 table[["accuracy", *silenced, "until half"]].round(2)
 
 # %% [markdown]
-# `without 5 %` is the accuracy without the 5 % of heads that rank highest; `until half`, how many go until half of what the model has beyond
-# chance is gone.
+# `without 5 %` is the accuracy without the 5 % of heads that rank highest; `until half` is how many have to go until half of what the model has
+# beyond chance is lost.
 #
-# Eight of the natural models are alike: level at first, two of them but briefly, then a fall that is over at 12 %. Size matters little: `until half`, counted in heads, is least in
-# the small model and most in the large one, but as a share of all heads both lie among the others. `tiny-llava-onevision` is unlike them. Its heads look at the
-# evidence more weakly, its RAM is spread over more of them, and on pictures, pages and clips it hardly misses the first; there the worst layer-matched
-# set costs it more than its top does. It is also the one that did not learn to copy, nor to find a fact in every text, as its [card](../book/models) says. What it does instead, the
-# last section shows.
+# Eight of the natural models are alike: level at first, two of them only briefly, then a fall that is over at 12 %. Size matters little: `until half`, counted
+# in heads, is lowest in the small model and highest in the large one, but as a share of all heads both lie among the others. `tiny-llava-onevision` is
+# different. Its heads look at the evidence more weakly, its RAM is spread over more of them, and on pictures, pages and clips it hardly misses the top ones;
+# there the worst layer-matched set costs it more than its top does. It is also the one that did not learn to copy, nor to find a fact in every text, as its
+# [card](../book/models) says. The last section shows what it does instead.
 #
-# The family is not the reason. `tiny-llava-onevision-seed1`, whose training went on until it could copy, falls like the others, and even earlier. That points to copying, which is
-# retrieval within words, as what makes such heads; but it is one pair of runs, and they differ in seed and length of training as well.
+# The family is not the reason: `tiny-llava-onevision-seed1`, which was trained until it could copy, falls like the others, and even earlier. This suggests that
+# copying, which is retrieval among words, is what makes such heads; but it is one pair of runs, and they differ in seed and length of training as well.
 #
-# ## How sparse, and is it enough?
+# ## How sparse is it, and are so few enough?
 
 # %%
 sparse = ["half in", "visual half in", "gini", "effective heads"]
@@ -126,15 +126,15 @@ rows_agree = ["shared question", "shared answer"]
 table[sparse + enough + rows_agree].round(2)
 
 # %% [markdown]
-# `visual half in` is the negative control: the share of heads that holds half of the attention on *all* that could be evidence.
-# `matched` are layer-matched sets as large as the top 5 %; `hybrid` is the accuracy with the top 5 % dense and all others streaming, a window of
-# {glue:text}`window` and {glue:text}`sinks` sinks; `shared` says how much of the top 5 % the other two sets of rows find.
-# Every answer is one token here, which the last prompt token predicts, so that the answer's rows are the same by construction. The question's
-# rows find none of these heads in some cases and all of them in others.
+# `visual half in` is the negative control: the share of heads that holds half of the attention to *all* that could be evidence. `matched` is the accuracy
+# without layer-matched sets as large as the top 5 %; `hybrid` is the accuracy with the top 5 % dense and all others streaming, with a window of
+# {glue:text}`window` and {glue:text}`sinks` sinks; `shared` says how much of the top 5 % is also found at the rows of the question and of the answer. Every
+# answer here is one token, which the last prompt token predicts, so the answer's rows find the same heads by construction. The question's rows find none of
+# them in some cases and all of them in others.
 #
 # ## What a price does
 #
-# `tiny-qwen3-vl-priced` is the one model that was told to be sparse: it has the seed and the data of `tiny-qwen3-vl`, and in its last stage
+# `tiny-qwen3-vl-priced` is the one model that was told to be sparse: it has the seed and the data of `tiny-qwen3-vl`, but in its last stage
 # each head paid for attention to media. All others learned from answers alone.
 
 # %%
@@ -144,9 +144,9 @@ measures = ["half in", "effective heads", "until half", "hybrid"]
 twins[measures].unstack("model").round(2)
 
 # %% [markdown]
-# The price does what it says: a handful of heads looks for all, and hybrid attention keeps nearly everything. In texts looking was free, and half of the RAM still
-# sits in {glue:text}`twin_texts:.0%` of the heads; yet there, too, {glue:text}`twin_paid:.0f` of them break the model. How attention spreads and which heads carry the
-# answer are two questions.
+# The price does what it says: a handful of heads does all the looking, and hybrid attention keeps nearly everything. In texts looking was free, and half of
+# the RAM still sits in {glue:text}`twin_texts:.0%` of the heads; yet there, too, losing {glue:text}`twin_paid:.0f` of them breaks the model. How attention is
+# spread and which heads carry the answer are two different questions.
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplots(
@@ -184,13 +184,17 @@ figure.legend(
     ncols=4,
     fontsize=8,
 )
-keep("fig_models_curves", figure)
+keep(
+    "fig_models_curves",
+    figure,
+    "Most models fall between 3 and 12 %, one does not",
+)
 
 # %% [markdown]
 # ## Claim by claim
 #
-# In how many of the cases of natural models does each claim of {cite:t}`sun2026core` hold? The 5 % are the paper's;
-# the other lines are round numbers, and others would give other counts: the tables above are there to draw them.
+# In how many cases of natural models does each claim of {cite:t}`sun2026core` hold? The 5 % is the paper's;
+# the other lines are round numbers, and others would give other counts: the tables above let you draw your own.
 
 # %%
 natural = table if has_price.all() else table[~has_price]
@@ -219,16 +223,17 @@ counted = holds.groupby("evidence", sort=False).sum().T
 counted.assign(all=holds.sum(), cases=len(holds))
 
 # %% [markdown]
-# That RAM is sparser than looking holds everywhere; that few heads are *few* holds nowhere, if few means 5 %. What 5 % does differs from model to model, and
-# 12 % decides in all models but one. The last two lines count a case in if no more than that is lost. Of so
-# few questions a single one is more than 3 % of what a model knows: 3 % lost means that no question is lost on balance, and 5 % that at most one is.
+# RAM is sparser than looking in every case; in none are the heads *few*, if few means 5 %. What losing 5 % does differs from model to model; losing 12 % is
+# decisive in all models but one. The last two rows count a case if no more than the stated share is lost. One of {glue:text}`samples` questions is
+# {glue:text}`one_low:.1%` to {glue:text}`one_high:.1%` of what a model knows: 3 % lost means that no question is lost on balance, and 5 % that at most one is.
+# With the top 5 % dense, at most one is lost in {glue:text}`enough_one` cases.
 
 # %% [markdown]
 # ## Which ranking finds what is needed?
 #
-# [](09_controls) sets RAM against other rankings in one model, and says what each of them is. Here is the same in every natural model, on the
-# first kind of evidence: what the first 5 % and 12 % of each ranking cost there, and in six tasks that need no retrieval. Again the heads are ranked on one
-# half of the samples, and silenced on the other.
+# [](09_controls) compares RAM with other rankings in one model, and says what each of them is. Here we do the same in every natural model, on the first kind of
+# evidence: what do the first 5 % and 12 % of each ranking cost there, and what in six tasks that need no retrieval? Again the heads are ranked on one half of
+# the samples, and silenced on the other.
 
 # %% tags=["hide-input"]
 from corehead_lib.data import load_samples
@@ -287,7 +292,7 @@ side_by_side("drop").round(2)
 side_by_side("drop_control").round(2)
 
 # %% [markdown]
-# Accuracy that is lost without the first 12 % of each ranking: in retrieval, then in the control tasks that the model can do untouched.
+# Accuracy lost without the first 12 % of each ranking: in retrieval, then in the control tasks that the untouched model can do.
 
 # %%
 columns = ["model", "ranking", "share", "drop", "low", "high"]
@@ -295,11 +300,11 @@ columns += ["drop_control", "ratio", "p_adjusted", "shared"]
 rivals[columns].set_index(["model", "share", "ranking"]).round(3)
 
 # %% [markdown]
-# `p_adjusted` is corrected for all {glue:text}`rivals_tests` rows; `shared` are heads that are also in the first 12 % by RAM. RAM's own 12 % cost accuracy beyond doubt
-# (p below 0.05 after the correction) in {glue:text}`ram_proven` of {glue:text}`natural` models.
+# `p_adjusted` is corrected for all {glue:text}`rivals_tests` rows; `shared` counts the heads that are also in the first 12 % by RAM. RAM's own 12 % cost
+# accuracy beyond doubt (p below 0.05 after the correction) in {glue:text}`ram_proven` of {glue:text}`natural` models.
 #
-# And over these models together? For each question we take the mean over models. So the intervals and p speak of other questions to these very
-# models, and not of other models. What does each ranking's top cost more than RAM's of that size?
+# And in all these models together? For each of the {glue:text}`samples` questions we take the mean over models, so intervals and p speak of other questions to
+# these very models, not of other models. How much more does each ranking's top cost than RAM's top of that size?
 
 # %%
 together = pd.concat(answered).groupby(["set", "group", "id"], sort=False)
@@ -318,16 +323,19 @@ gaps["p_adjusted"] = holm(gaps.p.to_numpy())
 gaps.round(3)
 
 # %% [markdown]
-# With 12 % {glue:text}`rivals_more` of {glue:text}`rivals` other rankings cost more than RAM (adjusted p below 0.05), {glue:text}`rivals_fewer` cost less, and the others
-# are no different, as far as these questions tell; with 5 % it is {glue:text}`rivals_more_few` and {glue:text}`rivals_fewer_few`. Several are nearly the same heads, and no different for
-# that reason; `ram-answer` names the very same ones by construction. The one that costs most with 12 % costs {glue:text}`most:+.2f` more
-# ({glue:text}`most_low:+.2f` to {glue:text}`most_high:+.2f`), but it was picked from {glue:text}`rivals` on these very questions; its mean cost in the controls is
-# {glue:text}`most_control:.2f`, RAM's {glue:text}`ram_control:.2f`.
+# With 12 %, the cost is higher than RAM's (adjusted p below 0.05) for {glue:text}`rivals_more` of {glue:text}`rivals` other rankings, lower for
+# {glue:text}`rivals_fewer`, and no different, as far as these questions tell, for {glue:text}`rivals_same`; with 5 % the counts are
+# {glue:text}`rivals_more_few`, {glue:text}`rivals_fewer_few` and {glue:text}`rivals_same_few`. Several rankings are no different because they pick nearly the
+# same heads: {glue:text}`rivals_near` of them name nine in ten of RAM's 12 %, or more, in the mean over models, and `ram-answer` names all of them by
+# construction. The ranking that costs most with 12 % differs from RAM by {glue:text}`most:+.2f` ({glue:text}`most_low:+.2f` to {glue:text}`most_high:+.2f`),
+# but it was picked from {glue:text}`rivals` on these very questions; its mean cost in the controls is {glue:text}`most_control:.2f`, RAM's
+# {glue:text}`ram_control:.2f`.
 #
 # ## What does RAM overlook?
 #
-# In [](09_controls) one model needs a head of the lower half by RAM. Do others? In every natural model each head of that half is silenced alone, on the samples that heads are
-# ranked on; the one that costs most there is measured on the other samples. Then it keeps its output, and only its edges are cut, from some rows of the prompt to some tokens.
+# In [](09_controls) one model needs a head from the lower half by RAM. Do others? In every natural model we silence each head of that half alone, on the
+# samples that heads are ranked on, and measure the one that costs most there on the other samples. Then that head keeps its output, and only its edges from
+# some rows of the prompt to some tokens are cut.
 
 # %% tags=["hide-input"]
 from functools import partial
@@ -373,22 +381,26 @@ missed[[*columns, "by"]].round(3)
 missed[[*CUTS]].round(2)
 
 # %% [markdown]
-# `place` is that in the ranking, `nats` what the head costs alone, `drop` the same in accuracy, `together` the nats of the five that cost most as one set, `best` those of the
-# head that RAM ranks first. The second table has the nats of each cut, `by` is the first of them that makes half of what silence does.
+# `place` is the head's place in the ranking, `nats` what it costs alone, `drop` the same in accuracy, `together` the nats of the five that cost most, as one
+# set, and `best` those of the head that RAM ranks first. The second table has the nats of each cut; `by` is the first cut that does half of what silencing
+# does.
 #
-# In {glue:text}`missed` of {glue:text}`natural` models the head costs more than nothing (p below 0.05, Holm over the models). In {glue:text}`missed_question` of these it is the look
-# of the last prompt token at the question that makes most of it: such a head says what is asked for, and others look. RAM, which counts attention to evidence, cannot see it.
+# In {glue:text}`missed` of {glue:text}`natural` models the head costs more than nothing (p below 0.05, Holm over the models). In {glue:text}`missed_question`
+# of these, most of that cost is the last prompt token's look at the question: such a head says what is asked for, and other heads look. RAM, which counts
+# attention to evidence, cannot see it.
 #
-# The second reason is another one: RAM is measured at rows where the model does not fetch. So cut all heads off the evidence, first at the last prompt token, then at the question's:
+# RAM overlooks heads for a second reason: it is measured at rows where the model does not fetch. So we cut all heads off from the evidence, first at the last
+# prompt token, then at the question's:
 
 # %%
 fetched = pd.DataFrame(fetched).T.rename_axis("model")
 fetched.round(2)
 
 # %% [markdown]
-# Accuracy without these edges. Cut off at the last prompt token, {glue:text}`fetch_last` of {glue:text}`natural` models lose half of what they have beyond chance, at the question's tokens
-# {glue:text}`fetch_question`. The model that stands the first cut best keeps {glue:text}`odd_last:.2f`, and {glue:text}`odd_question:.2f` after the second: `tiny-llava-onevision` fetches
-# at the question's tokens. That explains why the heads that RAM finds at the last token are not needed there, while calibrated RAM at the question's rows finds some that are.
+# Accuracy without these edges: the cut at the last prompt token costs {glue:text}`fetch_last` of {glue:text}`natural` natural models half of what they have
+# beyond chance, the cut at the question's tokens {glue:text}`fetch_question`. The model that stands the first cut best keeps {glue:text}`odd_last:.2f`, and
+# {glue:text}`odd_question:.2f` after the second: `tiny-llava-onevision` fetches at the question's tokens. That is why it does not need the heads that RAM finds
+# at the last token, but does need some that calibrated RAM finds at the question's rows.
 #
 # ## Exercises
 #
@@ -396,15 +408,16 @@ fetched.round(2)
 # :label: ex-models-read
 # ```
 #
-# Difficulty: 1/5, 3 minutes. Two papers look at one natural model each, at the first kind of evidence in {numref}`fig-models-curves`, and silence the 6 % of heads that
-# RAM ranks highest. Which accuracies are left at least and at most, depending on the model? `answer` is these two numbers, the lower one first, to within 0.05.
+# Difficulty: 1/5, 3 minutes. Two papers study one natural model each, on the first kind of evidence in {numref}`fig-models-curves`, and silence the 6 % of
+# heads that RAM ranks highest. What are the lowest and the highest accuracy left, depending on the model? `answer` is these two numbers, the lower one first,
+# to within 0.05.
 #
 # :::{dropdown} Hint 1
 # The treated model's line is dashed: leave it out.
 # :::
 #
 # :::{dropdown} Hint 2
-# Six stands on the axis between 3 and 12; the ticks at 5 are other sets of heads.
+# Six is marked on the axis between 3 and 12; the ticks at 5 are other sets of heads.
 # :::
 #
 # ```{exercise-end}
@@ -420,8 +433,8 @@ answer = left.min(), left.max()
 left.sort_values().round(2)
 
 # %% [markdown]
-# One paper would write that the heads are needed, the other that they are not, and neither could know what the other would find: what differs is the model, and
-# with one model there is no telling.
+# One paper would write that the heads are needed, the other that they are not, and neither could know what the other would find: the difference lies in the
+# model, and one model alone cannot show it.
 #
 # ```{solution-end}
 # ```
@@ -430,15 +443,15 @@ left.sort_values().round(2)
 # :label: ex-models-line
 # ```
 #
-# Difficulty: 2/5, 5 minutes. A claim of ablation is counted as true if half of what a model has beyond chance is lost. In how many cases of natural models do 3 %, 5 %, 6 % and 12 % of the heads do it?
-# `answer` is four whole numbers. What does that say about "5 %"?
+# Difficulty: 2/5, 5 minutes. A claim about ablation counts as true if half of what a model has beyond chance is lost. In how many cases of natural models is it
+# true of the top 3 %, 5 %, 6 % and 12 %? `answer` is four whole numbers. What do they say about "5 %"?
 #
 # :::{dropdown} Hint 1
-# `kept("without 6%")` is what is left beyond chance without these heads, as a share of what there was, for each case of a natural model.
+# For each case of a natural model, `kept("without 6%")` is what is left beyond chance without these heads, as a share of what there was.
 # :::
 #
 # :::{dropdown} Hint 2
-# The table of claims counts two of the four.
+# The table of claims has two of the four counts.
 # :::
 #
 # ```{exercise-end}
@@ -454,8 +467,8 @@ answer = [int((kept(f"without {n}%") <= 0.5).sum()) for n in percents]
 pd.Series(answer, [f"{n} %" for n in percents])
 
 # %% [markdown]
-# The steep part of most curves lies near 5 %, so that the verdict there is a matter of one or two heads, and nearly any count can be had by a share that sounds no less round. The
-# curve says more than any share.
+# Most curves are steep near 5 %, so the verdict there is a matter of one or two heads, and nearly any count can be had by a share that sounds just as round.
+# The curve says more than any single share.
 #
 # ```{solution-end}
 # ```
@@ -464,11 +477,12 @@ pd.Series(answer, [f"{n} %" for n in percents])
 # :label: ex-models-cases
 # ```
 #
-# Difficulty: 3/5, 10 minutes. The table counts cases as if each stood by itself. How sure is the share of cases in which the top 12 % take half, over other cases? Give its 95 % interval twice:
-# with every case for itself, and with the cases of one model as one piece of evidence. `answer` is four numbers: low and high of the first, low and high of the second.
+# Difficulty: 3/5, 10 minutes. The table counts cases as if each stood by itself. How far can the share of cases in which losing the top 12 % costs half be
+# trusted for other cases? Give its 95 % interval twice: with every case by itself, and with the cases of one model as one piece of evidence. `answer` is four
+# numbers: low and high of the first, low and high of the second.
 #
 # :::{dropdown} Hint 1
-# `holds` has a column of truths for each claim, and its index says of which model each of them is.
+# `holds` has a column of truth values for each claim, and its index says which model each row is about.
 # :::
 #
 # :::{dropdown} Hint 2
@@ -492,8 +506,8 @@ answer = [*each, *mean_interval(broken, groups=of_model)]
 pd.DataFrame([answer[:2], answer[2:]], ["cases", "models"]).round(2)
 
 # %% [markdown]
-# A model does alike on all four kinds of evidence, so that four cases of one model say little more than one. By model the interval is one that
-# always holds, as it has to be with so few, and it is wide. And not even the models are independent, since some differ in nothing but a seed.
+# A model behaves much the same on all four kinds of evidence, so four cases of one model say little more than one. With so few models the interval by model has
+# to be one that always holds, and it is wide. And not even the models are independent, since some differ in nothing but a seed.
 #
 # ```{solution-end}
 # ```
@@ -502,8 +516,9 @@ pd.DataFrame([answer[:2], answer[2:]], ["cases", "models"]).round(2)
 # :label: ex-models-own
 # ```
 #
-# Difficulty: 4/5, 30 minutes. Half, 3 %, 5 %: lines that somebody drew. Write down a claim about heads that this page has not counted, one that needs no line or says where its line comes
-# from, and your guess in how many cases it holds. Only then count. `answer` is an array of truths, one for each row of `natural`. Then test it where you did not look, for instance on other samples:
+# Difficulty: 4/5, 30 minutes. Half, 3 %, 5 %: these are lines that somebody drew. Write down a claim about heads that this page has not counted, one that needs
+# no line or says where its line comes from, and guess in how many cases it holds. Only then count. `answer` is an array of truth values, one for each row of
+# `natural`. Then test the claim where you have not looked, for instance on other samples:
 # `corehead run notebooks/14_models.py --out mine -p models tiny-internvl -p seed 1`.
 #
 # :::{dropdown} Hint 1
@@ -511,7 +526,7 @@ pd.DataFrame([answer[:2], answer[2:]], ["cases", "models"]).round(2)
 # :::
 #
 # :::{dropdown} Hint 2
-# `natural.columns` has all that was measured, `matched low` and `visual half in` among it, which are controls.
+# `natural.columns` lists all that was measured, including `matched low` and `visual half in`, which are controls.
 # :::
 #
 # ```{exercise-end}
@@ -527,8 +542,8 @@ as_table = pd.Series(answer, natural.index).unstack("evidence")
 as_table.map({True: "yes", False: "no"}.get)
 
 # %% [markdown]
-# Does the top 5 % cost more than the worst of the layer-matched sets? That needs no line, only as many draws as one can afford; where it fails, some other set of these layers is as bad
-# to lose. Yet it is a claim about order: it holds as well where both cost next to nothing.
+# Does losing the top 5 % cost more than losing the worst layer-matched set? That needs no line, only as many draws as one can afford; where it fails, some
+# other set of these layers is as bad to lose. Yet it is only a claim about order: it also holds where both cost next to nothing.
 #
 # ```{solution-end}
 # ```
@@ -561,6 +576,18 @@ for part, tail in ((large, ""), (small, "_few")):
     sure, more = part.p_adjusted < 0.05, part["more than RAM"] > 0
     ranked_too[f"rivals_more{tail}"] = (sure & more).sum()
     ranked_too[f"rivals_fewer{tail}"] = (sure & ~more).sum()
+    ranked_too[f"rivals_same{tail}"] = (~sure).sum()
+near = larger.assign(of_all=larger.shared / larger.k)
+near = near.groupby("ranking").of_all.mean()
+ranked_too["rivals_near"] = (near.drop("ram-last") >= 0.9).sum()
+lost = (natural["accuracy"] - natural["hybrid"]) * samples
+one = 1 / samples / above[above > 0]
+ranked_too |= {
+    "samples": samples,
+    "enough_one": (lost < 1.5).sum(),
+    "one_low": one.min(),
+    "one_high": one.max(),
+}
 publish(
     rows=[
         {"model": model, "evidence": kind, **values}

@@ -9,20 +9,24 @@
 # %% [markdown]
 # # It learns to see
 #
-# SmolLM2-135M of [](12_real_model) has heads that fetch facts from text. We put a vision tower and a connector before it and taught it to answer questions about pictures; its own weights
-# stayed as they were, but for low-rank adapters on its attention. Are the heads that fetched from text the ones that fetch from pictures now?
+# SmolLM2-135M of [](12_real_model) has heads that fetch facts from text. We put a vision tower and a connector before it and taught it to answer questions
+# about pictures; its own weights stayed as they were, but for low-rank adapters on its attention. Are the heads that fetched from text those that now fetch
+# from pictures?
 #
-# **What came out.** It sees: of {glue:text}`samples` questions about pictures it answers {glue:text}`accuracy:.2f`; guessing among the digits shown would give {glue:text}`guess:.2f`.
-# One head of {glue:text}`heads` carries it: without the first by {term}`RAM` {glue:text}`left_first_on_pictures:.2f` are right, without the others of its top {glue:text}`top_heads` all of them, and tasks that fetch nothing lose
-# {glue:text}`control_first:.2f`. A training from another seed ends with the very same head. It was number {glue:text}`first_place_before:.0f` of {glue:text}`heads` in text before, though reading did not need it (it is worth
-# {glue:text}`nats_first_on_texts:.2f` nats there), and the tops share only {glue:text}`shared:.0f` heads, where luck within layers gives {glue:text}`shared_luck:.1f` (p = {glue:text}`shared_p:.2f`). With the language model frozen, without
-# adapters, it hardly learns to find things ({glue:text}`sees_frozen:.2f` right), and there {glue:text}`shared_frozen:.0f` top heads are those of texts (p = {glue:text}`shared_p_frozen:.3f`).
+# **What came out.** It sees: its accuracy on {glue:text}`samples` questions about pictures is {glue:text}`accuracy:.2f`; guessing among the digits shown gives
+# {glue:text}`guess:.2f`. One head of {glue:text}`heads`, the first by {term}`RAM`, carries this: without it {glue:text}`left_first_on_pictures:.2f` are right,
+# while tasks that fetch nothing lose {glue:text}`control_first:.2f`; without the others of the top {glue:text}`top_heads`, silenced in two parts, all are. A run from another seed ends
+# with the very same head. It was number {glue:text}`first_place_before:.0f` of {glue:text}`heads` in text before, though reading did not need it
+# ({glue:text}`nats_first_on_texts:.2f` nats), and the tops of text and pictures share only {glue:text}`shared:.0f` heads, where luck within layers gives
+# {glue:text}`shared_luck:.1f` (p = {glue:text}`shared_p:.2f`). With the language model frozen, without adapters, it hardly learns to find things
+# ({glue:text}`sees_frozen:.2f` right), and then {glue:text}`shared_frozen:.0f` top heads are those of text (p = {glue:text}`shared_p_frozen:.3f`).
 #
 # ```{glue:figure} fig_sees
 # :name: fig-sees
-# :alt: Three panels. Above, RAM on pictures over RAM in text: one head of both tops stands high above all others on pictures, most heads near zero; the heads of the text's top alone lie low, those of the pictures' top alone to the left. Below on the left, asked about pictures: text, pictures, both and first lie left of the dotted line, far from the blue clouds; text alone, pictures alone, both but first and lowest lie on the dashed line. On the right, asked about texts: text lies left of the dotted line, pictures in the left half of its blue cloud, and both and first close to the dashed line.
+# :alt: Three panels. Above, RAM on pictures against RAM in text: one head that is in both tops stands high above all others on pictures, most heads near zero; heads that are in the text's top alone lie low, those in the pictures' top alone to the left. Below on the left, asked about pictures: text, pictures, both and first lie left of the dotted line, far from the blue clouds; text alone, pictures alone, both but first and lowest lie on the dashed line. On the right, asked about texts: text lies left of the dotted line, pictures in the left half of its blue cloud, and both and first close to the dashed line.
 #
-# Above: {term}`RAM` of every head, in text before it saw a picture and on pictures afterwards. Below: what is left without the top sets (red) and without as many other heads of the same layers (blue). Dashed: all heads; dotted: a digit picked blindly.
+# Above: {term}`RAM` of every head, in text before the model saw a picture and on pictures afterwards. Below: what is left without the top sets (red) and
+# without as many other heads of the same layers (blue). Dashed: all heads; dotted: a digit picked blindly.
 # ```
 
 # %% tags=["parameters"]
@@ -76,12 +80,13 @@ sees, reads = load_sees(device, dtype)
 before = load_text_model(SMOLLM2, device, dtype)
 
 # %% [markdown]
-# `sees` is a real InternVL of transformers, `reads` the text model that SmolLM2 has become within it, `before` the one it was. How it was trained, and what it can and cannot do, is in its
-# [card](../book/models); no term of the training looks at attention, and nothing was chosen by looking at it.
+# `sees` is a real InternVL from transformers, `reads` the text model that SmolLM2 has become inside it, and `before` the one it was. Its [card](../book/models)
+# says how it was trained, and what it can and cannot do; no term of the training looks at attention, and nothing was chosen by looking at it.
 #
 # ## Pictures and texts
 #
-# A picture has nine cells of one visual token each; a thing fills one of them. Texts, and the way of asking, are those of [](12_real_model): the answer is begun with "It holds", and the likeliest digit counts.
+# A picture has nine cells of one visual token each; a thing fills one of them. The texts and the way of asking are those of [](12_real_model): we begin the
+# answer with "It holds", and the likeliest digit counts.
 
 # %%
 TEXT = {"facts": (facts, facts), "filler": (1, 2)}
@@ -121,10 +126,11 @@ right["text, after"] = choose(reads, test[1])
 {name: round(found.accuracy, 2) for name, found in right.items()}
 
 # %% [markdown]
-# ## Who looks at the evidence?
+# ## Which heads look at the evidence?
 #
-# Target and rows were fixed beforehand: in a text the token to be copied (the *value*, which [](12_real_model) found the sharpest target), in a picture the cell of the thing that is asked about; both seen from the last prompt token.
-# The whole fact, and the text model after training, stand beside it.
+# Targets and rows were fixed beforehand. The target in a text is the token to be copied (the *value*, which [](12_real_model) found the sharpest target), in a
+# picture the cell of the thing that is asked about; both are seen from the last prompt token. For comparison we add the whole fact, and the text model after
+# training.
 
 # %%
 from corehead_lib.ram import measure_ram
@@ -147,7 +153,8 @@ best = {n: of.score.max() for n, of in scores.items()}
 pd.DataFrame({"best head": best, "half of the mass in": half}).round(3)
 
 # %% [markdown]
-# A comparison with itself, on two halves of the samples, is the ceiling; *luck* has the heads of each layer in random order. All p-values are corrected together (Holm).
+# A ranking compared with itself, on two halves of the samples, is the ceiling; *luck* puts the heads of each layer in random order. All p-values are corrected
+# together (Holm).
 
 # %%
 from corehead_lib.stats import halves
@@ -179,20 +186,24 @@ columns += [name.replace("spearman", "shared") for name in columns]
 alike[columns].round(3)
 
 # %% [markdown]
-# Whether it reads or sees, few heads do it: half of the mass on the cell sits in {glue:text}`half_pictures:.1%` of the heads, half of that on the value in {glue:text}`half_text:.1%`. The best head on pictures gives the cell {glue:text}`best_pictures:.2f` of
-# its attention, more than any head gives a value ({glue:text}`best_text:.2f`).
+# Whether the model reads or sees, few heads do it: half of the mass on the cell sits in {glue:text}`half_pictures:.1%` of the heads, half of that on the value
+# in {glue:text}`half_text:.1%`. The best head on pictures gives the cell {glue:text}`best_pictures:.2f` of its attention, more than any head gives a value
+# ({glue:text}`best_text:.2f`).
 #
-# Text before and pictures after rank all heads alike beyond luck, {glue:text}`spearman:.2f`, far below the ceiling of {glue:text}`ceiling:.2f`. At the top, where {glue:text}`ceiling_shared:.0f` would be shared with a perfect
-# likeness, {glue:text}`shared:.0f` are, which luck can explain (p = {glue:text}`shared_p:.2f`); ranked by the whole fact, {glue:text}`shared_fact:.0f` are (p = {glue:text}`shared_p_fact:.2f`).
+# Over all heads, text before and pictures after agree beyond luck (Spearman {glue:text}`spearman:.2f`), far below the ceiling of {glue:text}`ceiling:.2f`.
+# Their tops, which would share {glue:text}`ceiling_shared:.0f` heads with a perfect likeness, share {glue:text}`shared:.0f`, which luck can explain (p =
+# {glue:text}`shared_p:.2f`); ranked by the whole fact, {glue:text}`shared_fact:.0f` (p = {glue:text}`shared_p_fact:.2f`).
 #
-# Learning to see changed how it reads, too: of the texts {glue:text}`accuracy_text_after:.2f` are right now, {glue:text}`accuracy_text:.2f` before. Its text top *now* shares {glue:text}`shared_after:.0f` with the top on pictures (p = {glue:text}`shared_p_after:.3f`), and {glue:text}`shared_texts:.0f` with its own former one
-# (p = {glue:text}`shared_p_texts:.2f`). In one and the same model text and pictures are fetched by much the same heads, as [](07_stability) found in ours; they are not those that it was born with.
+# Learning to see also changed how it reads: it is right on {glue:text}`accuracy_text_after:.2f` of the texts now, on {glue:text}`accuracy_text:.2f` before. Its
+# text top *now* shares {glue:text}`shared_after:.0f` heads with the top on pictures (p = {glue:text}`shared_p_after:.3f`), and {glue:text}`shared_texts:.0f`
+# with its own former top (p = {glue:text}`shared_p_texts:.2f`). In one and the same model, text and pictures are fetched by much the same heads, as
+# [](07_stability) found in ours; they are not the heads that it started with.
 #
+# ## Which heads are needed?
 #
-# ## Who is needed?
-#
-# The top {glue:text}`share:.0%` and {glue:text}`more:.0%` of either ranking are silenced ({term}`zero ablation`): on pictures, in the model that sees, and on texts, in the model that never saw any.
-# The {glue:text}`shared:.0f` heads that stand in both tops, and those that stand in one alone, are silenced by themselves, too; so is the first head on pictures.
+# We silence ({term}`zero ablation`) the top {glue:text}`share:.0%` and {glue:text}`more:.0%` of either ranking: on pictures, in the model that sees, and on
+# texts, in the model that never saw a picture. The {glue:text}`shared:.0f` heads that are in both tops, and those that are in only one, are silenced by
+# themselves, too; so is the first head on pictures.
 
 # %%
 text, picture = scores["value, before"], scores["pictures"]
@@ -243,16 +254,23 @@ columns = ["k", "drop", "low", "high", "nats", "drop_control", "p_adjusted"]
 table[columns].round(3)
 
 # %% [markdown]
-# **On pictures** either top takes nearly everything: {glue:text}`nats_text_on_pictures:.2f` nats the text's, {glue:text}`nats_pictures_on_pictures:.2f` the pictures' own. So do the {glue:text}`shared:.0f` heads of both
-# ({glue:text}`nats_both_on_pictures:.2f`), and of these the first on pictures alone ({glue:text}`nats_first_on_pictures:.2f`): the others of both cost {glue:text}`nats_both_but_first_on_pictures:.2f`, the rest of the text's top
-# {glue:text}`nats_text_alone_on_pictures:.2f`, that of the pictures' {glue:text}`nats_pictures_alone_on_pictures:.2f`. Of the background and of sums, where {glue:text}`control:.2f` are right with all heads, the first costs {glue:text}`control_first:.2f`,
-# the {glue:text}`shared:.0f` of both {glue:text}`control_both:.2f`, and the text's whole top {glue:text}`control_text:.2f`. It was silenced by itself only after the figure had shown how far it stands above all others.
+# **On pictures** losing either top costs nearly everything: the text's {glue:text}`nats_text_on_pictures:.2f` nats, the pictures' own
+# {glue:text}`nats_pictures_on_pictures:.2f`. So does losing the {glue:text}`shared:.0f` heads of both ({glue:text}`nats_both_on_pictures:.2f`), and of these
+# the first on pictures alone ({glue:text}`nats_first_on_pictures:.2f`): the others of both cost {glue:text}`nats_both_but_first_on_pictures:.2f`, the rest of
+# the text's top {glue:text}`nats_text_alone_on_pictures:.2f`, and the rest of the pictures' top {glue:text}`nats_pictures_alone_on_pictures:.2f`. In
+# backgrounds and sums, where {glue:text}`control:.2f` are right with all heads, the first costs {glue:text}`control_first:.2f`, the {glue:text}`shared:.0f` of
+# both {glue:text}`control_both:.2f`, and the text's whole top {glue:text}`control_text:.2f`. We silenced the first alone only after the figure had shown how
+# far it stands out.
 #
-# **In texts** there is less to lose, {glue:text}`accuracy_text:.2f` with all heads, and {glue:text}`guess_text:.2f` by guessing. The text's own top takes {glue:text}`nats_text_on_texts:.2f` nats, the pictures' {glue:text}`nats_pictures_on_texts:.2f`, and the
-# {glue:text}`shared:.0f` heads of both {glue:text}`nats_both_on_texts:.2f`, the first on pictures {glue:text}`nats_first_on_texts:.2f`: what reading needs is spread wider, over heads that seeing left alone. After correction for all sets of this table the losses of accuracy without the text's top, without
-# its part that pictures do not use, and without either set of {glue:text}`more:.0%` are beyond doubt (p = {glue:text}`p_text_on_texts_accuracy:.2f`); those without the pictures' top, the shared heads or the first are not.
+# **In texts** there is less to lose: {glue:text}`accuracy_text:.2f` are right with all heads, {glue:text}`guess_text:.2f` by guessing. Losing the text's own
+# top costs {glue:text}`nats_text_on_texts:.2f` nats, the pictures' top {glue:text}`nats_pictures_on_texts:.2f`, the {glue:text}`shared:.0f` heads of both
+# {glue:text}`nats_both_on_texts:.2f`, and the first on pictures {glue:text}`nats_first_on_texts:.2f`: what reading needs is spread wider, over heads that
+# seeing left alone. After correction over the sets tested on texts, the losses of accuracy without the text's top, without the part of it that pictures do not
+# use, and without either set of {glue:text}`more:.0%` are beyond doubt (p = {glue:text}`p_text_on_texts_accuracy:.2f`); those without the pictures' top, the
+# shared heads or the first are not.
 #
-# Is that more than any such set costs? For the heads of the *other* side, and for the shared ones, {glue:text}`draws` sets of as many heads from the same layers say so.
+# Is that more than any such set costs? For the heads of the *other* side, and for the shared ones, we draw {glue:text}`draws` sets of as many heads from the
+# same layers.
 
 # %%
 from corehead_lib.study import summarise
@@ -273,8 +291,9 @@ spread["p_adjusted"] = holm(spread.p)
 spread.round(3)
 
 # %% [markdown]
-# On pictures no set comes near: of those like the text's top the worst leaves {glue:text}`low_like_text:.2f`, half of them {glue:text}`median_like_text:.2f` or more, and of those like the shared heads the worst leaves
-# {glue:text}`low_like_both:.2f`. In texts the pictures' top is within what such sets can cost (p = {glue:text}`p_pictures_on_texts_nats:.2f` in nats, before correction).
+# On pictures no drawn set comes near: of those like the text's top the worst leaves {glue:text}`low_like_text:.2f`, half of them
+# {glue:text}`median_like_text:.2f` or more; of those like the shared heads the worst leaves {glue:text}`low_like_both:.2f`. In texts the pictures' top costs no
+# more than such sets can cost (p = {glue:text}`p_pictures_on_texts_nats:.2f` in nats, before correction).
 
 # %% tags=["hide-input", "remove-output"]
 figure, axes = plt.subplot_mosaic("ll;pt", figsize=(7.4, 6.6))
@@ -313,10 +332,10 @@ keep(
 )
 
 # %% [markdown]
-# ## Twice more
+# ## Two more runs
 #
-# All of this is one training run, looked at first. Two more were made afterwards: the same from another seed, and one *frozen*, without adapters, so that its heads are to the last weight
-# those that read. All questions, texts and sets are those of above.
+# All of this is one training run, the one we looked at first. We made two more afterwards: the same from another seed, and one *frozen*, without adapters, so
+# its heads are to the last weight those that read. All questions, texts and sets are those used above.
 
 # %%
 from corehead_lib.zoo.sees import SEES
@@ -363,17 +382,21 @@ runs = runs.join(kin[columns])
 runs.T.round(3)
 
 # %% [markdown]
-# `sees` is the share of right answers about things, `easy` that of backgrounds and sums, `reads` that of texts; `best` is the highest RAM on pictures, `place` where that head stood in the text's ranking before;
-# the last p-values are corrected together.
+# `sees` is the share of right answers about things, `easy` about backgrounds and sums, `reads` about texts; `best` is the highest RAM on pictures, `place`
+# where that head stood in the text's ranking before; the last p-values are corrected together.
 #
-# **Another seed, the same head.** Of {glue:text}`heads` heads both runs with adapters end with one that fetches, and it is number {glue:text}`first_place_before:.0f` of the text's ranking in the first run and number
-# {glue:text}`first_place_seed1:.0f` in the second: one and the same. Without it the second keeps {glue:text}`left_first_seed1:.2f`. They share the language model and the tower to start from, nothing else that was random, so what this head was before decided. The tops share
-# {glue:text}`shared_seed1:.0f` heads with the text's, no more than luck, as before.
+# **Another seed, the same head.** Both runs with adapters end with one head of {glue:text}`heads` that fetches; it is number
+# {glue:text}`first_place_before:.0f` of the text's ranking in the first run and number {glue:text}`first_place_seed1:.0f` in the second: the very same head.
+# Without it the second run keeps {glue:text}`left_first_seed1:.2f`. The runs start from the same language model and tower, and share nothing else that was
+# random, so what decided is what this head was before. The top shares {glue:text}`shared_seed1:.0f` heads with the text's, no more than luck gives, as before.
 #
-# **Frozen, it hardly learns to find.** Backgrounds and sums are right in {glue:text}`easy_frozen:.2f`, things in {glue:text}`sees_frozen:.2f`, where guessing would make {glue:text}`guess:.2f`. No head stands out, the best gives the cell {glue:text}`best_frozen:.2f`, and it
-# is number {glue:text}`first_place_frozen:.0f` of the text's ranking. Here the tops are alike: they share {glue:text}`shared_frozen:.0f` heads, where luck would share {glue:text}`shared_luck_frozen:.1f` (p = {glue:text}`shared_p_frozen:.3f`). So a model whose
-# heads cannot change looks at pictures with much the same heads as at texts, and does not fetch well with them: without the top on pictures {glue:text}`left_top_frozen:.2f` is left, without the text's top
-# {glue:text}`left_text_frozen:.2f`, hardly less than with all heads. What adapters do is to turn one head, not quite the first of the readers, into one that fetches.
+# **Frozen, it hardly learns to find.** It is right on {glue:text}`easy_frozen:.2f` of backgrounds and sums, on {glue:text}`sees_frozen:.2f` of things, where
+# guessing would give {glue:text}`guess:.2f`. No head stands out: the best gives the cell {glue:text}`best_frozen:.2f`, and it is number
+# {glue:text}`first_place_frozen:.0f` of the text's ranking. Here the tops are alike: they share {glue:text}`shared_frozen:.0f` heads, where luck would give
+# {glue:text}`shared_luck_frozen:.1f` (p = {glue:text}`shared_p_frozen:.3f`). So a model whose heads cannot change looks at pictures with much the same heads as
+# at texts, but does not fetch well with them: without the top on pictures, {glue:text}`left_top_frozen:.2f` is left; without the text's top,
+# {glue:text}`left_text_frozen:.2f`, hardly less than with all heads. What adapters do is turn one head, not quite the first of those that read, into one that
+# fetches.
 #
 # %% [markdown]
 # ## Exercises
@@ -381,34 +404,40 @@ runs.T.round(3)
 # ```{exercise} The whole fact
 # :label: ex-sees-fact
 #
-# Difficulty: 1/5, five minutes. Had we ranked by the whole fact instead of the value, would the answer to the question of this chapter be another one? Read it from the table of likeness.
+# Difficulty: 1/5, five minutes. If we had ranked by the whole fact instead of the value, would this chapter's question have another answer? Read it off the
+# table that compares rankings.
 # ```
 #
 # ```{solution} ex-sees-fact
 # :class: dropdown
 #
-# {glue:text}`shared_fact:.0f` heads of {glue:text}`top_heads` would be shared instead of {glue:text}`shared:.0f`, neither more than luck explains, and all heads would be less alike, {glue:text}`spearman_fact:.2f` instead of {glue:text}`spearman:.2f`, still beyond luck. The answer is the same.
+# The tops would share {glue:text}`shared_fact:.0f` heads of {glue:text}`top_heads` instead of {glue:text}`shared:.0f`, neither more than luck explains, and the
+# rankings of all heads would be less alike, {glue:text}`spearman_fact:.2f` instead of {glue:text}`spearman:.2f`, still beyond luck. The answer is the same.
 # ```
 #
 # ```{exercise} Things anywhere
 # :label: ex-sees-anywhere
 #
-# Difficulty: 3/5, half an hour. Training showed one thing to a cell. Put `"anywhere": True` into `PICTURE` in a copy of this page. What becomes of accuracy, and of the heads?
+# Difficulty: 3/5, half an hour. Training showed one thing per cell. Put `"anywhere": True` into `PICTURE` in a copy of this page. What happens to accuracy, and
+# to the heads?
 # ```
 #
 # ```{solution} ex-sees-anywhere
 # :class: dropdown
 #
-# Look at accuracy first: where the model cannot answer, its heads tell nothing of how it would. Then compare the `rows` of both `results.json`, and mind that a thing can fill several cells now, so that RAM is a sum over them.
+# Look at accuracy first: where the model cannot answer, its heads say nothing of how it would. Then compare the `rows` of both `results.json`; a thing can
+# fill several cells now, so RAM is a sum over them.
 # ```
 #
 # ## Limits
 #
-# - One model, three runs, one kind of picture of nine cells, one of which is the evidence; the model has little to choose from. What the two later runs lose was measured on the {glue:text}`samples` pictures of the first.
-# - Whether a frozen model would learn to fetch with more steps, or another connector, is not known here.
-# - A cell shows a thing's name and its digit at once; in a text they are tokens apart. The tops are compared for what they look at, not for how they find it.
-# - {glue:text}`draws` sets allow no p below {glue:text}`p_both_on_pictures:.2f`; corrected for the comparisons of the last table it is {glue:text}`p_least:.2f`. More sets (`-p draws 200`) would say more.
-# - Texts are asked in the way of [](12_real_model), in which this model is right too seldom to lose much.
+# - One model, three runs, and one kind of picture, with nine cells of which one is the evidence: the model has little to choose from. What the two
+#   later runs lose was measured on the {glue:text}`samples` pictures of the first.
+# - We do not know whether a frozen model would learn to fetch with more steps or another connector.
+# - A cell shows a thing's name and its digit at once; in a text they are tokens apart. The tops are compared by what they look at, not by how they find it.
+# - {glue:text}`draws` sets allow no p below {glue:text}`p_both_on_pictures:.2f`; corrected for the comparisons of their table it is {glue:text}`p_least:.2f`.
+#   More sets (`-p draws 200`) would say more.
+# - Texts are asked about as in [](12_real_model), where this model is right too seldom to lose much.
 
 # %% tags=["hide-input"]
 accuracy = {k: t.groupby("set").correct.mean() for k, t in lost.items()}

@@ -25,7 +25,7 @@ def read(between, kinds) -> Expected:
         "To the left of one amber point is not yet to the left of all of them.": count(
             lambda value, name: value < most[name]
         ),
-        "What stands right below or above an amber point is not to the left of it.": count(
+        "What stands directly below or above an amber point is not to the left of it.": count(
             lambda value, name: value <= least[name]
         ),
         "Those are points to the right of luck; look at the amber ones.": count(
