@@ -485,17 +485,18 @@ keep("fig_grid", figure, "Models that pay look less, and fetch at other rows")
 # %% [markdown]
 # ```{glue:figure} fig_grid
 # :name: fig-emergence-grid
-# :alt: Three panels with one row for each setting and two points for each run, a filled one for the last prompt token and a hollow one for the question's tokens: mean RAM, the share of heads that must be silenced until half of the ability is lost, and accuracy with all heads cut off from the evidence. Runs with a price are in another colour. Their RAM is lowest at both; without a price, it is the filled points that need few heads and fall to a low accuracy, with it the hollow ones.
+# :alt: Three panels with one row for each setting and two points for each run, a filled one for the last prompt token and a hollow one for the question's tokens: mean RAM, the share of heads that must be silenced until half of the ability is lost, and accuracy with all heads cut off from the evidence. Runs with a price are in another colour. Their RAM is lowest at both; without a price, the filled points need few heads, nearly always fewer than the hollow ones, and fall to a low accuracy; with it, the hollow ones do.
 #
 # Two points for each run: filled, with looking, ranking and cut at the last prompt token; hollow, with them at the question's tokens. Red: with a price on
-# looking. Dash-dotted: chance. Runs without hollow points in the middle panel were not asked about these rows.
+# looking. Dash-dotted: chance.
 # ```
 #
 # The riddle's answer lies in the rows. Cut off from the evidence at the last token, the base keeps an accuracy of {glue:text}`cut_last_base:.2f` out of
 # {glue:text}`uncut_base:.2f` (chance is {glue:text}`grid_guess:.2f`), while with the price {glue:text}`cut_last_price:.2f` out of {glue:text}`uncut_price:.2f`
-# is left; at the question's tokens it is {glue:text}`cut_question_base:.2f` and {glue:text}`cut_question_price:.2f`. Of the {glue:text}`cut_runs:.0f` runs
-# without a price that were asked, none keeps more than {glue:text}`cut_last_most:.2f` after the first cut, or less than {glue:text}`cut_question_least:.2f`
-# after the second. So the base fetches at the last token, and the models that paid fetch at the question's, where the others need nothing.
+# is left; at the question's tokens it is {glue:text}`cut_question_base:.2f` and {glue:text}`cut_question_price:.2f`. In the {glue:text}`cut_runs:.0f` runs
+# without a price, {glue:text}`cut_last_most:.2f` at most is left after the first cut; the second costs one of them {glue:text}`cut_question_most:.2f`, the
+# others {glue:text}`cut_question_next:.2f` at most. So models that did not pay fetch at the last token, and those that did fetch at the question's, where the
+# others need next to nothing.
 #
 # With heads ranked at the rows where a model fetches, few are needed either way: half of the ability is lost without {glue:text}`lost_question_price:.0%` of
 # them with the price, without {glue:text}`lost_last_base:.0%` in the base. By the other rows, it takes {glue:text}`lost_last_price:.0%` and
@@ -764,13 +765,16 @@ runs = grid.groupby("setting").size()
 treated = change.loc["price"]
 others = change.half.drop(["base", "price"], level=0).groupby("setting").mean()
 unpaid = both[grid.price == 0]
+spared = unpaid["cut off", "nowhere"] - unpaid["cut off", "question"]
+spared = spared.nlargest(2)
 numbers = {
     "accuracy_price": table.accuracy["price"],
     "accuracy_base": table.accuracy["base"],
     "half_others": others.abs().max(),
     "cut_runs": unpaid["cut off", "last"].count(),
     "cut_last_most": unpaid["cut off", "last"].max(),
-    "cut_question_least": unpaid["cut off", "question"].min(),
+    "cut_question_most": spared.iloc[0],
+    "cut_question_next": spared.iloc[1],
     "grid_guess": guessing,
 }
 for name in ("half", "effective"):
