@@ -200,7 +200,7 @@ figure.legend(
 keep("fig_verdicts", figure, "The first heads by RAM cost little, twice as many cost the most")
 
 # %% [markdown]
-# A ratio is NaN where the controls lose nothing. `shared` counts the heads that are also in the top by RAM; `set_of` is the first ranking that takes exactly
+# There is no ratio where the controls lose nothing. `shared` counts the heads that are also in the top by RAM; `set_of` is the first ranking that takes exactly
 # the same heads. Rows that agree in it are one result, not several that confirm each other: {glue:text}`rankings` rankings give {glue:text}`distinct` different
 # sets of {glue:text}`k` heads and {glue:text}`distinct_twice` of {glue:text}`twice_k`, and {glue:text}`same_twice` others take exactly the {glue:text}`twice_k`
 # that RAM takes.
