@@ -33,6 +33,7 @@ data_dir: str = ""  # its folder, if it lies on disk; empty: under $COREHEAD_DAT
 max_pixels: int = 0  # most pixels of a picture, page or frame; 0: as the processor has it {0..}
 detection_samples: int = 96  # samples that RAM is averaged over {2..100000, quick 24}
 samples: int = 60  # samples on which accuracy is measured {2..100000, quick 12}
+samples_each: int = 30  # of these, for each of the other models {2..100000, quick 6}
 draws: int = 6  # random sets of heads of each kind {1..10000, quick 3}
 batch_size: int = 12  # prompts that run at once {1..1024}
 seed: int = 0  # seeds the samples and the random heads {0..}
@@ -247,7 +248,7 @@ behind = [moved for s in detection if (moved := sentence_behind(s))]
 aims = {"needle": detection, "sentence behind": behind, "scenes": scenes}
 
 # %% [markdown]
-# Every set is tried on texts and, without a new ranking, on scenes.
+# Every set is tried on texts and, without a new ranking, on scenes, in the other models on {glue:text}`samples_each` questions of each.
 
 # %%
 from corehead_lib.study import controls, summarise
@@ -272,8 +273,9 @@ models = [loaded, *(load_model(n, device, dtype) for n in others.split())]
 by_aim, tables = {}, {}
 for one in models:
     by_aim[one.name] = {aim: scored(one, some) for aim, some in aims.items()}
+    most = samples if one is loaded else samples_each
     for name, asked_of in tests.items():
-        tables[one.name, name] = tried(one, by_aim[one.name], asked_of)
+        tables[one.name, name] = tried(one, by_aim[one.name], asked_of[:most])
 long = pd.concat(tables, names=["model", "asked"])
 
 # %%
@@ -643,6 +645,7 @@ for kind in ("layer", "model"):
     numbers[f"{kind}_median"] = (text["none"] - part["median"]).max()
     numbers[f"{kind}_most"] = (text["none"] - part["low"]).max()
 numbers |= {
+    "samples_each": samples_each,
     "text_top": text.loc[loaded.name, "needle"],
     "text_bottom": text.loc[loaded.name, "bottom"],
     "main_top": lost.loc[loaded.name, "needle"],
