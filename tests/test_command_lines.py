@@ -1,4 +1,4 @@
-"""Every `corehead` line that the documents show is one that the command takes: its options, parameters, values and names."""
+"""The `corehead` lines of the documents (all blocks, and what has an --out in running text) are taken: options, parameters, values, names."""
 
 import os
 import re

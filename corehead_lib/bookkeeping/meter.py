@@ -13,9 +13,8 @@ from nbformat import NotebookNode
 from corehead_lib.bookkeeping.notebooks import BANNER
 
 EVERY = 10.0  # seconds between two lines where nothing can be rewritten, such as a log
-BAR = re.compile(
-    r"[^\r\n]*\d+%\|[^\r\n]*|[^\r\n]*\d+it \[[^\r\n]*|(?<=\r) {9,}(?=\r)"
-)  # or what wipes the outermost
+# A bar; or the blanks that wipe the outermost one as its loop ends: those of inner loops end in an escape, not in \r.
+BAR = re.compile(r"[^\r\n]*\d+%\|[^\r\n]*|[^\r\n]*\d+it \[[^\r\n]*|(?<=\r) {9,}(?=\r)")
 
 
 class Meter:
@@ -49,9 +48,8 @@ class Meter:
         What is no bar is left to the notebook.
         """
         text = self.held + text
-        self.held = (
-            text[len(text.rstrip(" ")) - 1 :] if text.endswith(9 * " ") else ""
-        )  # whose wiping, says the next
+        # Blanks at the end wait for the next piece, which says whose they are.
+        self.held = text[len(text.rstrip(" ")) - 1 :] if text.endswith(9 * " ") else ""
         bars = list(BAR.finditer(text.removesuffix(self.held)))
         for bar in bars:
             said = bar[0].strip()
